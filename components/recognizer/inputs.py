@@ -1,0 +1,23 @@
+"""Picture to model input. Training, evaluation and service all come here."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from components.ink.raster import Picture
+from components.recognizer.engine import Floats
+
+
+def to_input(picture: Picture, multiple: int) -> Floats:
+    """A picture as the model takes it: float32 (1, H, W), ink 1 and paper 0.
+
+    H and W are the next multiples of `multiple`; what is added to the right and below is paper. So pictures
+    of about one size share a batch, and none is ever padded to another's size: an answer can't depend on
+    its neighbours. Raises ValueError where `picture` is not uint8 (height, width).
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 2 or 0 in picture.shape:
+        raise ValueError(f"expected a uint8 picture (height, width), got {picture.dtype} {picture.shape}")
+    height, width = picture.shape
+    result = np.zeros((1, -(-height // multiple) * multiple, -(-width // multiple) * multiple), np.float32)
+    np.divide(255 - picture, np.float32(255), out=result[0, :height, :width])
+    return result

@@ -1,0 +1,93 @@
+"""Pictures or ink in, LaTeX out."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from components.ink.ink import Stroke
+from components.ink.raster import Picture, draw
+from components.latex.tokenizer import detokenize
+from components.latex.vocabulary import Vocabulary
+from components.recognizer.bundle import BundleSettings, load_bundle
+from components.recognizer.decoding import Hypothesis, decode
+from components.recognizer.engine import Engine, Floats, OnnxEngine
+from components.recognizer.inputs import to_input
+
+_BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another way to read the picture."""
+
+    latex: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What stands on a picture."""
+
+    latex: str
+    tokens: tuple[str, ...]
+    confidence: float  # 0 to 1: the model's probability of the whole formula
+    alternatives: tuple[Alternative, ...] = ()  # the next best, best first
+
+
+class Recognizer:
+    """Reads handwritten formulas.
+
+    Pictures must be as `raster.draw` makes them; `components.recognizer.preparation` brings others there.
+    """
+
+    def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
+        self.engine, self.vocabulary, self.settings = engine, vocabulary, settings
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 0) -> Recognizer:
+        """Opens a bundle; `threads` = 0 takes all cores. Raises BundleError."""
+        bundle = load_bundle(folder)
+        return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
+
+    def read(self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1) -> list[Reading]:
+        """Reads pictures; a reading comes with up to `n_best` - 1 alternatives.
+
+        Searches with `beam` beams, or `n_best` where that is more. Raises ValueError for a picture that is
+        not uint8 (height, width).
+        """
+        beam = max(beam, n_best)
+        inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
+        readings: dict[int, Reading] = {}
+        for batch in _batches(inputs, max(1, _BATCH // beam)):
+            memory = self.engine.encode(np.stack([inputs[index] for index in batch]))
+            answers = decode(self.engine, memory, self.settings.max_tokens, beam, n_best)
+            readings.update(zip(batch, map(self._reading, answers), strict=True))
+        return [readings[index] for index in range(len(inputs))]
+
+    def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
+        """Reads strokes. Raises ValueError where there is nothing to draw."""
+        return self.read([draw(strokes, self.settings.raster)], beam, n_best)[0]
+
+    def _reading(self, hypotheses: list[Hypothesis]) -> Reading:
+        tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses]
+        best, *others = (
+            Alternative(detokenize(t), math.exp(hypothesis.score))
+            for t, hypothesis in zip(tokens, hypotheses, strict=True)
+        )
+        return Reading(best.latex, tokens[0], best.confidence, tuple(others))
+
+
+def _batches(inputs: Sequence[Floats], size: int) -> Iterator[list[int]]:
+    """Indices of inputs of one shape, at most `size` together."""
+    shapes: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, array in enumerate(inputs):
+        shapes[array.shape].append(index)
+    for indices in shapes.values():
+        for start in range(0, len(indices), size):
+            yield indices[start : start + size]
