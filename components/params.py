@@ -8,9 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from components.ink.augment import Variation
 from components.ink.raster import RasterSettings
-
-Unit = tuple[float, float]
 
 
 class _Section(BaseModel):
@@ -98,15 +97,6 @@ class ModelParams(_Section):
     max_tokens: int = Field(ge=2)
 
 
-class AugmentParams(_Section):
-    scale: Unit
-    rotate: float = Field(ge=0)
-    shear: float = Field(ge=0)
-    wobble: float = Field(ge=0)
-    pen: Unit
-    noise: float = Field(ge=0)
-
-
 class TrainParams(_Section):
     epochs: int = Field(ge=1)
     batch: int = Field(ge=1)
@@ -123,7 +113,7 @@ class TrainParams(_Section):
     workers: int = Field(ge=0)
     guidance: float = Field(ge=0)
     spotting: float = Field(ge=0)
-    augment: AugmentParams
+    augment: Variation
 
 
 class EvaluateParams(_Section):

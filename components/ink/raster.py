@@ -62,11 +62,11 @@ def frame(strokes: Sequence[Stroke], settings: RasterSettings) -> Frame:
         side = 2 * settings.margin + 1
         return Frame(1.0, (float(low[0]), float(low[1])), side, side)
     probe = _PROBE / extent
-    drawn = draw_in(strokes, _fitted(low, high, probe, 2), 2, 1.0)
+    drawn = draw_in(strokes, frame_at(low, high, probe, 2), 2, 1.0)
     # The extent between stroke centres, as the strokes have it; pixels count the pen as well.
     measured = max(median_extent(drawn) - 1.0, 1.0) / probe
     scale = min(settings.symbol / measured, limit_scale(high - low, settings))
-    return _fitted(low, high, scale, settings.margin)
+    return frame_at(low, high, scale, settings.margin)
 
 
 def draw_in(strokes: Sequence[Stroke], where: Frame, margin: int, pen: float) -> Picture:
@@ -111,8 +111,9 @@ def median_extent(picture: Picture) -> float:
     return float(np.median(sides[sides >= 0.1 * sides.max()]))
 
 
-def _fitted(
+def frame_at(
     low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], scale: float, margin: int
 ) -> Frame:
+    """The frame of an ink from `low` to `high` at a given scale."""
     width, height = (int(side) + 2 * margin + 1 for side in np.ceil((high - low) * scale))
     return Frame(scale, (float(low[0]), float(low[1])), width, height)

@@ -1,0 +1,95 @@
+"""The encoder: timm's Swin, any size of it, on grey pictures of any size."""
+
+from __future__ import annotations
+
+import timm
+from timm.models.swin_transformer import SwinTransformer
+from torch import Tensor, nn
+
+from components.params import ModelParams
+
+
+class Encoder(nn.Module):
+    """Pictures (B, 1, H, W) to a grid of features (B, H / stride, W / stride, width)."""
+
+    def __init__(self, swin: nn.Module, stem: nn.Module, stride: int, multiple: int, width: int) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = swin.layers
+        self.norm = swin.norm
+        self.stride = stride
+        self.multiple = multiple
+        self.width = width
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        x = self.stem(pictures)
+        for stage in self.stages:
+            x = stage(x)
+        features: Tensor = self.norm(x)
+        return features
+
+
+class ConvStem(nn.Module):
+    """Strided convolutions in place of Swin's patches: edges are found sooner (Xiao et al. 2021,
+    "Early convolutions help transformers see better", arXiv 2106.14881)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv(1, width // 4, 2), *_conv(width // 4, width // 2, 1), *_conv(width // 2, width, 2),
+            *_conv(width, width, 1),
+        )  # fmt: skip
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        normed: Tensor = self.norm(self.body(pictures).permute(0, 2, 3, 1))
+        return normed
+
+
+def _conv(inside: int, outside: int, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.GELU()]
+
+
+def build_encoder(params: ModelParams) -> Encoder:
+    """The encoder that `params` describes. Raises ValueError for a name that timm does not know."""
+    if params.encoder == "custom":
+        swin = SwinTransformer(
+            img_size=(8 * params.patch * params.window,) * 2,
+            patch_size=params.patch,
+            in_chans=1,
+            num_classes=0,
+            embed_dim=params.embed_dim,
+            depths=params.depths,
+            num_heads=params.heads,
+            window_size=params.window,
+            drop_path_rate=params.drop_path,
+            strict_img_size=False,
+            always_partition=True,
+        )
+    else:
+        swin = _named(params)
+    stride = params.patch * 2 ** (len(swin.layers) - 1)
+    stem = ConvStem(swin.embed_dim) if params.stem == "conv" else swin.patch_embed
+    if params.stem == "conv" and params.patch != 4:
+        raise ValueError(f"model.patch: the convolutional stem has stride 4, not {params.patch}")
+    return Encoder(swin, stem, stride, stride * params.window, swin.num_features)
+
+
+def _named(params: ModelParams) -> nn.Module:
+    known = timm.list_models(["swin_*", "swinv2_*"])
+    if params.encoder.split(".")[0] not in known:
+        raise ValueError(
+            f"model.encoder: timm has no {params.encoder!r}; custom, or one of: {', '.join(known)}"
+        )
+    side = 8 * params.patch * params.window
+    return timm.create_model(
+        params.encoder,
+        pretrained=params.pretrained,
+        in_chans=1,
+        num_classes=0,
+        img_size=(side, side),
+        window_size=params.window,
+        drop_path_rate=params.drop_path,
+        strict_img_size=False,
+        always_partition=True,
+    )

@@ -1,0 +1,106 @@
+"""The training step, its losses and its optimiser, as a Lightning module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from components.latex.vocabulary import PAD
+from components.model.data import NOWHERE, Batch
+from components.model.recogniser import Output, Recogniser
+from components.params import TrainParams
+
+_FOCUS = 1.0  # standard deviation in cells of the place that guidance points at
+_PAPER = 0.1  # weight of an empty cell against a written one: there are so many
+
+
+class Training(pl.LightningModule):
+    """Teaches a recogniser."""
+
+    def __init__(self, model: Recogniser, params: TrainParams, steps: int, seed: int) -> None:
+        super().__init__()
+        self.model, self.params, self.steps, self.seed = model, params, steps, seed
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout of an epoch depends on its number alone: a training that was killed goes on the same.
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        output = self.model(batch.pictures, batch.tokens)
+        reading = F.cross_entropy(
+            output.logits.flatten(0, 1),
+            batch.targets.flatten(),
+            ignore_index=PAD,
+            label_smoothing=self.params.label_smoothing,
+        )
+        loss = reading
+        if self.params.guidance:
+            loss = loss + self.params.guidance * self._guidance(output, batch)
+        if self.params.spotting:
+            loss = loss + self.params.spotting * _spotting(output, batch)
+        self.log("train_loss", reading, on_step=False, on_epoch=True, batch_size=len(batch.indices))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        output = self.model(batch.pictures, batch.tokens)
+        size = len(batch.indices)
+        loss = F.cross_entropy(output.logits.flatten(0, 1), batch.targets.flatten(), ignore_index=PAD)
+        wrong = (output.logits.argmax(dim=2) != batch.targets) & (batch.targets != PAD)
+        # Greedy decoding gives the label exactly where every next token, the label's before it given, is
+        # the likeliest: this is ExpRate, without decoding.
+        right = (~wrong.any(dim=1)).float().mean()
+        log: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "sync_dist": True}
+        self.log("valid_loss", loss, **log)
+        self.log("valid_exprate", right, prog_bar=True, **log)
+
+    def configure_optimizers(self) -> Any:
+        decayed = [p for p in self.parameters() if p.ndim >= 2]
+        others = [p for p in self.parameters() if p.ndim < 2]
+        optimiser = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": self.params.weight_decay}, {"params": others, "weight_decay": 0}],
+            lr=self.params.lr,
+            betas=(0.9, 0.98),
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
+        return batch.to(device)
+
+    def _rate(self, step: int) -> float:
+        """Linear warm-up, then half a cosine to a hundredth."""
+        warm = max(1, int(self.params.warmup * self.steps))
+        if step < warm:
+            return (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, self.steps - warm))
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+    def _guidance(self, output: Output, batch: Batch) -> Tensor:
+        """Cross-entropy of the last cross-attention against a Gaussian at each written token's symbol."""
+        rows = batch.pictures.shape[2] // self.model.stride
+        columns = batch.pictures.shape[3] // self.model.stride
+        known = ~batch.centres.isnan().any(dim=2)
+        if not known.any():
+            return output.logits.new_zeros(())
+        centres = batch.centres[known]  # (n, 2)
+        across = torch.arange(columns, device=centres.device) - centres[:, :1]
+        down = torch.arange(rows, device=centres.device) - centres[:, 1:]
+        distance = down.square()[:, :, None] + across.square()[:, None]
+        aim = (-distance.flatten(1) / (2 * _FOCUS**2)).softmax(dim=1)
+        looked = output.attention[known].float().clamp_min(1e-6).log()
+        return -(aim * looked).sum(dim=1).mean()
+
+
+def _spotting(output: Output, batch: Batch) -> Tensor:
+    """Cross-entropy of naming the symbol at each cell."""
+    spots = batch.spots.flatten()
+    if not (spots != NOWHERE).any():
+        return output.logits.new_zeros(())
+    weight = torch.ones(output.spots.shape[2], device=spots.device)
+    weight[PAD] = _PAPER
+    return F.cross_entropy(output.spots.flatten(0, 1).float(), spots, weight=weight, ignore_index=NOWHERE)
