@@ -7,10 +7,9 @@ was is read; anything else is an `InkError`, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from lxml import etree
@@ -20,9 +19,10 @@ from components.ink.ink import Ink, Stroke, Symbol
 MAX_POINTS = 1_000_000  # a formula has some hundreds
 MAX_BYTES = 64 << 20
 
+NAMESPACE = "http://www.w3.org/2003/InkML"
 _XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 _LABELS = ("normalizedLabel", "truth", "label")  # MathWriting, CROHME, MathWriting's single symbols
-_RELATIVE = tuple("'\"!")  # prefixes of differences and explicit values (InkML, section 3.2.1)
+_RELATIVE = tuple("'\"!")  # first difference, second difference, neither (InkML, 3.2.1)
 
 
 class InkError(ValueError):
@@ -51,26 +51,10 @@ def parse_inkml(data: bytes, id: str) -> Ink:
     MAX_POINTS points, or a point that is not two or more finite numbers.
     """
     root = _parse(data)
-    channels = _channels(root)
-    strokes: list[Stroke] = []
-    index: dict[str, int] = {}  # of the stroke by the trace's id
-    room = MAX_POINTS
-    for trace in root.iter("{*}trace"):
-        name = trace.get("id") or trace.get(_XML_ID) or ""
-        try:
-            stroke = _stroke(_text(trace), channels, room)
-        except InkError as error:
-            raise InkError(f"trace {name!r}: {error}") from None
-        if stroke is None or trace.get("type") == "penUp":
-            continue
-        room -= len(stroke)
-        index.setdefault(name, len(strokes))
-        strokes.append(stroke)
-    if not strokes:
-        raise InkError("there is no trace with a point")
+    strokes, index = _strokes(root, _channels(root))
     return Ink(
         id=id,
-        strokes=tuple(strokes),
+        strokes=strokes,
         label=_annotation(root, *_LABELS),
         writer=_annotation(root, "writer"),
         symbols=_symbols(root, index),
@@ -84,17 +68,17 @@ def _parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:
-        # MfrDB has a stray byte in a MathML comment on the formula: no reason to lose the ink.
+        # One file of CROHME has a stray byte in the formula's MathML: no reason to lose the ink.
         repaired = data.decode("utf-8", "replace").encode()
         if repaired == data:
-            raise InkError(f"not well-formed XML: {error.msg}") from None
+            raise _not_xml(error) from None
         try:
             root = etree.fromstring(repaired, _parser())
         except etree.XMLSyntaxError as second:
-            raise InkError(f"neither UTF-8 nor well-formed XML: {second.msg}") from None
+            raise _not_xml(second) from None
     dtd: Any = root.getroottree().docinfo.internalDTD
     if dtd is not None and dtd.entities():
-        raise InkError("the file declares XML entities, which are not expanded (they can be a bomb)")
+        raise InkError("the file declares XML entities, which are refused: they can be a bomb")
     if etree.QName(root).localname != "ink":
         raise InkError(f"the root element is <{etree.QName(root).localname}>, not InkML's <ink>")
     return root
@@ -112,6 +96,12 @@ def _parser() -> etree.XMLParser:
     )
 
 
+def _not_xml(error: etree.XMLSyntaxError) -> InkError:
+    if "XML_PARSE_HUGE" in error.msg:
+        return InkError("one element is larger than 10 MB: too many points")
+    return InkError(f"not well-formed XML: {error.msg}")
+
+
 def _channels(root: etree._Element) -> int:
     """The most values that a point may have. Whether it has them is not the header's to say."""
     channels = next(root.iter("{*}traceFormat"), None)
@@ -121,41 +111,60 @@ def _channels(root: etree._Element) -> int:
     return max(3, len(names))
 
 
-def _stroke(text: str, channels: int, room: int) -> Stroke | None:
-    """The points (n, 2) of a trace's text, or None where it has none."""
-    if text.count(",") > room:  # before anything is made of them
+def _strokes(root: etree._Element, channels: int) -> tuple[tuple[Stroke, ...], dict[str, int]]:
+    """The strokes, and which of them a trace's id means. All points are made numbers at once: for speed."""
+    xs: list[str] = []
+    ys: list[str] = []
+    starts: list[int] = []
+    index: dict[str, int] = {}
+    for trace in root.iter("{*}trace"):
+        if trace.get("type") == "penUp":
+            continue
+        name = trace.get("id") or trace.get(_XML_ID) or ""
+        values, step = _values(_text(trace), name, channels)
+        if not values:
+            continue
+        index.setdefault(name, len(starts))
+        starts.append(len(xs))
+        xs += values[::step]
+        ys += values[1::step]
+        if len(xs) > MAX_POINTS:
+            raise InkError(f"there are more than {MAX_POINTS} points")
+    if not starts:
+        raise InkError("there is no trace with a point")
+    points = _numbers(xs, ys)
+    moved = np.empty(len(points), bool)
+    moved[1:] = (points[1:] != points[:-1]).any(axis=1)
+    moved[starts] = True
+    ends = (*starts[1:], len(points))
+    return tuple(points[i:j][moved[i:j]] for i, j in zip(starts, ends, strict=True)), index
+
+
+def _values(text: str, name: str, channels: int) -> tuple[list[str], int]:
+    """A trace's words, commas among them, and how many there are from one point's x to the next one's."""
+    if text.count(",") > MAX_POINTS:  # before anything is made of them
         raise InkError(f"there are more than {MAX_POINTS} points")
-    points = [values for point in text.split(",") if (values := point.split())]
-    if not points:
-        return None
-    widths = sorted(set(map(len, points)))
-    if len(points) > room:
-        raise InkError(f"there are more than {MAX_POINTS} points")
-    if len(widths) > 1 or not 2 <= widths[0] <= channels:
-        found = " or ".join(map(str, widths))
-        raise InkError(f"a point has {found} values; expected x y or x y t, and commas between points")
+    words = text.strip(" \t\r\n,").replace(",", " , ").split()
+    commas = words.count(",")
+    width = words.index(",") if commas else len(words)
+    whole = len(words) == (commas + 1) * (width + 1) - 1 and words[width :: width + 1].count(",") == commas
+    if words and not (whole and 2 <= width <= channels):
+        raise InkError(f"trace {name!r}: expected x y or x y t of every point, and commas between points")
+    return words, width + 1
+
+
+def _numbers(xs: list[str], ys: list[str]) -> Stroke:
+    """All points, (n, 2), finite."""
     try:
-        flat = np.fromiter(map(float, chain.from_iterable(point[:2] for point in points)), np.float64)
-    except ValueError:
-        raise InkError(_fault(points)) from None
-    with np.errstate(over="ignore"):
-        stroke: Stroke = flat.reshape(-1, 2).astype(np.float32)
-    if not np.isfinite(stroke).all():
+        with np.errstate(over="ignore"):  # of float32; the next line sees it
+            points = np.array([np.array(xs, np.float64), np.array(ys, np.float64)], np.float32).T.copy()
+    except ValueError as error:
+        value = str(error).rpartition(": ")[2][:40]
+        why = "relative to the last point; write absolute ones" if value[1:2] in _RELATIVE else "not a number"
+        raise InkError(f"the coordinate {value} is {why}") from None
+    if not np.isfinite(points).all():
         raise InkError("a coordinate is not a finite number")
-    moved = np.ones(len(stroke), bool)
-    moved[1:] = (stroke[1:] != stroke[:-1]).any(axis=1)
-    return stroke[moved]
-
-
-def _fault(points: Sequence[Sequence[str]]) -> str:
-    for value in chain.from_iterable(point[:2] for point in points):
-        if value.startswith(_RELATIVE):
-            return f"{value!r} is a coordinate relative to the last point; write absolute ones"
-        try:
-            float(value)
-        except ValueError:
-            return f"the coordinate {value[:20]!r} is not a number"
-    raise AssertionError("called for points that are numbers")
+    return points
 
 
 def _symbols(root: etree._Element, index: dict[str, int]) -> tuple[Symbol, ...]:
@@ -181,3 +190,60 @@ def _annotation(element: etree._Element, *types: str) -> str | None:
 
 def _text(element: etree._Element) -> str:
     return "".join(map(str, element.itertext())) if len(element) else element.text or ""
+
+
+def write_inkml(ink: Ink, target: Path | IO[bytes], times: Sequence[Sequence[float]] | None = None) -> None:
+    """Writes an ink as InkML that `parse_inkml` gives back: a file, whole or not at all, or an open buffer.
+
+    `times` are the milliseconds of every stroke's points, for tools that want them. Label, writer and
+    symbols stand where CROHME has them. Raises ValueError for times that do not fit the points and for text
+    that XML cannot hold, and OSError.
+    """
+    if times is not None and list(map(len, times)) != list(map(len, ink.strokes)):
+        raise ValueError("times: expected one for every point of every stroke")
+    document = etree.ElementTree(_document(ink, times))
+    etree.indent(document)
+    data = etree.tostring(document, xml_declaration=True, encoding="UTF-8")
+    if not isinstance(target, Path):
+        target.write(data)
+        return
+    beside = target.with_name(f".{target.name}.part")
+    beside.write_bytes(data)
+    beside.replace(target)
+
+
+def _document(ink: Ink, times: Sequence[Sequence[float]] | None) -> etree._Element:
+    default: Any = {None: NAMESPACE}  # lxml's stubs know no default namespace
+    root = etree.Element(f"{{{NAMESPACE}}}ink", nsmap=default)
+    header = _add(root, "traceFormat")
+    for channel in ("X", "Y") if times is None else ("X", "Y", "T"):
+        _add(header, "channel", name=channel, type="decimal")
+    for type, text in (("UI", ink.id), ("writer", ink.writer), ("truth", ink.label)):
+        if text is not None:
+            _add(root, "annotation", text, type=type)
+    for i, text in enumerate(_traces(ink, times)):
+        _add(root, "trace", text, id=str(i))
+    if ink.symbols:
+        formula = _add(root, "traceGroup")
+        _add(formula, "annotation", "Segmentation", type="truth")
+        for symbol in ink.symbols:
+            group = _add(formula, "traceGroup")
+            _add(group, "annotation", symbol.token, type="truth")
+            for i in symbol.strokes:
+                _add(group, "traceView", traceDataRef=str(i))
+    return root
+
+
+def _add(parent: etree._Element, tag: str, text: str | None = None, **attributes: str) -> etree._Element:
+    element = etree.SubElement(parent, f"{{{NAMESPACE}}}{tag}", attributes)
+    element.text = text
+    return element
+
+
+def _traces(ink: Ink, times: Sequence[Sequence[float]] | None) -> Iterator[str]:
+    """Each trace's text, every coordinate as short as a float32 can be told."""
+    for i, stroke in enumerate(ink.strokes):
+        words = [[str(value).removesuffix(".0") for value in point] for point in stroke.astype(np.float32)]
+        if times is not None:
+            words = [[*point, str(float(time))] for point, time in zip(words, times[i], strict=True)]
+        yield ", ".join(map(" ".join, words))
