@@ -1,6 +1,6 @@
 """Ink to picture. The one place where strokes are drawn: training, evaluation and service all come here.
 
-A picture is dark on light, and its symbols have one size: the median extent of its connected components
+A picture is dark on light, and its symbols have one size: the median height of its connected components
 is `RasterSettings.symbol` pixels, however large the writer wrote and however long the formula is. Strokes
 and photographs are measured alike (on pixels, as a camera sees them), so that both give the same picture.
 """
@@ -22,6 +22,7 @@ Picture = npt.NDArray[np.uint8]  # (height, width): 255 is paper, 0 is ink
 _SHIFT = 4  # OpenCV draws at sub-pixel positions given in 1/16 pixel
 _PROBE = 320  # longest side in pixels of the drawing that symbols are measured on
 _FLAT = 1e-6
+_FLAT_SHAPE = 0.25  # height to width of a minus or a bar
 
 
 class RasterSettings(BaseModel):
@@ -102,13 +103,18 @@ def limit_scale(size: npt.NDArray[np.float64], settings: RasterSettings) -> floa
 
 
 def median_extent(picture: Picture) -> float:
-    """Median of the longer sides of all connected components of ink, specks left out; pixels."""
+    """Median size of the connected components of ink, specks left out; pixels.
+
+    A component's size is its height, so that joined-up letters count as one letter; that of a flat one, a
+    minus or a bar, is its width.
+    """
     _, _, stats, _ = cv2.connectedComponentsWithStats((picture < 128).astype(np.uint8), connectivity=8)
-    sides = stats[1:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
-    if not len(sides):
+    widths, heights = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
+    sizes = np.where(heights < _FLAT_SHAPE * widths, widths, heights)
+    if not len(sizes):
         return 0.0
     # Dots, points and specks say nothing of the writer's size.
-    return float(np.median(sides[sides >= 0.1 * sides.max()]))
+    return float(np.median(sizes[sizes >= 0.1 * sizes.max()]))
 
 
 def frame_at(
