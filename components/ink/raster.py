@@ -1,8 +1,8 @@
 """Ink to picture. The one place where strokes are drawn: training, evaluation and service all come here.
 
-A picture is dark on light, and its symbols have one size: the median height of its connected components
-is `RasterSettings.symbol` pixels, however large the writer wrote and however long the formula is. Strokes
-and photographs are measured alike (on pixels, as a camera sees them), so that both give the same picture.
+A picture is dark on light, and its symbols have one size: the median height of its connected components is
+`RasterSettings.symbol` pixels, however large the writer wrote and however long the formula is. Strokes and
+photographs are measured alike (on pixels, as a camera sees them), so that both give the same picture.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.ink.ink import Stroke
 
 Picture = npt.NDArray[np.uint8]  # (height, width): 255 is paper, 0 is ink
+Corner = npt.NDArray[np.float64]  # (2,): x, y
 
-_SHIFT = 4  # OpenCV draws at sub-pixel positions given in 1/16 pixel
-_PROBE = 320  # longest side in pixels of the drawing that symbols are measured on
-_FLAT = 1e-6
-_FLAT_SHAPE = 0.25  # height to width of a minus or a bar
+_FINE = 4  # a picture is drawn so many times larger, and then shrunk: smooth edges, and pens of any width
+_SHIFT = 4  # OpenCV draws at positions given in 1/16 of those pixels
+_PROBE = 32  # height in pixels of the median stroke in the drawing that symbols are measured on
+_PROBE_SIDE = 4096  # that drawing's longest side
+_HAIR = 1.0  # the thinnest pen that shows, pixels
+_FLAT = 0.25  # flatter than this (height to width) are minus signs and fraction bars
+_SPECK = 0.1  # lower than this fraction of the highest are dots and specks
+_APART = 5  # dots have more paper between them than so many times their size
 
 
 class RasterSettings(BaseModel):
@@ -30,7 +35,7 @@ class RasterSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: int = Field(20, ge=8, le=96, description="median extent of a symbol, pixels")
+    symbol: int = Field(20, ge=8, le=96, description="median height of a symbol, pixels")
     pen: float = Field(0.1, gt=0, le=0.5, description="pen width as a fraction of `symbol`")
     margin: int = Field(4, ge=1, le=32, description="paper around the ink, pixels")
     max_height: int = Field(128, ge=32, description="a taller picture is shrunk to this, pixels")
@@ -52,74 +57,88 @@ def draw(strokes: Sequence[Stroke], settings: RasterSettings) -> Picture:
 
     Raises ValueError where there is no stroke, or a coordinate that is not finite.
     """
-    return draw_in(strokes, frame(strokes, settings), settings.margin, settings.symbol * settings.pen)
-
-
-def frame(strokes: Sequence[Stroke], settings: RasterSettings) -> Frame:
-    """Finds scale and size of the strokes' picture: symbols of one size, within the largest picture."""
     low, high = bounds(strokes)
-    extent = float(max(high - low))
-    if extent < _FLAT:  # a single dot
-        side = 2 * settings.margin + 1
-        return Frame(1.0, (float(low[0]), float(low[1])), side, side)
-    probe = _PROBE / extent
-    drawn = draw_in(strokes, frame_at(low, high, probe, 2), 2, 1.0)
-    # The extent between stroke centres, as the strokes have it; pixels count the pen as well.
-    measured = max(median_extent(drawn) - 1.0, 1.0) / probe
-    scale = min(settings.symbol / measured, limit_scale(high - low, settings))
-    return frame_at(low, high, scale, settings.margin)
+    wanted = settings.symbol / symbol_height(strokes)
+    scale = min(wanted, limit_scale(high - low, settings))
+    # What has to shrink shrinks with its pen, as in a photograph; else small symbols become blots.
+    pen = settings.symbol * settings.pen * scale / wanted
+    return draw_in(strokes, frame_at(low, high, scale, settings.margin), settings.margin, pen)
 
 
 def draw_in(strokes: Sequence[Stroke], where: Frame, margin: int, pen: float) -> Picture:
-    """Draws strokes with a pen of `pen` pixels into a given frame."""
-    # OpenCV draws whole pixels of width only.
-    thickness = max(1, round(pen))
-    picture = np.full((where.height, where.width), 255, np.uint8)
-    factor = 1 << _SHIFT
-    paths = []
-    for stroke in strokes:
-        points = (stroke - np.asarray(where.origin, np.float32)) * np.float32(where.scale) + margin
-        if len(points) == 1:
-            points = np.concatenate([points, points])
-        paths.append(np.rint(points * factor).astype(np.int32))
-    cv2.polylines(picture, paths, False, 0, thickness, cv2.LINE_AA, _SHIFT)
-    return picture
+    """Draws strokes with a pen of `pen` pixels (in steps of half a pixel) into a given frame."""
+    fine = np.full((where.height * _FINE, where.width * _FINE), 255, np.uint8)
+    # OpenCV's lines are 1, 3, 5 … pixels wide: thickness 2 gives 3, and so does 3.
+    thickness = 2 * max(0, round((max(pen, _HAIR) * _FINE - 1) / 2))
+    cv2.polylines(
+        fine, _paths(strokes, where, margin, _FINE), False, 0, max(thickness, 1), cv2.LINE_8, _SHIFT
+    )
+    return np.asarray(cv2.resize(fine, (where.width, where.height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def bounds(strokes: Sequence[Stroke]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The lowest and the highest (x, y) of all points."""
-    if not strokes:
-        raise ValueError("there is no stroke to draw")
-    points = np.concatenate(strokes).astype(np.float64)
-    if not np.isfinite(points).all():
-        raise ValueError("a coordinate is not a finite number")
-    return points.min(axis=0), points.max(axis=0)
+def symbol_height(strokes: Sequence[Stroke]) -> float:
+    """What `median_extent` finds on a drawing of the strokes, in their units.
 
-
-def limit_scale(size: npt.NDArray[np.float64], settings: RasterSettings) -> float:
-    """The largest scale at which something of `size` (width, height) fits the largest picture."""
-    room = np.array([settings.max_width, settings.max_height]) - 2 * settings.margin - 1
-    return float(min(room / np.maximum(size, _FLAT)))
+    Dots that stand alone (a colon, an ellipsis) are one symbol; for a single dot the answer is 1.
+    """
+    low, high = bounds(strokes)
+    whole = float((high - low).max())
+    extents = np.array([np.ptp(stroke, axis=0).max() for stroke in strokes], np.float64)
+    if extents.max() * _APART * len(strokes) <= whole:
+        return whole or 1.0
+    typical = np.median(extents[extents >= _SPECK * extents.max()])
+    probe = min(_PROBE / typical, _PROBE_SIDE / whole)
+    where = frame_at(low, high, probe, margin=1)
+    drawing = np.full((where.height, where.width), 255, np.uint8)
+    cv2.polylines(drawing, _paths(strokes, where, 1, 1), False, 0, 1, cv2.LINE_8, _SHIFT)
+    # Pixels count the pen as well, which is one pixel wide.
+    return float(max(median_extent(drawing) - 1, 1) / probe)
 
 
 def median_extent(picture: Picture) -> float:
-    """Median size of the connected components of ink, specks left out; pixels.
+    """Median height in pixels of the upright connected components of ink; 0 where there is no ink.
 
-    A component's size is its height, so that joined-up letters count as one letter; that of a flat one, a
-    minus or a bar, is its width.
+    Heights, since writing that touches grows sideways; upright ones, since bars are as high as the pen.
+    Where all are flat (a minus, an equals sign) it is their median width.
     """
     _, _, stats, _ = cv2.connectedComponentsWithStats((picture < 128).astype(np.uint8), connectivity=8)
     widths, heights = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
-    sizes = np.where(heights < _FLAT_SHAPE * widths, widths, heights)
-    if not len(sizes):
-        return 0.0
-    # Dots, points and specks say nothing of the writer's size.
-    return float(np.median(sizes[sizes >= 0.1 * sizes.max()]))
+    upright = heights[heights >= _FLAT * widths]
+    if not len(upright):
+        return float(np.median(widths)) if len(widths) else 0.0
+    return float(np.median(upright[upright >= _SPECK * upright.max()]))
 
 
-def frame_at(
-    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], scale: float, margin: int
-) -> Frame:
-    """The frame of an ink from `low` to `high` at a given scale."""
-    width, height = (int(side) + 2 * margin + 1 for side in np.ceil((high - low) * scale))
+def bounds(strokes: Sequence[Stroke]) -> tuple[Corner, Corner]:
+    """The lowest and the highest (x, y) of all points. Raises ValueError as `draw` does."""
+    if not strokes:
+        raise ValueError("there is no stroke to draw")
+    points = np.concatenate(strokes).astype(np.float64)
+    low, high = points.min(axis=0), points.max(axis=0)
+    if not np.isfinite(low + high).all():
+        raise ValueError("a coordinate is not a finite number")
+    return low, high
+
+
+def limit_scale(size: Corner, settings: RasterSettings) -> float:
+    """The largest scale at which something of `size` (width, height) fits the largest picture."""
+    room = np.array([settings.max_width, settings.max_height]) - 2 * settings.margin - 1
+    return float(min(room / np.maximum(size, np.finfo(np.float32).tiny)))
+
+
+def frame_at(low: Corner, high: Corner, scale: float, margin: int) -> Frame:
+    """The frame that has the ink from `low` to `high` at this scale, and `margin` pixels around it."""
+    # Rounding may not ask for one pixel more than `limit_scale` left room for.
+    width, height = (int(side) + 2 * margin + 1 for side in np.ceil((high - low) * scale - 1e-6))
     return Frame(scale, (float(low[0]), float(low[1])), width, height)
+
+
+def _paths(strokes: Sequence[Stroke], where: Frame, margin: int, fine: int) -> list[npt.NDArray[np.int32]]:
+    """The strokes on a picture `fine` times as large as the frame, as OpenCV takes them."""
+    pixels = (np.concatenate(strokes) - np.asarray(where.origin)) * where.scale + margin
+    # A pixel's centre has whole coordinates, on the large picture as well as on the small one.
+    places = np.rint(((pixels + 0.5) * fine - 0.5) * (1 << _SHIFT)).astype(np.int32)
+    ends = np.cumsum([len(stroke) for stroke in strokes])
+    starts = ends - [len(stroke) for stroke in strokes]
+    # A path of one point leaves no mark.
+    return [places[[a, a]] if b == a + 1 else places[a:b] for a, b in zip(starts, ends, strict=True)]
