@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 from lxml import etree
 
 from components.ink.ink import Ink, Stroke, Symbol
+
+Times = Sequence[Sequence[float] | npt.NDArray[np.float64]]  # milliseconds, of each stroke's points
 
 MAX_POINTS = 1_000_000  # a formula has some hundreds
 MAX_BYTES = 64 << 20
@@ -192,12 +195,11 @@ def _text(element: etree._Element) -> str:
     return "".join(map(str, element.itertext())) if len(element) else element.text or ""
 
 
-def write_inkml(ink: Ink, target: Path | IO[bytes], times: Sequence[Sequence[float]] | None = None) -> None:
+def write_inkml(ink: Ink, target: Path | IO[bytes], times: Times | None = None) -> None:
     """Writes an ink as InkML that `parse_inkml` gives back: a file, whole or not at all, or an open buffer.
 
-    `times` are the milliseconds of every stroke's points, for tools that want them. Label, writer and
-    symbols stand where CROHME has them. Raises ValueError for times that do not fit the points and for text
-    that XML cannot hold, and OSError.
+    Label, writer and symbols stand where CROHME has them; `times` are for tools that want them. Raises
+    ValueError for times that do not fit the points and for text that XML cannot hold, and OSError.
     """
     if times is not None and list(map(len, times)) != list(map(len, ink.strokes)):
         raise ValueError("times: expected one for every point of every stroke")
@@ -212,7 +214,7 @@ def write_inkml(ink: Ink, target: Path | IO[bytes], times: Sequence[Sequence[flo
     beside.replace(target)
 
 
-def _document(ink: Ink, times: Sequence[Sequence[float]] | None) -> etree._Element:
+def _document(ink: Ink, times: Times | None) -> etree._Element:
     default: Any = {None: NAMESPACE}  # lxml's stubs know no default namespace
     root = etree.Element(f"{{{NAMESPACE}}}ink", nsmap=default)
     header = _add(root, "traceFormat")
@@ -240,7 +242,7 @@ def _add(parent: etree._Element, tag: str, text: str | None = None, **attributes
     return element
 
 
-def _traces(ink: Ink, times: Sequence[Sequence[float]] | None) -> Iterator[str]:
+def _traces(ink: Ink, times: Times | None) -> Iterator[str]:
     """Each trace's text, every coordinate as short as a float32 can be told."""
     for i, stroke in enumerate(ink.strokes):
         words = [[str(value).removesuffix(".0") for value in point] for point in stroke.astype(np.float32)]
