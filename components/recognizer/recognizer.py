@@ -18,6 +18,7 @@ from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.decoding import Hypothesis, decode
 from components.recognizer.engine import Engine, Floats, OnnxEngine
 from components.recognizer.inputs import to_input
+from components.recognizer.preparation import prepare
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
 
@@ -43,7 +44,7 @@ class Reading:
 class Recognizer:
     """Reads handwritten formulas.
 
-    Pictures must be as `raster.draw` makes them; `components.recognizer.preparation` brings others there.
+    `read` takes pictures as `raster.draw` makes them; `read_file` and `preparation.prepare` take any.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
@@ -73,6 +74,10 @@ class Recognizer:
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""
         return self.read([draw(strokes, self.settings.raster)], beam, n_best)[0]
+
+    def read_file(self, data: bytes, beam: int = 1, n_best: int = 1) -> Reading:
+        """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
+        return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
     def _reading(self, hypotheses: list[Hypothesis]) -> Reading:
         tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses]

@@ -1,0 +1,89 @@
+"""The recogniser reads pictures in any company, and ink as it reads the picture of it."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from components.ink.raster import RasterSettings, draw
+from components.latex.vocabulary import EOS, Vocabulary
+from components.recognizer.bundle import BundleSettings
+from components.recognizer.inputs import to_input
+from components.recognizer.recognizer import Alternative, Recognizer
+from tests.recognizer.engines import TableEngine
+from tests.recognizer.inks import formula
+
+VOCABULARY = Vocabulary.build([["\\pi", "r"]])
+PI, R = VOCABULARY.encode(["\\pi", "r"])
+SETTINGS = BundleSettings(raster=RasterSettings(), multiple=16, max_tokens=8)
+
+
+@pytest.fixture
+def recognizer() -> Recognizer:
+    sure = {(): {PI: 0.5, R: 0.5 - 1e-9}, (PI,): {R: 1.0}, (PI, R): {EOS: 1.0}, (R,): {EOS: 0.5, PI: 0.5}}
+    short = {(): {R: 1.0}, (R,): {EOS: 1.0}}
+    return Recognizer(TableEngine([sure, short], len(VOCABULARY)), VOCABULARY, SETTINGS)
+
+
+def picture(darkest: int, height: int, width: int) -> np.ndarray:
+    result = np.full((height, width), 255, np.uint8)
+    result[0, 0] = darkest
+    return result
+
+
+def test_a_reading_says_what_and_how_sure(recognizer: Recognizer) -> None:
+    [reading] = recognizer.read([picture(0, 20, 20)], n_best=2)
+    assert (reading.latex, reading.tokens) == ("\\pi r", ("\\pi", "r"))
+    assert reading.confidence == pytest.approx(0.5)
+    [other] = reading.alternatives
+    assert other == Alternative("r", pytest.approx(0.25))
+
+
+def test_readings_come_in_the_order_of_the_pictures_and_sizes_do_not_mix(recognizer: Recognizer) -> None:
+    pictures = [picture(n % 2, *size) for n, size in enumerate([(9, 9), (40, 9), (9, 30), (40, 9), (10, 16)])]
+    together = recognizer.read(pictures)
+    shapes = list(recognizer.engine.shapes)  # type: ignore[attr-defined]
+    assert sorted(shapes) == [(1, 1, 16, 32), (2, 1, 16, 16), (2, 1, 48, 16)]
+    assert [r.latex for r in together] == ["\\pi r", "r", "\\pi r", "r", "\\pi r"]
+    assert together == [recognizer.read([p])[0] for p in pictures]
+
+
+def test_no_pictures_no_readings(recognizer: Recognizer) -> None:
+    assert recognizer.read([]) == []
+
+
+def test_ink_its_picture_and_its_file_give_the_network_the_same_input(recognizer: Recognizer) -> None:
+    drawn = draw(formula(), SETTINGS.raster)
+    seen: list[np.ndarray] = []
+    encode = recognizer.engine.encode
+    recognizer.engine.encode = lambda pictures: seen.append(pictures) or encode(pictures)  # type: ignore
+    recognizer.read([drawn])
+    recognizer.read_ink(formula())
+    recognizer.read_file(cv2.imencode(".png", drawn)[1].tobytes())
+    assert seen[0].tobytes() == seen[1].tobytes() == seen[2].tobytes()
+
+
+def test_input_is_ink_on_zero_padded_with_paper() -> None:
+    grey = np.full((3, 17), 255, np.uint8)
+    grey[1, 2] = 51
+    array = to_input(grey, 16)
+    assert (array.dtype, array.shape) == (np.float32, (1, 16, 32))
+    assert array[0, 1, 2] == pytest.approx(0.8) and array.sum() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((0, 4), np.uint8)]
+)
+def test_input_refuses_what_is_no_picture(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="expected a uint8 picture"):
+        to_input(wrong, 16)
+
+
+def test_confidence_is_a_probability(recognizer: Recognizer) -> None:
+    [reading] = recognizer.read([picture(0, 20, 20)], beam=6, n_best=6)
+    confidences = [reading.confidence, *(a.confidence for a in reading.alternatives)]
+    assert confidences == sorted(confidences, reverse=True)
+    assert math.fsum(confidences) <= 1 + 1e-6
