@@ -1,0 +1,164 @@
+"""Stage `evaluate`: how well the trained model reads the test split; or any model any folder of InkML.
+
+In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER --out DIR`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+from rich.console import Console
+from rich.progress import track
+
+from components.evaluation import Answer, Evaluation, evaluate
+from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
+from components.params import load_params
+from components.recognizer.bundle import BundleSettings
+from components.recognizer.recognizer import Recognizer
+from components.report.files import whole, write_csv, write_metrics, write_predictions
+from components.report.summary import confidence_line, summary
+from components.report.worst import page, worst
+
+BUNDLE = Path("data/bundle")
+WORST = 40
+_PICTURES = 256  # in memory at once: enough to find many of one size for a batch
+
+
+def run_pipeline() -> None:
+    """Reads the test split with the checkpoint, as params.yaml says, and writes reports/."""
+    params = load_params().evaluate
+    checkpoint, split = Path("data/model.pt"), Path("data/shards/test")
+    data = LabelledShards(split, params.limit)
+    answers, _ = read(data, trained(checkpoint), params.beam)
+    about = {"beam": params.beam, "model": checkpoint.as_posix(), "data": split.as_posix()}
+    report(answers, data, Path("reports"), params.worst, about)
+
+
+def run_alone(folder: Path, out: Path, model: str, beam: int, limit: int) -> None:
+    """Reads every labelled InkML file under `folder` with `model` and writes the report to `out`.
+
+    Raises ValueError or OSError where there is nothing to evaluate, or no model.
+    """
+    recognizer = Recognizer.load(bundle_folder(model))
+    data = LabelledFolder(folder, recognizer.settings.raster, limit)
+    answers, rejects = read(data, recognizer, beam)
+    write_csv(("file", "reason"), ((r.file, r.reason) for r in rejects), out / "rejected.csv")
+    if not answers:
+        raise ValueError(f"{folder}: none of {len(data)} InkML files can be used: {out / 'rejected.csv'}")
+    about = {"rejected": len(rejects), "beam": beam, "model": model, "data": str(folder)}
+    report(answers, data, out, WORST, about)
+    if rejects:
+        print(f"{len(rejects)} of {len(data)} files do not count: {out / 'rejected.csv'}")
+
+
+def read(data: Labelled, recognizer: Recognizer, beam: int) -> tuple[list[Answer], list[Reject]]:
+    """Reads all samples, some hundred in memory at a time."""
+    answers: list[Answer] = []
+    rejects: list[Reject] = []
+    entries = track(data, "reading", total=len(data), console=Console(stderr=True))
+    for chunk in _chunks(entries, _PICTURES):
+        samples = [entry for entry in chunk if isinstance(entry, Sample)]
+        rejects.extend(entry for entry in chunk if isinstance(entry, Reject))
+        readings = recognizer.read([sample.picture for sample in samples], beam)
+        answers.extend(
+            Answer(sample.id, sample.label, reading.tokens, reading.confidence)
+            for sample, reading in zip(samples, readings, strict=True)
+        )
+    return answers, rejects
+
+
+def report(
+    answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: dict[str, str | int]
+) -> Evaluation:
+    """Writes metrics.json, predictions.parquet, plots/ and worst.html to `out`, and prints the table."""
+    from components.report.plots import write_plots
+
+    evaluation = evaluate(answers)
+    title = f"{about['model']} on {about['data']}, beam {about['beam']}"
+    write_predictions(answers, out / "predictions.parquet")
+    write_plots(evaluation, out / "plots")
+    mistakes = worst(answers, show)
+    pictures = {id: cv2.imencode(".png", p)[1].tobytes() for id, p in data.pictures(mistakes.ids).items()}
+    with whole(out / "worst.html") as beside:
+        beside.write_text(page(evaluation, mistakes, pictures, title), encoding="utf-8")
+    write_metrics(evaluation.metrics() | about, out / "metrics.json")
+    Console().print(summary(evaluation, title))
+    print(confidence_line(evaluation))
+    print(f"results: {out / 'metrics.json'}, predictions.parquet, plots/, worst.html (pictures of mistakes)")
+    return evaluation
+
+
+def trained(path: Path) -> Recognizer:
+    """A recogniser that runs a checkpoint in PyTorch, on a GPU where there is one."""
+    # Imported here: reading with a bundle needs no PyTorch.
+    import torch
+
+    from components.model.checkpoint import load_model
+    from components.model.engine import TorchEngine
+
+    checkpoint = load_model(path)
+    model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
+    settings = BundleSettings(
+        raster=checkpoint.raster, multiple=model.multiple, max_tokens=model.params.max_tokens
+    )
+    return Recognizer(TorchEngine(model), checkpoint.vocabulary, settings)
+
+
+def bundle_folder(model: str) -> Path:
+    """The bundle that `model` names: a folder, or an address in the MLflow registry, fetched from there."""
+    if not model.startswith("models:/"):
+        return Path(model)
+    import mlflow
+
+    fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
+    found = sorted(fetched.rglob("bundle.json"))
+    if not found:
+        raise ValueError(f"{model}: the registered model holds no bundle (bundle.json)")
+    return found[0].parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m components.stages.evaluate", description=__doc__)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="labelled InkML, searched in depth")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
+    parser.add_argument(
+        "--model", default=str(BUNDLE), help="bundle folder or models:/… (default: %(default)s)"
+    )
+    parser.add_argument("--beam", type=_count, default=1, metavar="N", help="beams (default: 1, greedy)")
+    parser.add_argument("--limit", type=_count, default=0, metavar="N", help="use at most N files")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(arguments)
+    if arguments and (options.data is None or options.out is None):
+        parser.error("--data and --out are both needed (no argument at all: the pipeline's test split)")
+    try:
+        if arguments:
+            run_alone(options.data, options.out, options.model, options.beam, options.limit)
+        else:
+            run_pipeline()
+    except (ValueError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of 1 or more")
+    return number
+
+
+def _chunks(entries: Iterable[Sample | Reject], size: int) -> Iterator[list[Sample | Reject]]:
+    iterator = iter(entries)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+if __name__ == "__main__":
+    sys.exit(main())
