@@ -86,6 +86,7 @@ class ModelParams(_Section):
     depths: tuple[int, ...]
     heads: tuple[int, ...]
     window: int = Field(ge=2)
+    stages: int = Field(ge=0)
     stem: Literal["conv", "patch"]
     patch: int = Field(ge=2)
     pretrained: bool

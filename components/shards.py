@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +55,18 @@ class Row:
 
 def write_shard(rows: Sequence[Row], path: Path) -> None:
     """Writes one shard whole or not at all."""
+    write_table(to_table(rows), path)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Writes one shard whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    pq.write_table(table, beside, compression="zstd")
+    os.replace(beside, path)
+
+
+def to_table(rows: Sequence[Row]) -> pa.Table:
+    """Rows as columns, in Arrow's memory."""
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for row in rows:
         for name in ("id", "writer", "png", "width", "height", "latex", "ink_hash", "source"):
@@ -61,9 +74,7 @@ def write_shard(rows: Sequence[Row], path: Path) -> None:
         columns["tokens"].append(list(row.tokens))
         columns["strokes"].append([stroke.ravel() for stroke in row.strokes])
         columns["symbols"].append([{"token": s.token, "strokes": list(s.strokes)} for s in row.symbols])
-    beside = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.table(columns, schema=SCHEMA), beside, compression="zstd")
-    os.replace(beside, path)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -89,3 +100,13 @@ def strokes_of(value: Sequence[Sequence[float]]) -> tuple[Stroke, ...]:
 def symbols_of(value: Sequence[dict[str, Any]]) -> tuple[Symbol, ...]:
     """Symbols, from a cell of the column `symbols`."""
     return tuple(Symbol(cell["token"], tuple(cell["strokes"])) for cell in value)
+
+
+def data_hash(folders: Sequence[Path]) -> str:
+    """A hash of the shards' content, the same wherever they lie."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for path in shard_paths(folder):
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import timm
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
@@ -12,14 +14,14 @@ from components.params import ModelParams
 class Encoder(nn.Module):
     """Pictures (B, 1, H, W) to a grid of features (B, H / stride, W / stride, width)."""
 
-    def __init__(self, swin: nn.Module, stem: nn.Module, stride: int, multiple: int, width: int) -> None:
+    def __init__(self, stem: nn.Module, stages: Sequence[nn.Module], patch: int, width: int) -> None:
         super().__init__()
         self.stem = stem
-        self.stages = swin.layers
-        self.norm = swin.norm
-        self.stride = stride
-        self.multiple = multiple
+        self.stages = nn.ModuleList(stages)
         self.width = width
+        self.norm = nn.LayerNorm(width)
+        self.stride = patch * 2 ** (len(stages) - 1)  # pixels a cell
+        self.multiple = 2 * self.stride  # Swin pads what its windows need beyond that
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.stem(pictures)
@@ -68,15 +70,17 @@ def build_encoder(params: ModelParams) -> Encoder:
         )
     else:
         swin = _named(params)
-    stride = params.patch * 2 ** (len(swin.layers) - 1)
-    stem = ConvStem(swin.embed_dim) if params.stem == "conv" else swin.patch_embed
-    if params.stem == "conv" and params.patch != 4:
+    stages = list(swin.layers)[: params.stages or None]
+    width = swin.feature_info[len(stages) - 1]["num_chs"]
+    if params.stem == "patch":
+        return Encoder(swin.patch_embed, stages, params.patch, width)
+    if params.patch != 4:
         raise ValueError(f"model.patch: the convolutional stem has stride 4, not {params.patch}")
-    return Encoder(swin, stem, stride, stride * params.window, swin.num_features)
+    return Encoder(ConvStem(swin.embed_dim), stages, params.patch, width)
 
 
 def _named(params: ModelParams) -> nn.Module:
-    known = timm.list_models(["swin_*", "swinv2_*"])
+    known = timm.list_models(["swin_*", "swinv2_*"], exclude_filters="swinv2_cr_*")
     if params.encoder.split(".")[0] not in known:
         raise ValueError(
             f"model.encoder: timm has no {params.encoder!r}; custom, or one of: {', '.join(known)}"

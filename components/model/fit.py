@@ -1,0 +1,242 @@
+"""The training run: data, Lightning's loop, checkpoints to go on from, and what MLflow is told."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from torch.utils.data import DataLoader
+
+from components.ink.raster import RasterSettings
+from components.latex.vocabulary import Vocabulary
+from components.model.checkpoint import Checkpoint, load_model, save_model
+from components.model.data import Batch, Inks, PlanSampler
+from components.model.recogniser import Recogniser
+from components.model.training import Training
+from components.params import ModelParams, TrainParams
+
+_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training run is made of; the same job gives the same model."""
+
+    shards: Path
+    vocabulary: Vocabulary
+    raster: RasterSettings
+    model: ModelParams
+    train: TrainParams
+    seed: int
+    data_hash: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the run: a checkpoint of another fingerprint is not gone on from."""
+        parts = (
+            self.vocabulary.version,
+            self.raster.model_dump(),
+            self.model.model_dump(),
+            self.train.model_dump(exclude={"workers"}),
+            self.seed,
+            self.data_hash,
+        )
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of a training's history."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    valid_exprate: float
+    lr: float
+    seconds: float
+    inks_per_second: float
+    waiting: float  # share of the time in which training waited for data
+
+
+def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
+    """Trains, or goes on from the last whole epoch in `folder`; leaves `folder`/best.pt.
+
+    `on_epoch` hears of every epoch that this call trains. Returns the whole history.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pl.seed_everything(job.seed, verbose=False)
+    model = Recogniser(job.model, len(job.vocabulary))
+    train, valid = (_inks(job, model, split) for split in ("train", "valid"))
+    if not train.usable:
+        raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
+    history = History(folder / "history.csv", on_epoch)
+    trainer = _trainer(job, folder, history, model)
+    sampler = PlanSampler(train, job.train.batch, job.train.augment.scale, trainer.global_rank, trainer.world_size)
+    steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
+    training = Training(model, job.train, steps, job.seed)
+    last = folder / "last.ckpt"
+    trainer.fit(
+        training,
+        _loader(sampler, job.train.workers),
+        _loader(PlanSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0),
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=False,  # our own file, with the schedule's state
+    )
+    if not (folder / "best.pt").exists():
+        raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
+    return history.epochs
+
+
+def best_model(folder: Path) -> Checkpoint:
+    """The best epoch's averaged weights."""
+    return load_model(folder / "best.pt")
+
+
+class History(Callback):
+    """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it."""
+
+    def __init__(self, path: Path, on_epoch: Callable[[Epoch], None]) -> None:
+        self.path, self.on_epoch = path, on_epoch
+        self.epochs: list[Epoch] = []
+        self._started = self._waited = self._asked = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": [vars(epoch) for epoch in self.epochs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._started = self._asked = time.perf_counter()
+        self._waited = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        self._waited += time.perf_counter() - self._asked
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self._asked = time.perf_counter()
+        if batch_idx + 1 == trainer.num_training_batches:
+            self._trained = self._asked - self._started
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        inks = trainer.num_training_batches * module.params.batch * trainer.world_size
+        self.epochs.append(
+            Epoch(
+                epoch=trainer.current_epoch,
+                train_loss=metrics.get("train_loss", float("nan")),
+                valid_loss=metrics["valid_loss"],
+                valid_exprate=metrics["valid_exprate"],
+                lr=trainer.optimizers[0].param_groups[0]["lr"],
+                seconds=time.perf_counter() - self._started,
+                inks_per_second=inks / self._trained,
+                waiting=self._waited / self._trained,
+            )
+        )
+        if trainer.is_global_zero:
+            self._write()
+            self.on_epoch(self.epochs[-1])
+
+    def _write(self) -> None:
+        beside = self.path.with_suffix(".part")
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(vars(self.epochs[0])))
+            writer.writeheader()
+            writer.writerows(vars(epoch) for epoch in self.epochs)
+        beside.replace(self.path)
+
+
+class KeepBest(Callback):
+    """Writes best.pt after each epoch whose (averaged) weights read valid better than all before.
+
+    Runs while validation's weights are in place, before the averaging callback swaps them back.
+    """
+
+    def __init__(self, job: Job, path: Path) -> None:
+        self.job, self.path = job, path
+        self.best = (-1.0, float("-inf"))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best = tuple(state["best"])
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        now = (float(metrics["valid_exprate"]), -float(metrics["valid_loss"]))
+        if trainer.sanity_checking or not trainer.is_global_zero or not now > self.best:
+            return
+        self.best = now
+        save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
+
+
+class Epochs(Callback):
+    """Tells the sampler which epoch it is, also after going on from a checkpoint."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.train_dataloader.sampler.set_epoch(trainer.current_epoch)
+
+
+def _trainer(job: Job, folder: Path, history: History, model: Recogniser) -> pl.Trainer:
+    params = job.train
+    callbacks: list[Callback] = [history, KeepBest(job, folder / "best.pt"), Epochs()]
+    if params.ema:
+        callbacks.append(EMAWeightAveraging(decay=params.ema))
+    if params.patience:
+        callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))
+    # After validation, so that a run that goes on has the epoch's metrics behind it.
+    callbacks.append(ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False))
+    return pl.Trainer(
+        max_epochs=params.epochs,
+        accumulate_grad_batches=params.accumulate,
+        gradient_clip_val=params.clip,
+        precision=_PRECISION[params.precision],
+        devices=params.devices,
+        callbacks=callbacks,
+        logger=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+
+
+def _inks(job: Job, model: Recogniser, split: str) -> Inks:
+    return Inks(
+        job.shards / split,
+        job.vocabulary,
+        job.raster,
+        stride=model.stride,
+        multiple=model.multiple,
+        max_tokens=job.model.max_tokens,
+        seed=job.seed,
+        variation=job.train.augment if split == "train" else None,
+    )
+
+
+def _loader(sampler: PlanSampler, workers: int) -> DataLoader[Batch]:
+    return DataLoader(
+        sampler.inks,
+        batch_size=None,  # the data set makes whole batches
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers else None,
+    )
