@@ -22,7 +22,9 @@ PREDICTIONS = pa.schema(
         pa.field("confidence", pa.float64(), nullable=False),
         pa.field("label_tokens", pa.int32(), nullable=False),  # how many
         pa.field("prediction_tokens", pa.int32(), nullable=False),
-        pa.field("edits", pa.int32(), nullable=False),  # tokens between label and prediction; 0: right
+        pa.field(
+            "edits", pa.int32(), nullable=False
+        ),  # 0: right; MathWriting's CER counts space tokens besides
     ]
 )
 

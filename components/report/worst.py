@@ -120,9 +120,7 @@ def _marked(label: Tokens, read: Tokens) -> tuple[str, str]:
     return label_line, read_line
 
 
-_LEGEND = (
-    " Tokens are set apart by spaces: <del>in the label, not read</del> <ins>read, not in the label</ins>"
-)
+_LEGEND = " Tokens stand apart: <del>in the label only</del> <ins>in the reading only</ins>"
 
 _STYLE = """
 :root { --paper: #fff; --text: #1c2630; --faint: #5c6873; --line: #d9dfe4; --card: #f6f8f9;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def read(data: Labelled, recognizer: Recognizer, beam: int) -> tuple[list[Answer
 
 
 def report(
-    answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: dict[str, str | int]
+    answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: Mapping[str, object]
 ) -> Evaluation:
     """Writes metrics.json, predictions.parquet, plots/ and worst.html to `out`, and prints the table."""
     from components.report.plots import write_plots
@@ -86,7 +86,7 @@ def report(
     pictures = {id: cv2.imencode(".png", p)[1].tobytes() for id, p in data.pictures(mistakes.ids).items()}
     with whole(out / "worst.html") as beside:
         beside.write_text(page(evaluation, mistakes, pictures, title), encoding="utf-8")
-    write_metrics(evaluation.metrics() | about, out / "metrics.json")
+    write_metrics({**evaluation.metrics(), **about}, out / "metrics.json")
     Console().print(summary(evaluation, title))
     print(confidence_line(evaluation))
     print(f"results: {out / 'metrics.json'}, predictions.parquet, plots/, worst.html (pictures of mistakes)")
