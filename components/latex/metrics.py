@@ -1,7 +1,7 @@
 """How far readings are from what was written, over tokens of normalised LaTeX.
 
-ExpRate and the rates with at most one and two errors are what the CROHME papers report (Mouchère et al., IJDAR
-2016), taken over tokens; CER is MathWriting's (Gervais et al., 2024).
+ExpRate and the rates with at most one and two errors are what the CROHME papers report (Mouchère et al.,
+IJDAR 2016), taken over tokens; CER is what MathWriting reports (Gervais et al., 2024).
 """
 
 from __future__ import annotations

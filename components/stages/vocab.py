@@ -1,0 +1,92 @@
+"""Stage `vocab`: the tokens of the training split, and how much of valid and test they cover."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from components.latex.vocabulary import SPECIALS, Vocabulary
+from components.params import ParamsError, load_params
+from components.report.files import whole
+from components.shards import SPLITS, shard_paths
+
+SHARDS, VOCAB, REPORT = Path("data/shards"), Path("data/vocab.json"), Path("reports/vocab.json")
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a split a vocabulary can write; shares are fractions."""
+
+    labels: int
+    labels_covered: float  # all of whose tokens are known: no recogniser with this vocabulary gets more right
+    tokens: int
+    tokens_covered: float
+    unknown: list[tuple[str, int]]  # what is not known and how often it occurs, the most frequent first
+
+
+def coverage(vocabulary: Vocabulary, labels: Iterable[Sequence[str]]) -> Coverage:
+    """Counts what `vocabulary` knows of the tokens of `labels`; nothing is covered of no label."""
+    count = covered = tokens = 0
+    unknown: Counter[str] = Counter()
+    for label in labels:
+        missing = set(vocabulary.unknown(label))
+        count, tokens, covered = count + 1, tokens + len(label), covered + (not missing)
+        unknown.update(token for token in label if token in missing)
+    return Coverage(
+        count,
+        covered / max(count, 1),
+        tokens,
+        1 - unknown.total() / tokens if tokens else 0.0,
+        unknown.most_common(),
+    )
+
+
+def make_vocabulary(shards: Path, min_count: int, vocab: Path, report: Path) -> dict[str, Coverage]:
+    """Writes the vocabulary of the shards' training split, and what it covers of each split.
+
+    Raises FileNotFoundError where a split has no shards, ValueError where no token is left.
+    """
+    vocabulary = Vocabulary.build(_labels(shards / "train"), min_count)
+    if len(vocabulary) == len(SPECIALS):
+        raise ValueError(f"{shards / 'train'}: no token occurs {min_count} times; lower vocab.min_count")
+    covered = {split: coverage(vocabulary, _labels(shards / split)) for split in SPLITS}
+    counts = list(zip(vocabulary.tokens, vocabulary.counts, strict=True))[len(SPECIALS) :]
+    content = {
+        "size": len(vocabulary),
+        "version": vocabulary.version,
+        **{split: asdict(part) for split, part in covered.items()},
+        "counts": sorted(counts, key=lambda pair: -pair[1]),
+    }
+    with whole(report) as beside:
+        beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    vocabulary.save(vocab)
+    return covered
+
+
+def _labels(split: Path) -> Iterator[list[str]]:
+    """The tokens of all labels of a split, a shard in memory at a time."""
+    for path in shard_paths(split):
+        yield from pq.read_table(path, columns=["tokens"])["tokens"].to_pylist()
+
+
+def main() -> None:
+    """Runs the stage as params.yaml says."""
+    try:
+        covered = make_vocabulary(SHARDS, load_params().vocab.min_count, VOCAB, REPORT)
+    except (ParamsError, ValueError, OSError) as error:
+        sys.exit(f"vocab: {error}")
+    for split, part in covered.items():
+        unknown = ", ".join(f"{token} ({count})" for token, count in part.unknown[:10])
+        lacking = f"; lacks {unknown}" if unknown else ""
+        print(f"{split}: {part.labels_covered:.1%} of {part.labels} labels can be written{lacking}")
+    print(f"{VOCAB}: {len(Vocabulary.load(VOCAB))} tokens. All counts: {REPORT}")
+
+
+if __name__ == "__main__":
+    main()
