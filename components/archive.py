@@ -29,6 +29,12 @@ from rich.progress import (
 _CHUNK = 1 << 20
 _BUSY = (408, 429, 500, 502, 503, 504)  # answers that a later try may not get
 
+# What the standard library raises of broken archives; the last three also of passwords and odd headers.
+_UNREADABLE = (
+    *(tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError),
+    *(RuntimeError, ValueError, IndexError),
+)
+
 
 class ArchiveError(ValueError):
     """The archive can't be had, is not what was expected, or must not be unpacked; the message says which."""
@@ -163,18 +169,19 @@ def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool] 
     members = _zip_members if archive.suffix.lower() == ".zip" else _tar_members
     unreadable = f"{archive}: can't be read as {'zip' if members is _zip_members else 'tar'}"
     try:
+        size = archive.stat().st_size
         part.mkdir(parents=True)
         with archive.open("rb") as raw, _progress(archive.name) as advance:
             for name, file in members(raw):
                 path = _inside(name)
                 if wanted(path):
                     _write(file, part / path)
-                advance(raw.tell(), archive.stat().st_size)
+                advance(raw.tell(), size)
         replace_folder(part, target)
     except _MemberError as error:
         raise ArchiveError(f"{archive}: {error}; nothing is unpacked") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise ArchiveError(f"{unreadable}: {error}; it may be cut short: fetch it again") from None
+    except _UNREADABLE as error:
+        raise ArchiveError(f"{unreadable}: {error}; if it is cut short, fetch it again") from None
     except OSError as error:
         if error.errno is None:  # what gzip and bz2 raise of bytes that are not theirs
             raise ArchiveError(f"{unreadable}: {error}; fetch it again") from None
@@ -212,11 +219,7 @@ def _zip_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _MemberError(f"{member.filename!r} is a link or a device")
             if not member.is_dir():
-                try:
-                    file = archive.open(member)
-                except (RuntimeError, NotImplementedError) as error:  # a password; a rare compression
-                    raise _MemberError(str(error)) from None
-                with file:
+                with archive.open(member) as file:
                     yield member.filename, file
 
 

@@ -1,0 +1,194 @@
+"""Stage `download`: the data set that params.yaml names, as InkML files in data/raw/{train,valid,test}/.
+
+Wherever they come from, they lie in data/raw as their source has them, subfolders and all; other files are
+left out. data/raw is there whole or not at all. Archives from the network are kept in data/downloads/.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import track
+
+from components.archive import ArchiveError, check, fetch, replace_folder, unpack
+from components.params import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
+from components.shards import SPLITS
+
+RAW = Path("data/raw")
+DOWNLOADS = Path("data/downloads")
+
+Folders = Mapping[str, Sequence[Path]]  # of a split
+Put = Callable[[Path, Path], object]  # copies a file, or moves it
+
+
+class SourceError(ValueError):
+    """The source has not what params.yaml says; the message names the field."""
+
+
+def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[str, int]:
+    """Makes `raw` anew; returns how many InkML files each split has. Raises SourceError and OSError."""
+    part = raw.with_name(f".{raw.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        if data.source == "synthetic":
+            _write_synthetic(data, seed, part)
+        elif data.source == "folder":
+            _place(_own_folders(data.folder), data.limit, part, shutil.copyfile)
+        else:
+            source = {
+                "crohme": data.crohme,
+                "mathwriting": data.mathwriting,
+                "mathwriting-excerpt": data.mathwriting_excerpt,
+            }[data.source]
+            try:
+                _from_archive(source, data.limit, part, downloads)
+            except (ArchiveError, SourceError) as error:
+                raise SourceError(f"data.{data.source}: {error}") from None
+        replace_folder(part, raw)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return {split: sum(1 for _ in (raw / split).rglob("*.inkml")) for split in SPLITS}
+
+
+def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
+    from components.ink.synthesis import write_split  # matplotlib: only where it is needed
+
+    p = data.synthetic
+    for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):
+        count = min(count, data.limit) if data.limit else count
+        print(f"writing {count:,} synthetic inks for {split}", flush=True)
+        write_split(
+            part / split,
+            split,
+            count,
+            seed=seed,
+            max_tokens=p.max_tokens,
+            writers=p.writers,
+            repeats=p.repeats,
+        )
+
+
+def _from_archive(source: ArchiveParams, limit: int, part: Path, downloads: Path) -> None:
+    """Places what a folder, a local archive or an archive from the network has."""
+    _check_disjoint(source.splits)
+    archive = _archive(source, downloads)
+    if archive.is_dir():
+        _place(_folders(source.splits, archive), limit, part, shutil.copyfile)
+        return
+    unpacked = part / "unpacked"
+    unpack(archive, unpacked, _is_inkml)
+    _place(_folders(source.splits, unpacked), limit, part, Path.rename)
+    shutil.rmtree(unpacked)
+
+
+def _archive(source: ArchiveParams, downloads: Path) -> Path:
+    """The archive or folder on this machine, fetched where need be, and checked."""
+    if source.archive is not None:
+        if not source.archive.exists():
+            raise SourceError(f"archive: {source.archive} does not exist; name a .zip, .tar.* or folder")
+        if source.archive.is_file():
+            check(source.archive, source.bytes, source.sha256)
+        return source.archive
+    if source.url is None:
+        raise SourceError("archive, url: neither is set; name an archive, or an address to get it from")
+    target = downloads / (PurePosixPath(urlsplit(source.url).path).name or "archive")
+    fetch(source.url, target, bytes=source.bytes, sha256=source.sha256)
+    return target
+
+
+def _check_disjoint(splits: Splits) -> None:
+    """No folder of one split may hold one of another: files would be learned and then asked for."""
+    folders = [(split, PurePosixPath(folder)) for split in SPLITS for folder in getattr(splits, split)]
+    for i, (split, folder) in enumerate(folders):
+        if folder.is_absolute() or ".." in folder.parts:
+            raise SourceError(f"splits.{split}: {folder} is not a folder of the archive")
+        for other, inner in folders[:i] + folders[i + 1 :]:
+            if inner.is_relative_to(folder):
+                raise SourceError(f"splits.{other}: {inner} lies in {folder}, which is a folder of {split}")
+
+
+def _folders(splits: Splits, root: Path) -> Folders:
+    """The folders of each split, all of which are there."""
+    for split in SPLITS:
+        for folder in getattr(splits, split):
+            if next(_inkml(root / folder), None) is None:
+                there = sorted({path.parent.relative_to(root).as_posix() for path in _inkml(root)})
+                raise SourceError(
+                    f"splits.{split}: there is no InkML in {folder}; there is in: "
+                    f"{', '.join(there[:10]) or 'no folder'}"
+                )
+    return {split: [root / folder for folder in getattr(splits, split)] for split in SPLITS}
+
+
+def _own_folders(source: FolderParams) -> Folders:
+    folders: dict[str, list[Path]] = {}
+    for split in SPLITS:
+        folder: Path = getattr(source, split)
+        if next(_inkml(folder), None) is None:
+            fault = "has no InkML" if folder.is_dir() else "is not there"
+            raise SourceError(
+                f"data.folder.{split}: {folder} {fault}; put *.inkml files into it, or name another folder "
+                "(data/README.md says what they need)"
+            )
+        folders[split] = [folder]
+    return folders
+
+
+def _place(folders: Folders, limit: int, part: Path, put: Put) -> None:
+    """Puts each split's InkML where it belongs: the same files for the same source and limit."""
+    jobs = [
+        (path, part / split / relative)
+        for split in SPLITS
+        for relative, path in _spread(sorted(_named(folders[split])), limit)
+    ]
+    for path, target in track(jobs, "placing InkML", console=Console(stderr=True)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        put(path, target)
+
+
+def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Each file under the name that it gets: below the name of its folder where a split has several."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        raise SourceError(f"splits: two folders of one split have the same name: {', '.join(names)}")
+    for folder in folders:
+        root = folder if len(folders) == 1 else folder.parent
+        for path in _inkml(folder):
+            yield path.relative_to(root).with_suffix(".inkml").as_posix(), path
+
+
+def _spread(files: Sequence[tuple[str, Path]], limit: int) -> Sequence[tuple[str, Path]]:
+    """At most `limit` of the files (0: all), at even distances."""
+    if not 0 < limit < len(files):
+        return files
+    return [files[i * len(files) // limit] for i in range(limit)]
+
+
+def _inkml(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if _is_inkml(path) and path.is_file())
+
+
+def _is_inkml(path: Path | PurePosixPath) -> bool:
+    return path.suffix.lower() == ".inkml" and not path.name.startswith(".")  # "._x": what macOS adds
+
+
+def main() -> None:
+    """Runs the stage as params.yaml says."""
+    try:
+        params = load_params()
+        counts = download(params.data, params.seed, RAW, DOWNLOADS)
+    except (ParamsError, SourceError) as error:
+        sys.exit(f"download: {error}")
+    except OSError as error:
+        sys.exit(f"download: {error.filename or RAW}: {error.strerror}")
+    print(f"{RAW}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items()) + " InkML files")
+
+
+if __name__ == "__main__":
+    main()
