@@ -1,0 +1,74 @@
+"""The normaliser on every label of MathWriting's excerpt and of CROHME (2014)."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from components.latex.normalizer import LabelError, normalize
+from components.latex.tokenizer import detokenize, tokenize
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+ANNOTATION = re.compile(r'<annotation type="(\w+)">(.*?)</annotation>', re.DOTALL)
+
+
+def annotated(archive: str) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The InkML files of an archive with the annotations of their heads; of a kind the first counts."""
+    if not (DATA / archive).exists():
+        pytest.skip(f"the real data are not here: {DATA / archive}")
+    with tarfile.open(DATA / archive, "r|*") as members:
+        for member in members:
+            file = members.extractfile(member)
+            if file is not None and member.name.endswith(".inkml"):
+                head = file.read().decode(errors="replace").partition("<trace ")[0]
+                found = reversed(ANNOTATION.findall(head))
+                yield Path(member.name), {kind: unescape(text) for kind, text in found}
+
+
+def test_makes_of_each_mathwriting_label_what_google_made_of_it() -> None:
+    pairs = [
+        (found["label"], found["normalizedLabel"])
+        for _, found in annotated("mathwriting-2024-excerpt.tgz")
+        if "normalizedLabel" in found
+    ]
+    assert len(pairs) == 400
+    assert [pair for pair in pairs if normalize(pair[0]) != pair[1]] == []
+    assert [latex for _, latex in pairs if normalize(latex) != latex] == []
+    assert [latex for _, latex in pairs if detokenize(tokenize(latex)) != latex] == []
+
+
+@pytest.mark.slow
+def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -> None:
+    rejected: dict[str, str] = {}
+    alphabets: dict[str, set[str]] = defaultdict(set)
+    labels: dict[str, int] = defaultdict(int)
+    for path, found in annotated("crohme.tar.xz"):
+        if "truth" not in found:
+            continue
+        labels[path.parts[1]] += 1
+        try:
+            latex = normalize(found["truth"])
+        except LabelError as error:
+            rejected[path.name] = str(error)
+            continue
+        assert normalize(latex) == latex
+        alphabets[path.parts[1]].update(tokenize(latex))
+    assert labels == {"train2014": 8835, "test2013": 668, "test2014": 986}
+    assert rejected == {
+        "rit_4275_4.inkml": r"unknown command \vtop",  # a picture's layout, not a formula
+        "RIT_2014_309.inkml": r"\sqrt lacks an argument",  # "ABOVE {\sqrt} BELOW": a fraction bar, misread
+    }
+    commands = r"""
+        \alpha \beta \gamma \theta \lambda \mu \pi \sigma \phi \Delta \infty \prime \frac \sqrt \sum
+        \int \cdot \times \div \pm \le \ge \ne \in \forall \exists \rightarrow \{ \}
+    """
+    letters = set("abcdefghijklmnopqrstuvwxyzABCEFGHILMNPRSTVXY")
+    assert alphabets["train2014"] == {*letters, *"0123456789_^{}+-=<>()[]|/,.!", *commands.split()}
+    assert alphabets["test2013"] <= alphabets["train2014"]
+    assert alphabets["test2014"] - alphabets["train2014"] == {r"\Pi"}
