@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,7 @@ def write_table(table: pa.Table, path: Path) -> None:
     """Writes one shard whole or not at all."""
     beside = path.with_name(f".{path.name}.part")
     pq.write_table(table, beside, compression="zstd")
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:

@@ -22,7 +22,7 @@ Corner = npt.NDArray[np.float64]  # (2,): x, y
 
 _FINE = 4  # a picture is drawn so many times larger, and then shrunk: smooth edges, and pens of any width
 _SHIFT = 4  # OpenCV draws at positions given in 1/16 of those pixels
-_PROBE = 32  # height in pixels of the median stroke in the drawing that symbols are measured on
+_PROBE = 24  # height in pixels of the median stroke in the drawing that symbols are measured on
 _PROBE_SIDE = 4096  # that drawing's longest side
 _HAIR = 1.0  # the thinnest pen that shows, pixels
 _FLAT = 0.25  # flatter than this (height to width) are minus signs and fraction bars
@@ -83,7 +83,9 @@ def symbol_height(strokes: Sequence[Stroke]) -> float:
     """
     low, high = bounds(strokes)
     whole = float((high - low).max())
-    extents = np.array([np.ptp(stroke, axis=0).max() for stroke in strokes], np.float64)
+    points, starts = np.concatenate(strokes), _starts(strokes)
+    spans = np.maximum.reduceat(points, starts) - np.minimum.reduceat(points, starts).astype(np.float64)
+    extents = spans.max(axis=1)
     if extents.max() * _APART * len(strokes) <= whole:
         return whole or 1.0
     typical = np.median(extents[extents >= _SPECK * extents.max()])
@@ -138,7 +140,12 @@ def _paths(strokes: Sequence[Stroke], where: Frame, margin: int, fine: int) -> l
     pixels = (np.concatenate(strokes) - np.asarray(where.origin)) * where.scale + margin
     # A pixel's centre has whole coordinates, on the large picture as well as on the small one.
     places = np.rint(((pixels + 0.5) * fine - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    ends = np.cumsum([len(stroke) for stroke in strokes])
-    starts = ends - [len(stroke) for stroke in strokes]
     # A path of one point leaves no mark.
-    return [places[[a, a]] if b == a + 1 else places[a:b] for a, b in zip(starts, ends, strict=True)]
+    return [
+        path if len(path) > 1 else path.repeat(2, axis=0) for path in np.split(places, _starts(strokes)[1:])
+    ]
+
+
+def _starts(strokes: Sequence[Stroke]) -> npt.NDArray[np.intp]:
+    """Where each stroke begins among all points."""
+    return np.cumsum([0, *map(len, strokes[:-1])])

@@ -1,0 +1,91 @@
+"""Stage `rasterize`: data/raw/<split>/**.inkml → data/shards/<split>/part-*.parquet.
+
+What can't be used is listed with its reason in reports/rejected.csv; too much of it stops the pipeline.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from components.archive import replace_folder
+from components.compute import ClusterError, connect
+from components.params import Params, ParamsError, load_params
+from components.rasterization import CHUNK, Outcome, plan, rasterize
+from components.report.files import write_csv, write_metrics
+
+RAW = Path("data/raw")
+SHARDS = Path("data/shards")
+REPORT = Path("reports/rasterize.json")
+REJECTED = Path("reports/rejected.csv")
+
+
+class RejectedError(ValueError):
+    """More files can't be used than `data.max_rejected` allows."""
+
+
+def run(
+    params: Params, raw: Path = RAW, shards: Path = SHARDS, report: Path = REPORT, rejected: Path = REJECTED
+) -> dict[str, Outcome]:
+    """Makes `shards` anew, whole or not at all, and both reports.
+
+    Raises RejectedError, ClusterError, and OSError (FileNotFoundError where a split has no InkML).
+    """
+    part = shards.with_name(f".{shards.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        work = plan(raw, part, params.raster.shard_rows)
+        total = sum(len(shard.sources) for shard in work)
+        with connect(params.compute, -(-total // CHUNK)) as client, _progress() as progress:
+            bar = progress.add_task("rasterizing", total=total)
+            outcomes = rasterize(
+                client, work, params.raster.settings, lambda files: progress.advance(bar, files)
+            )
+        rejects = [reject for outcome in outcomes.values() for reject in outcome.rejects]
+        write_csv(("split", "file", "reason"), [(r.split, r.file, r.reason) for r in rejects], rejected)
+        _check(outcomes, params.data.max_rejected, rejected)
+        replace_folder(part, shards)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    write_metrics({split: _counts(outcome) for split, outcome in outcomes.items()}, report)
+    return outcomes
+
+
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _check(outcomes: Mapping[str, Outcome], limit: float, listed: Path) -> None:
+    for split, outcome in outcomes.items():
+        if outcome.rejected > limit or not outcome.used:
+            examples = "; ".join(f"{reject.file}: {reject.reason}" for reject in outcome.rejects[:3])
+            raise RejectedError(
+                f"{len(outcome.rejects):,} of {outcome.files:,} files of {split} ({outcome.rejected:.1%}) "
+                f"can't be used, more than data.max_rejected ({limit:.1%}) allows: {examples}. "
+                f"{listed} has them all; mend or remove them, or raise data.max_rejected"
+            )
+
+
+def _counts(outcome: Outcome) -> dict[str, int]:
+    return {"files": outcome.files, "used": outcome.used, "rejected": len(outcome.rejects)}
+
+
+def main() -> None:
+    """Runs the stage as params.yaml says."""
+    try:
+        outcomes = run(load_params())
+    except (ParamsError, RejectedError, ClusterError, OSError) as error:
+        sys.exit(f"rasterize: {error}")
+    for split, outcome in outcomes.items():
+        print(f"{split}: {outcome.used:,} of {outcome.files:,} inks are used")
+    print(f"{SHARDS}: Parquet shards. What is not used, and why: {REJECTED}")
+
+
+if __name__ == "__main__":
+    main()
