@@ -34,7 +34,7 @@ Tokens = tuple[str, ...]
 
 MAX_DEPTH = 60  # how deep braces, scripts, fractions … may be nested
 
-_MAX_REBRACED = 500  # lexemes; it takes quadratic time
+_MAX_REBRACED = 200  # lexemes; it takes quadratic time
 _LENGTH = r"-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|bp)"
 _LEXEME = re.compile(
     rf"(?P<row>\\\\\[{_LENGTH}\])"  # a row's end with extra space
