@@ -86,13 +86,6 @@ def normalize(label: str) -> str:
         return latex
 
 
-def normalize_symbol(label: str) -> str:
-    r"""The canonical LaTeX of one written symbol: as `normalize`, but `\sqrt` stands for its sign alone."""
-    lexemes = list(_lexemes(label))
-    signs = ACCENTS | PAIRS | OPTIONAL
-    return lexemes[0] if len(lexemes) == 1 and lexemes[0] in signs else _canonical(lexemes)
-
-
 def with_functions(tokens: Sequence[str]) -> Tokens:
     r"""Function names as one token (`s i n x` → `\sin x`), as the papers on CROHME count them.
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, FUNCTIONS, INVISIBLE, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
-from components.latex.normalizer import LabelError, normalize, normalize_symbol, with_functions
+from components.latex.normalizer import LabelError, normalize, with_functions
 from components.latex.tokenizer import tokenize
 
 
@@ -144,13 +144,6 @@ def test_the_tables_agree() -> None:
     known = SYMBOLS | ACCENTS | PAIRS | OPTIONAL | {r"\mathbb", r"\binom", "\\\\"}
     assert not known & (INVISIBLE | SPELLINGS.keys())
     assert {name for name in SPELLINGS.values() if name[0] == "\\"} <= known
-
-
-def test_a_written_symbol_may_be_a_construct_without_argument() -> None:
-    labels = [r"\sqrt", r"\frac", r"\hat", r"\lt", r"\neq", r"\ldots", r"\sin", "x"]
-    assert [normalize_symbol(label) for label in labels] == [*labels[:3], "<", r"\ne", "...", "sin", "x"]
-    with pytest.raises(LabelError):
-        normalize_symbol(r"\sqrt^")
 
 
 def test_function_names_become_one_token() -> None:
