@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tarfile
 from collections import defaultdict
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from components.latex.commands import ACCENTS, OPTIONAL, PAIRS
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
 
@@ -18,11 +20,15 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 ANNOTATION = re.compile(r'<annotation type="(\w+)">(.*?)</annotation>', re.DOTALL)
 
 
+def archived(name: str) -> Path:
+    if not (DATA / name).exists():
+        pytest.skip(f"the real data are not here: {DATA / name}")
+    return DATA / name
+
+
 def annotated(archive: str) -> Iterator[tuple[Path, dict[str, str]]]:
     """The InkML files of an archive with the annotations of their heads; of a kind the first counts."""
-    if not (DATA / archive).exists():
-        pytest.skip(f"the real data are not here: {DATA / archive}")
-    with tarfile.open(DATA / archive, "r|*") as members:
+    with tarfile.open(archived(archive), "r|*") as members:
         for member in members:
             file = members.extractfile(member)
             if file is not None and member.name.endswith(".inkml"):
@@ -41,6 +47,16 @@ def test_makes_of_each_mathwriting_label_what_google_made_of_it() -> None:
     assert [pair for pair in pairs if normalize(pair[0]) != pair[1]] == []
     assert [latex for _, latex in pairs if normalize(latex) != latex] == []
     assert [latex for _, latex in pairs if detokenize(tokenize(latex)) != latex] == []
+
+
+def test_knows_every_glyph_of_mathwriting() -> None:
+    signs = ACCENTS | PAIRS | OPTIONAL
+    with tarfile.open(archived("mathwriting-2024-excerpt.tgz")) as archive:
+        listed = archive.extractfile("mathwriting-2024-excerpt/symbols.jsonl")
+        assert listed is not None
+        glyphs = {json.loads(line)["label"] for line in listed}
+    assert len(glyphs) == 229
+    assert {glyph for glyph in glyphs - signs if normalize(glyph) != glyph} == {r"\|"}  # drawn as two bars
 
 
 @pytest.mark.slow
