@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from components.evaluation import Answer, Evaluation, evaluate
 from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
@@ -26,7 +27,10 @@ from components.report.worst import page, worst
 
 BUNDLE = Path("data/bundle")
 WORST = 40
-_PICTURES = 256  # in memory at once: enough to find many of one size for a batch
+_PICTURES = 1024  # in memory at once: enough to find many of one size
+_STEP = 128  # of them are read between two moves of the progress bar
+
+_T = TypeVar("_T")
 
 
 def run_pipeline() -> None:
@@ -57,19 +61,27 @@ def run_alone(folder: Path, out: Path, model: str, beam: int, limit: int) -> Non
 
 
 def read(data: Labelled, recognizer: Recognizer, beam: int) -> tuple[list[Answer], list[Reject]]:
-    """Reads all samples, some hundred in memory at a time."""
+    """Reads all samples; answers come sorted by id. Memory holds some hundred pictures at a time."""
+    multiple = recognizer.settings.multiple
     answers: list[Answer] = []
     rejects: list[Reject] = []
-    entries = track(data, "reading", total=len(data), console=Console(stderr=True))
-    for chunk in _chunks(entries, _PICTURES):
-        samples = [entry for entry in chunk if isinstance(entry, Sample)]
-        rejects.extend(entry for entry in chunk if isinstance(entry, Reject))
-        readings = recognizer.read([sample.picture for sample in samples], beam)
-        answers.extend(
-            Answer(sample.id, sample.label, reading.tokens, reading.confidence)
-            for sample, reading in zip(samples, readings, strict=True)
-        )
-    return answers, rejects
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading", total=len(data))
+        for chunk in _chunks(data, _PICTURES):
+            refused = [entry for entry in chunk if isinstance(entry, Reject)]
+            samples = [entry for entry in chunk if isinstance(entry, Sample)]
+            # Pictures that are padded to one size go through the network together.
+            samples.sort(key=lambda sample: [-(-side // multiple) for side in sample.picture.shape])
+            rejects += refused
+            progress.advance(task, len(refused))
+            for part in _chunks(samples, _STEP):
+                readings = recognizer.read([sample.picture for sample in part], beam)
+                answers += [
+                    Answer(sample.id, sample.label, reading.tokens, reading.confidence)
+                    for sample, reading in zip(part, readings, strict=True)
+                ]
+                progress.advance(task, len(part))
+    return sorted(answers, key=lambda answer: answer.id), rejects
 
 
 def report(
@@ -154,7 +166,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _chunks(entries: Iterable[Sample | Reject], size: int) -> Iterator[list[Sample | Reject]]:
+def _chunks(entries: Iterable[_T], size: int) -> Iterator[list[_T]]:
     iterator = iter(entries)
     while chunk := list(islice(iterator, size)):
         yield chunk
