@@ -8,6 +8,7 @@ rasteriser itself drew is left as it is, byte for byte.
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -166,7 +167,7 @@ def _without_specks(white: Picture) -> Picture:
     return np.where(specks > 0, np.uint8(255), white)
 
 
-def _stretched(grey: npt.NDArray[np.float32] | Picture, black: float, white: float) -> Picture:
+def _stretched(grey: npt.NDArray[Any], black: float, white: float) -> Picture:
     wide = (grey.astype(np.float32) - np.float32(black)) * np.float32(255 / max(white - black, 1))
     return _bytes(wide)
 

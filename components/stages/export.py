@@ -1,0 +1,173 @@
+"""Stage `export`: the trained model as a bundle that needs no PyTorch, refused where it reads differently."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import Progress
+
+from components.ink.raster import Picture
+from components.latex.vocabulary import BOS, EOS
+from components.model.card import card
+from components.model.checkpoint import Checkpoint, load_model
+from components.model.engine import TorchEngine
+from components.model.onnx import export_decoder, export_encoder
+from components.params import Params, load_params
+from components.recognizer.bundle import CARD, DECODER, ENCODER, VOCABULARY, BundleSettings, seal_bundle
+from components.recognizer.engine import Engine, Floats, State
+from components.recognizer.inputs import to_input
+from components.recognizer.recognizer import Recognizer
+from components.shards import shard_paths
+
+MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
+METRICS, REPORT = Path("reports/metrics.json"), Path("reports/export.json")
+
+_TIE = 1e-3  # two tokens whose log-probabilities differ by less are equally good for PyTorch itself
+_PICTURES = 256  # in memory at once
+
+
+class ExportError(ValueError):
+    """The bundle does not read as PyTorch does."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the bundle's readings compare with PyTorch's, both with one beam on the same CPU."""
+
+    inks: int
+    equal: int
+    ties: int  # read differently where PyTorch's own two best tokens are equally probable
+    largest_difference: float  # of the confidences of equal readings
+
+
+def export(params: Params) -> Comparison:
+    """Writes the bundle, if it reads the test split as PyTorch does, and the report.
+
+    Raises ExportError where it does not; then there is no bundle.
+    """
+    checkpoint = load_model(MODEL)
+    beside = BUNDLE.with_name(f".{BUNDLE.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    console = Console(stderr=True)
+    with console.status("encoder to ONNX (a minute)"):
+        export_encoder(checkpoint.model, beside / ENCODER, params.export.opset)
+    with console.status("decoder to ONNX"):
+        export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
+    checkpoint.vocabulary.save(beside / VOCABULARY)
+    settings = _settings(checkpoint)
+    version = seal_bundle(beside, settings).version
+
+    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
+    comparison = compare(torch_reads, Recognizer.load(beside), TEST, params.export.check)
+    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+    (beside / CARD).write_text(card(checkpoint, params, metrics, version), encoding="utf-8")
+
+    shutil.rmtree(BUNDLE, ignore_errors=True)
+    beside.replace(BUNDLE)
+    _write_json(REPORT, {"version": version, "bytes": _size(BUNDLE), **asdict(comparison)})
+    return comparison
+
+
+def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Comparison:
+    """Reads a split with PyTorch and with the bundle. Raises ExportError at the first real difference."""
+    equal = ties = 0
+    largest = 0.0
+    count = sum(pq.read_metadata(path).num_rows for path in shard_paths(split))
+    count = min(limit, count) if limit else count
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("comparing with PyTorch", total=count)
+        for ids, pictures in _chunks(split, count):
+            pairs = zip(ids, pictures, theirs.read(pictures), ours.read(pictures), strict=True)
+            for id, picture, their, our in pairs:
+                if their.tokens == our.tokens:
+                    equal += 1
+                    largest = max(largest, abs(their.confidence - our.confidence))
+                elif (gap := preference(theirs, picture, their.tokens, our.tokens)) < _TIE:
+                    ties += 1
+                else:
+                    raise ExportError(
+                        f"{id}: PyTorch reads {their.latex!r}, the bundle {our.latex!r}, "
+                        f"which PyTorch finds {np.exp(gap):.3g} times less probable: not exported"
+                    )
+            progress.advance(task, len(ids))
+    if largest > _TIE:
+        raise ExportError(f"the confidences differ by up to {largest:.2g}: not exported")
+    return Comparison(count, equal, ties, largest)
+
+
+def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], other: Sequence[str]) -> float:
+    """By how much ln p the recogniser prefers the first token in which `one` differs from `other`."""
+    vocabulary, engine = recognizer.vocabulary, recognizer.engine
+    first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
+    place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    logits = _logits(engine, to_input(picture, recognizer.settings.multiple), [BOS, *first[:place]])
+    return float(logits[first[place]] - logits[second[place]])
+
+
+def _logits(engine: Engine, picture: Floats, prefix: Sequence[int]) -> Floats:
+    """The logits (V,) of what follows `prefix`."""
+    memory = engine.encode(picture[None])
+    state = State.empty(memory)
+    logits = np.zeros((1, 0), np.float32)
+    for position, token in enumerate(prefix):
+        logits, state = engine.step(np.array([token], np.int64), position, state, memory)
+    last: Floats = logits[0]
+    return last
+
+
+def _settings(checkpoint: Checkpoint) -> BundleSettings:
+    model = checkpoint.model
+    return BundleSettings(
+        raster=checkpoint.raster, multiple=model.multiple, max_tokens=model.params.max_tokens
+    )
+
+
+def _chunks(split: Path, count: int) -> Iterator[tuple[list[str], list[Picture]]]:
+    """Ids and pictures of the first `count` inks of a split."""
+    for path in shard_paths(split):
+        for batch in pq.ParquetFile(path).iter_batches(_PICTURES, columns=["id", "png"]):
+            rows = batch.slice(0, count).to_pylist()
+            count -= len(rows)
+            if rows:
+                pictures = [
+                    cv2.imdecode(np.frombuffer(r["png"], np.uint8), cv2.IMREAD_GRAYSCALE) for r in rows
+                ]
+                yield [row["id"] for row in rows], [np.asarray(picture, np.uint8) for picture in pictures]
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def main() -> None:
+    """Runs the stage as params.yaml says."""
+    try:
+        comparison = export(load_params())
+    except (ValueError, OSError) as error:
+        sys.exit(f"export: {error}")
+    print(
+        f"{BUNDLE}: {_size(BUNDLE) / 1e6:.1f} MB. Of {comparison.inks} inks it reads {comparison.equal} as "
+        f"PyTorch does, and {comparison.ties} otherwise where PyTorch itself is undecided. Report: {REPORT}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The exported bundle reads as PyTorch does, or there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.ink.raster import RasterSettings
+from components.latex.vocabulary import EOS, Vocabulary
+from components.model.checkpoint import load_model
+from components.model.engine import TorchEngine
+from components.params import Params
+from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
+from components.recognizer.recognizer import Recognizer
+from components.stages.export import ExportError, compare, preference
+from tests.recognizer.engines import TableEngine
+from tests.stages.conftest import tiny_model
+
+TEST = Path("data/shards/test")
+
+
+@pytest.fixture
+def here(exported: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(exported)
+    return exported
+
+
+@pytest.fixture
+def by_torch(here: Path) -> Recognizer:
+    checkpoint = load_model(here / "data/model.pt")
+    return Recognizer(
+        TorchEngine(checkpoint.model), checkpoint.vocabulary, load_bundle(Path("data/bundle")).settings
+    )
+
+
+@pytest.mark.slow
+def test_the_bundle_is_complete_and_says_how_it_compares(here: Path) -> None:
+    assert {path.name for path in Path("data/bundle").iterdir()} == set(FILES)
+    report = json.loads(Path("reports/export.json").read_text())
+    assert report["inks"] == report["equal"] + report["ties"] == 12 and report["ties"] == 0
+    assert report["version"] == load_bundle(Path("data/bundle")).version
+    assert "50.0%" in Path("data/bundle/card.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("size", [(16, 20), (120, 70), (40, 300)])
+def test_any_size_any_number_any_beam_reads_as_in_pytorch(
+    by_torch: Recognizer, count: int, size: tuple[int, int]
+) -> None:
+    ours = Recognizer.load(Path("data/bundle"), threads=1)
+    rng = np.random.default_rng(count)
+    pictures = [np.where(rng.random(size) < 0.2, 0, 255).astype(np.uint8) for _ in range(count)]
+    for beam in (1, 3):
+        theirs = by_torch.read(pictures, beam, beam)
+        for one, other in zip(ours.read(pictures, beam, beam), theirs, strict=True):
+            assert (one.latex, len(one.alternatives)) == (other.latex, len(other.alternatives))
+            assert [one.confidence, *(a.confidence for a in one.alternatives)] == pytest.approx(
+                [other.confidence, *(a.confidence for a in other.alternatives)], rel=1e-3
+            )
+
+
+@pytest.mark.slow
+def test_the_graphs_tell_nothing_of_the_machine(here: Path) -> None:
+    for name in ("encoder.onnx", "decoder.onnx"):
+        assert b".py" not in (here / "data/bundle" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_changed_file_is_noticed(here: Path, tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes((here / "data/bundle" / name).read_bytes())
+    load_bundle(tmp_path)
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"vocab\.json: not the file"):
+        load_bundle(tmp_path)
+    (tmp_path / "decoder.onnx").unlink()
+    with pytest.raises(BundleError, match=r"decoder\.onnx: not there"):
+        load_bundle(tmp_path)
+
+
+def test_other_weights_are_refused(project: Path, params: Params) -> None:
+    checkpoint = load_model(project / "data/model.pt")
+    settings = BundleSettings(raster=RasterSettings(), multiple=checkpoint.model.multiple, max_tokens=12)
+    readers = [
+        Recognizer(TorchEngine(model), checkpoint.vocabulary, settings)
+        for model in (checkpoint.model, tiny_model(params, checkpoint.vocabulary, seed=2))
+    ]
+    with pytest.raises(ExportError, match="ink0: PyTorch reads"):
+        compare(*readers, project / TEST, 0)
+    assert compare(readers[0], readers[0], project / TEST, 5).equal == 5
+
+
+def test_preference_is_at_the_first_token_that_differs() -> None:
+    vocabulary = Vocabulary.build([["a", "b"]])
+    a, b = vocabulary.encode("ab")
+    table = {(): {a: 1.0}, (a,): {a: 0.2, b: 0.5, EOS: 0.3}}
+    settings = BundleSettings(raster=RasterSettings(), multiple=4, max_tokens=4)
+    recognizer = Recognizer(TableEngine([table], len(vocabulary)), vocabulary, settings)
+    black = np.zeros((4, 4), np.uint8)
+    assert preference(recognizer, black, ["a", "b"], ["a"]) == pytest.approx(math.log(0.5 / 0.3), rel=1e-5)
+    assert preference(recognizer, black, ["a", "a"], ["a", "b", "a"]) == pytest.approx(
+        math.log(0.4), rel=1e-5
+    )
