@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _formulas(split: str, count: int, seed: int, max_tokens: int) -> Iterator[No
         node = formula(rng, max_tokens)
         tokens = tuple(label_tokens(node))
         tries += 1
-        if tries > 200 * count + 10_000:
+        if tries > 20 * count + 2_000:
             raise ValueError(
                 f"data.synthetic: found only {len(seen)} different formulas of at most {max_tokens} tokens "
                 f"for {split}, not {count}; raise max_tokens or ask for fewer"
@@ -111,8 +112,6 @@ _SPLIT_OF = ("test", "valid", *("train",) * 6)
 
 
 def _bucket(tokens: Sequence[str]) -> int:
-    import zlib
-
     return zlib.crc32(" ".join(tokens).encode()) % len(_SPLIT_OF)
 
 
