@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,11 +20,12 @@ from components.ink.ink import Stroke
 
 Picture = npt.NDArray[np.uint8]  # (height, width): 255 is paper, 0 is ink
 Corner = npt.NDArray[np.float64]  # (2,): x, y
+Sides = npt.NDArray[np.number[Any]]  # (components or strokes,)
 
 _FINE = 4  # a picture is drawn so many times larger, and then shrunk: smooth edges, and pens of any width
 _SHIFT = 4  # OpenCV draws at positions given in 1/16 of those pixels
 _PROBE = 24  # height in pixels of the median stroke in the drawing that symbols are measured on
-_PROBE_SIDE = 4096  # that drawing's longest side
+_PROBE_SIDE = 2048  # that drawing's longest side
 _HAIR = 1.0  # the thinnest pen that shows, pixels
 _FLAT = 0.25  # flatter than this (height to width) are minus signs and fraction bars
 _SPECK = 0.1  # lower than this fraction of the highest are dots and specks
@@ -85,11 +87,9 @@ def symbol_height(strokes: Sequence[Stroke]) -> float:
     whole = float((high - low).max())
     points, starts = np.concatenate(strokes), _starts(strokes)
     spans = np.maximum.reduceat(points, starts) - np.minimum.reduceat(points, starts).astype(np.float64)
-    extents = spans.max(axis=1)
-    if extents.max() * _APART * len(strokes) <= whole:
+    if spans.max() * _APART * len(strokes) <= whole:
         return whole or 1.0
-    typical = np.median(extents[extents >= _SPECK * extents.max()])
-    probe = min(_PROBE / typical, _PROBE_SIDE / whole)
+    probe = min(_PROBE / _typical(*spans.T), _PROBE_SIDE / whole)
     where = frame_at(low, high, probe, margin=1)
     drawing = np.full((where.height, where.width), 255, np.uint8)
     cv2.polylines(drawing, _paths(strokes, where, 1, 1), False, 0, 1, cv2.LINE_8, _SHIFT)
@@ -104,11 +104,14 @@ def median_extent(picture: Picture) -> float:
     Where all are flat (a minus, an equals sign) it is their median width.
     """
     _, _, stats, _ = cv2.connectedComponentsWithStats((picture < 128).astype(np.uint8), connectivity=8)
-    widths, heights = stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT]
-    upright = heights[heights >= _FLAT * widths]
-    if not len(upright):
-        return float(np.median(widths)) if len(widths) else 0.0
-    return float(np.median(upright[upright >= _SPECK * upright.max()]))
+    return _typical(stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT])
+
+
+def _typical(widths: Sides, heights: Sides) -> float:
+    sizes = heights[(heights >= _FLAT * widths) & (heights > 0)]
+    if not len(sizes):
+        sizes = widths
+    return float(np.median(sizes[sizes >= _SPECK * sizes.max()])) if len(sizes) else 0.0
 
 
 def bounds(strokes: Sequence[Stroke]) -> tuple[Corner, Corner]:
