@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from components.ink.ink import Stroke
+from components.ink.ink import Ink, Stroke
+from components.ink.inkml import write_inkml
 from components.ink.raster import Picture, RasterSettings, draw
 from components.labelled import LabelledShards, Sample
 from components.latex.tokenizer import detokenize, tokenize
-from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.recognizer import Reading, Recognizer
-from components.shards import Row, write_shard
+from components.shards import Row, read_table, strokes_of, write_shard
 from components.stages import evaluate as stage
 
 ROOT = Path(__file__).parents[2]
@@ -192,25 +193,51 @@ class TestShards:
 
 
 def test_the_pipeline_reads_the_test_split_with_the_checkpoint(
-    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch = pytest.importorskip("torch")
-    from components.model.checkpoint import Checkpoint, save_model
-    from components.model.recogniser import Recogniser
-    from components.params import load_params
-
+    shutil.copytree(project / "data", tmp_path / "data")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
-    torch.manual_seed(7)
-    vocabulary = Vocabulary.build(tokenize(label) for label in LABELS)
-    model = Recogniser(load_params().model, len(vocabulary))
-    save_model(Checkpoint(model, vocabulary, RASTER), tmp_path / "data/model.pt")
-
     assert stage.main([]) == 0
     assert {path.name for path in (tmp_path / "reports").iterdir()} == RESULTS
     rows = pq.read_table("reports/predictions.parquet").to_pylist()
-    assert [row["label"] for row in rows] == list(LABELS)
     metrics = json.loads(Path("reports/metrics.json").read_text())
-    assert metrics["n"] == len(LABELS)
-    assert metrics["exprate"] == sum(row["label"] == row["prediction"] for row in rows) / len(rows)
+    assert metrics["n"] == len(rows) == 12
+    assert metrics["exprate"] == sum(row["label"] == row["prediction"] for row in rows) / 12
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("exported")  # the bundle takes a minute to make: make it once
+def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(exported: Path, tmp_path: Path) -> None:
+    shards = exported / "data/shards/test"
+    (tmp_path / "inks").mkdir()
+    for row in read_table(shards, ["id", "strokes", "latex"]).to_pylist():
+        ink = Ink(row["id"], strokes_of(row["strokes"]), row["latex"])
+        write_inkml(ink, tmp_path / "inks" / f"{ink.id}.inkml")
+    assert (
+        alone("--data", tmp_path / "inks", "--out", tmp_path / "out", "--model", exported / "data/bundle")
+        == 0
+    )
+    answers, _ = stage.read(LabelledShards(shards), stage.trained(exported / "data/model.pt"), 1)
+    rows = pq.read_table(tmp_path / "out/predictions.parquet").to_pylist()
+    assert [(row["id"], row["prediction"]) for row in rows] == [(a.id, detokenize(a.read)) for a in answers]
+    assert [row["confidence"] for row in rows] == pytest.approx([a.confidence for a in answers], abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("exported")  # the bundle takes a minute to make: make it once
+def test_real_files_are_read_in_depth(exported: Path, tmp_path: Path) -> None:
+    archive = ROOT.parent / "shared/data/mathwriting-2024-excerpt.tgz"
+    if not archive.exists():
+        pytest.skip(f"the real data are not here: {archive}")
+    with tarfile.open(archive) as members:
+        wanted = [m for m in members if Path(m.name).parent.name in ("symbols", "test")]
+        members.extractall(tmp_path, wanted, filter="data")
+    out = tmp_path / "out"
+    assert alone("--data", tmp_path, "--out", out, "--model", exported / "data/bundle", "--beam", 2) == 0
+    rejected = list(csv.DictReader((out / "rejected.csv").open()))
+    assert {Path(row["file"]).parent.name for row in rejected} == {"symbols"}  # accents without argument
+    rows = pq.read_table(out / "predictions.parquet").to_pylist()
+    assert len(rows) + len(rejected) == 200
+    assert all(row["id"].startswith("mathwriting-2024-excerpt/") for row in rows)
