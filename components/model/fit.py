@@ -131,15 +131,13 @@ class History(Callback):
         if batch_idx + 1 == trainer.num_training_batches:
             self._trained = self._asked - self._started
 
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         inks = trainer.num_training_batches * module.params.batch * trainer.world_size
         self.epochs.append(
             Epoch(
                 epoch=trainer.current_epoch,
-                train_loss=metrics.get("train_loss", float("nan")),
+                train_loss=metrics["train_loss"],
                 valid_loss=metrics["valid_loss"],
                 valid_exprate=metrics["valid_exprate"],
                 lr=trainer.optimizers[0].param_groups[0]["lr"],
@@ -164,7 +162,7 @@ class History(Callback):
 class KeepBest(Callback):
     """Writes best.pt after each epoch whose (averaged) weights read valid better than all before.
 
-    Runs while validation's weights are in place, before the averaging callback swaps them back.
+    Stands before the averaging callback, which takes the averaged weights away at the same moment.
     """
 
     def __init__(self, job: Job, path: Path) -> None:
@@ -177,13 +175,14 @@ class KeepBest(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best = tuple(state["best"])
 
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         now = (float(metrics["valid_exprate"]), -float(metrics["valid_loss"]))
-        if trainer.sanity_checking or not trainer.is_global_zero or not now > self.best:
+        if not now > self.best:
             return
         self.best = now
-        save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
+        if trainer.is_global_zero:
+            save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
 
 class Epochs(Callback):
@@ -200,8 +199,10 @@ def _trainer(job: Job, folder: Path, history: History, model: Recogniser) -> pl.
         callbacks.append(EMAWeightAveraging(decay=params.ema))
     if params.patience:
         callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))
-    # After validation, so that a run that goes on has the epoch's metrics behind it.
-    callbacks.append(ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False))
+    # At the end of an epoch, validation included: whoever goes on starts with the next one.
+    callbacks.append(
+        ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
+    )
     return pl.Trainer(
         max_epochs=params.epochs,
         accumulate_grad_batches=params.accumulate,
