@@ -33,8 +33,9 @@ def connect(compute: ComputeParams, tasks: int) -> Iterator[Client]:
         threads_per_worker=1,
         processes=workers > 1,  # one worker needs no process of its own, which takes seconds to start
         memory_limit=0,  # tasks are small; a worker is not to be stopped by the memory of others
+        protocol="tcp://",
+        host="127.0.0.1",  # nobody else is to reach it: its HTTP server runs even without a dashboard
         dashboard_address=None,
-        worker_dashboard_address=None,
     )
     with local, Client(local) as client:
         yield client
