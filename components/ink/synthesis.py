@@ -235,16 +235,17 @@ class Writer:
         points = np.concatenate(strokes)
         low, size = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-3)
         box = np.array([right - left, bottom - top])
-        # One line per direction: a flat glyph (-) keeps its width, an upright one (1) its height.
-        fitted = [(s - low) / size * np.where(size > 1, box, 0) for s in strokes]
-        offset = np.array([left, top]) + np.where(size > 1, 0, box / 2)
+        # A glyph without width (-) or height keeps that; none is stretched so far that 1 becomes 7.
+        across, down = np.where(size > 1, box / np.maximum(size, 1), np.inf)
+        stretch = np.minimum([across, down], 1.3 * min(across, down))
+        fitted = [(s - low - size / 2) * stretch + box / 2 for s in strokes]
         bend = habit.normal(0, 0.07, 4)
         centre = box / 2
         for i, s in enumerate(fitted):
             u = (s - centre) / np.maximum(box, 1e-3)
             warp = np.stack([bend[0] * u[:, 1] ** 2 + bend[1] * u[:, 0] * u[:, 1],
                              bend[2] * u[:, 0] ** 2 + bend[3] * u[:, 0] * u[:, 1]], axis=1)  # fmt: skip
-            fitted[i] = s + warp * box * 1.5 + offset
+            fitted[i] = s + warp * box * 1.5 + placed.box[:2]
         return fitted
 
     def _shaken(self, points: Points, scale: float, rng: np.random.Generator) -> Points:

@@ -104,7 +104,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
-    from components.registry import connect
+    from components.tracking import connect
 
     mlflow = connect()
     mlflow.set_experiment(params.register_.name)
@@ -189,7 +189,7 @@ def main() -> None:
     print(
         f"{MODEL}: ExpRate {summary['valid_exprate']:.1%} on valid after epoch {summary['best_epoch']}, "
         f"{summary['parameters']:,} parameters, {summary['seconds']:.0f} s. History: {HISTORY}. "
-        "Runs: mlflow ui --backend-store-uri sqlite:///mlflow.db"
+        "Runs: mlflow ui"
     )
 
 
