@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import Progress
 
+from components.card import card
+from components.exporting import export_decoder, export_encoder
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
-from components.model.card import card
 from components.model.checkpoint import Checkpoint, load_model
 from components.model.engine import TorchEngine
-from components.model.onnx import export_decoder, export_encoder
 from components.params import Params, load_params
 from components.recognizer.bundle import CARD, DECODER, ENCODER, VOCABULARY, BundleSettings, seal_bundle
 from components.recognizer.engine import Engine, Floats, State

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
+from timm.models.swin_transformer import SwinTransformerBlock, window_partition
+from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -52,10 +56,29 @@ def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
 class _Encoder(nn.Module):
     def __init__(self, model: Recogniser) -> None:
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
+        for block in self.model.modules():
+            if isinstance(block, SwinTransformerBlock | SwinTransformerV2Block) and any(block.shift_size):
+                block.get_attn_mask = partial(_shift_mask, block)  # type: ignore[method-assign]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         return self.model.cross(self.model.encode(pictures))
+
+
+def _shift_mask(block: Any, x: Tensor) -> Tensor:
+    """What timm's `get_attn_mask` computes of x (B, H, W, C): -100 between cells that only the cyclic shift
+    brought into one window. Comparisons in place of nine assignments of slices: a third of the export's time.
+    """
+
+    def bands(n: int, window: int, shift: int) -> Tensor:
+        index = torch.arange(n, device=x.device)
+        return (index >= n - window).to(x.dtype) + (index >= n - shift).to(x.dtype)
+
+    (high, wide), (down, right) = block.window_size, block.shift_size
+    regions = 3 * bands(x.shape[1], high, down)[:, None] + bands(x.shape[2], wide, right)
+    windows = window_partition(regions[None, :, :, None], block.window_size).view(-1, block.window_area)
+    apart: Tensor = windows[:, None] != windows[:, :, None]
+    return apart.to(x.dtype) * -100
 
 
 class _Step(nn.Module):
