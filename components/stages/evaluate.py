@@ -122,12 +122,18 @@ def trained(path: Path) -> Recognizer:
 
 
 def bundle_folder(model: str) -> Path:
-    """The bundle that `model` names: a folder, or an address in the MLflow registry, fetched from there."""
+    """The bundle that `model` names: a folder, or an address in the MLflow registry, fetched from there.
+
+    Raises ValueError where the registry has no such model, or the model no bundle.
+    """
     if not model.startswith("models:/"):
         return Path(model)
-    import mlflow
+    import mlflow  # seconds, so only here
 
-    fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
+    try:
+        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
+    except mlflow.exceptions.MlflowException as error:
+        raise ValueError(f"{model}: {error.message} (registry: {mlflow.get_registry_uri()})") from None
     found = sorted(fetched.rglob("bundle.json"))
     if not found:
         raise ValueError(f"{model}: the registered model holds no bundle (bundle.json)")

@@ -145,6 +145,28 @@ def test_names_what_a_model_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert str(tmp_path / "none") in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_fetches_a_bundle_from_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle/bundle.json").write_text("{}")
+    with mlflow.start_run() as run:
+        mlflow.log_artifacts("bundle", "model/artifacts/bundle")
+        source = mlflow.get_artifact_uri("model")
+    client = mlflow.MlflowClient()
+    client.create_registered_model("reader")
+    version = client.create_model_version("reader", source, run.info.run_id).version
+    client.set_registered_model_alias("reader", "challenger", version)
+
+    assert (stage.bundle_folder("models:/reader@challenger") / "bundle.json").read_text() == "{}"
+    assert alone("--data", tmp_path, "--out", tmp_path / "out", "--model", "models:/nobody@champion") == 1
+    assert "models:/nobody@champion: Registered Model with name=nobody not found" in capsys.readouterr().err
+
+
 LABELS = ("x^{2}", r"\frac{1}{2}", "a+b", "y", "1")
 
 
