@@ -106,8 +106,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
         return
     from components.tracking import connect
 
-    mlflow = connect()
-    mlflow.set_experiment(params.register_.name)
+    mlflow = connect(params.register_.name)
     note = folder / "mlflow_run"
     known = note.read_text() if note.exists() else None
     # A run that is gone (another server, a fresh database) is not gone on with: the training is.
