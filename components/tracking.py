@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -33,3 +34,10 @@ def connect(experiment: str | None = None) -> ModuleType:
             mlflow.create_experiment(experiment, artifact_location=folder.as_uri())
         mlflow.set_experiment(experiment)
     return mlflow
+
+
+def git_commit() -> str:
+    """The commit of the work tree, marked where it has changes; 'unknown' outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"

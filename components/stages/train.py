@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -104,7 +103,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
-    from components.tracking import connect
+    from components.tracking import connect, git_commit
 
     mlflow = connect(params.register_.name)
     note = folder / "mlflow_run"
@@ -157,14 +156,6 @@ def samples(checkpoint: Any) -> Any:
         panel.set_title(said.replace("$", r"\$"), fontsize=7, color="green" if right else "firebrick",
                         parse_math=False)  # fmt: skip
     return figure
-
-
-def git_commit() -> str:
-    """The commit of the work tree, marked where it has changes; 'unknown' outside git."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def _exists(mlflow: Any, run: str) -> bool:
