@@ -106,6 +106,7 @@ def _of_inks(params: Params) -> Mapping[str, Expectation]:
 def _of_splits(params: Params) -> Mapping[str, Expectation]:
     """The expectations of a row a split, by what they promise."""
     from great_expectations import expectations as gx
+    from great_expectations.expectations.row_conditions import Column
 
     within, limits = gx.ExpectColumnValuesToBeBetween, params.validate_
     return {
@@ -115,8 +116,7 @@ def _of_splits(params: Params) -> Mapping[str, Expectation]:
         "train has validate.min_symbols tokens or more": within(
             column="symbols",
             min_value=limits.min_symbols,
-            row_condition='split=="train"',
-            condition_parser="pandas",
+            row_condition=Column("split") == "train",
         ),
         "train has the tokens of valid and test, but for validate.max_unseen": within(
             column="unseen", max_value=limits.max_unseen
