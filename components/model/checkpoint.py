@@ -12,6 +12,7 @@ from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.recogniser import Recogniser
 from components.params import ModelParams
+from components.recognizer.bundle import BundleSettings
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,12 @@ class Checkpoint:
     model: Recogniser
     vocabulary: Vocabulary
     raster: RasterSettings
+
+    @property
+    def settings(self) -> BundleSettings:
+        """What reading with the model needs to know beside weights and vocabulary."""
+        model = self.model
+        return BundleSettings(raster=self.raster, multiple=model.multiple, max_tokens=model.params.max_tokens)
 
 
 def save_model(checkpoint: Checkpoint, path: Path) -> None:

@@ -19,8 +19,8 @@ from rich.progress import Progress
 from components.evaluation import Answer, Evaluation, evaluate
 from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.params import load_params
-from components.recognizer.bundle import BundleSettings
 from components.recognizer.recognizer import Recognizer
+from components.registry import bundle_folder
 from components.report.files import whole, write_csv, write_metrics, write_predictions
 from components.report.summary import confidence_line, summary
 from components.report.worst import page, worst
@@ -115,29 +115,7 @@ def trained(path: Path) -> Recognizer:
 
     checkpoint = load_model(path)
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    settings = BundleSettings(
-        raster=checkpoint.raster, multiple=model.multiple, max_tokens=model.params.max_tokens
-    )
-    return Recognizer(TorchEngine(model), checkpoint.vocabulary, settings)
-
-
-def bundle_folder(model: str) -> Path:
-    """The bundle that `model` names: a folder, or an address in the MLflow registry, fetched from there.
-
-    Raises ValueError where the registry has no such model, or the model no bundle.
-    """
-    if not model.startswith("models:/"):
-        return Path(model)
-    import mlflow  # seconds, so only here
-
-    try:
-        fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=model))
-    except mlflow.exceptions.MlflowException as error:
-        raise ValueError(f"{model}: {error.message} (registry: {mlflow.get_registry_uri()})") from None
-    found = sorted(fetched.rglob("bundle.json"))
-    if not found:
-        raise ValueError(f"{model}: the registered model holds no bundle (bundle.json)")
-    return found[0].parent
+    return Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from components.labelled import LabelledShards, Sample
 from components.latex.tokenizer import detokenize, tokenize
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.recognizer import Reading, Recognizer
+from components.registry import bundle_folder
 from components.shards import Row, read_table, strokes_of, write_shard
 from components.stages import evaluate as stage
 
@@ -162,7 +163,7 @@ def test_fetches_a_bundle_from_the_registry(
     version = client.create_model_version("reader", source, run.info.run_id).version
     client.set_registered_model_alias("reader", "challenger", version)
 
-    assert (stage.bundle_folder("models:/reader@challenger") / "bundle.json").read_text() == "{}"
+    assert (bundle_folder("models:/reader@challenger") / "bundle.json").read_text() == "{}"
     assert alone("--data", tmp_path, "--out", tmp_path / "out", "--model", "models:/nobody@champion") == 1
     assert "models:/nobody@champion: Registered Model with name=nobody not found" in capsys.readouterr().err
 
