@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -59,6 +59,14 @@ class Shard:
     folder: Path
     sources: tuple[str, ...]
     path: Path
+
+    def pieces(self) -> Iterator[tuple[tuple[str, ...], Path]]:
+        """The files of each of its chunks, and where the chunk's rows go."""
+        for start in range(0, len(self.sources), CHUNK):
+            yield (
+                self.sources[start : start + CHUNK],
+                self.path.with_name(f".{self.path.stem}.{start:06d}.arrow"),
+            )
 
 
 @dataclass(frozen=True)
@@ -181,16 +189,8 @@ def rasterize(
 
 def _submit(client: Client, shard: Shard, settings: RasterSettings) -> list[Future[Any]]:
     chunks = [
-        client.submit(
-            make_chunk,
-            shard.split,
-            shard.folder,
-            shard.sources[start : start + CHUNK],
-            settings,
-            shard.path.with_name(f".{shard.path.stem}.{start:06d}.arrow"),
-            pure=False,
-        )
-        for start in range(0, len(shard.sources), CHUNK)
+        client.submit(make_chunk, shard.split, shard.folder, sources, settings, path, pure=False)
+        for sources, path in shard.pieces()
     ]
     return [*chunks, client.submit(merge_chunks, chunks, shard.path, pure=False)]
 

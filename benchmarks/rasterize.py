@@ -1,0 +1,135 @@
+"""How fast InkML becomes shards, on one core and on all, and in how much memory.
+
+    python -m benchmarks.rasterize --data FOLDER [--memory 10000 100000]
+
+One core is one process that parses, draws, encodes and writes, without Dask. All cores is the stage's own way
+there, workers started; ideal is as many times faster as there are workers. Memory is the largest sum that all
+processes of the stage have for themselves (USS) at one time; inks are repeated to get as many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from threading import Event, Thread
+
+import cv2
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from components.compute import connect
+from components.ink.raster import RasterSettings
+from components.params import ComputeParams, load_params
+from components.rasterization import make_chunk, merge_chunks, plan, rasterize, symbol_token
+from components.shards import SPLITS
+
+SHARD_ROWS = 4096
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="a folder of InkML, searched in depth")
+    parser.add_argument("--inks", type=int, default=8192, help="as many inks a run (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: all cores)")
+    parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: %(default)s)")
+    parser.add_argument(
+        "--memory", type=int, nargs="*", default=[], metavar="INKS", help="peak memory of these"
+    )
+    options = parser.parse_args()
+    settings = load_params().raster.settings
+    table = Table("", "inks", "seconds", "inks/s", "of ideal", "peak memory, MB")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        work = repeated(options.data, options.inks, folder / "raw")
+        alone = min(one_core(work, settings, folder / "one") for _ in range(options.rounds))
+        table.add_row("one core", f"{options.inks:,}", f"{alone:.1f}", f"{options.inks / alone:,.0f}", "", "")
+        together = min(
+            all_cores(work, settings, folder / "all", options.workers) for _ in range(options.rounds)
+        )
+        share = alone / together / options.workers
+        row = (f"{options.inks:,}", f"{together:.1f}", f"{options.inks / together:,.0f}", f"{share:.0%}", "")
+        table.add_row(f"{options.workers} workers", *row)
+        for inks in options.memory:
+            work = repeated(options.data, inks, folder / "raw")
+            with peak_memory() as peak:
+                seconds = all_cores(work, settings, folder / "all", options.workers)
+            row = (f"{inks:,}", f"{seconds:.1f}", f"{inks / seconds:,.0f}", "", f"{max(peak) / 1e6:,.0f}")
+            table.add_row(f"{options.workers} workers", *row)
+    Console().print(table)
+
+
+def repeated(data: Path, inks: int, raw: Path) -> Path:
+    """A folder of splits with so many inks in all, as links, each ink as often as need be."""
+    found = sorted(data.absolute().rglob("*.inkml"))
+    if not found:
+        raise SystemExit(f"{data}: no InkML")
+    shutil.rmtree(raw, ignore_errors=True)
+    for number, path in enumerate(islice(cycle(found), inks)):
+        split = SPLITS[max(number - inks + 3, 0)]  # one ink each of valid and test, the rest of train
+        link = raw / split / f"{number // 4096:03d}" / f"{number:07d}.inkml"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    return raw
+
+
+def one_core(raw: Path, settings: RasterSettings, out: Path) -> float:
+    """Seconds that one process takes, with one thread where a library would take more."""
+    cv2.setNumThreads(1)
+    shutil.rmtree(out, ignore_errors=True)
+    start = time.perf_counter()
+    for shard in plan(raw, out, SHARD_ROWS):
+        shard.path.parent.mkdir(parents=True, exist_ok=True)
+        chunks = [
+            make_chunk(shard.split, shard.folder, sources, settings, path) for sources, path in shard.pieces()
+        ]
+        merge_chunks(chunks, shard.path)
+    return time.perf_counter() - start
+
+
+def all_cores(raw: Path, settings: RasterSettings, out: Path, workers: int) -> float:
+    """Seconds that the stage takes once its workers are there."""
+    shutil.rmtree(out, ignore_errors=True)
+    with connect(ComputeParams(scheduler="processes", workers=workers), workers) as client:
+        client.run(symbol_token, "x")  # so that all have imported what they need
+        start = time.perf_counter()
+        rasterize(client, plan(raw, out, SHARD_ROWS), settings, lambda files: None)
+        return time.perf_counter() - start
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """A list that the memory of this process and its children is added to, twice a second."""
+    seen, done = [0], Event()
+
+    def watch() -> None:
+        me = psutil.Process()
+        while not done.wait(0.5):
+            seen.append(sum(own_memory(process) for process in (me, *me.children(recursive=True))))
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def own_memory(process: psutil.Process) -> int:
+    """Bytes that only this process has; 0 when it has ended."""
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.Error:
+        return 0
+
+
+if __name__ == "__main__":
+    main()
