@@ -14,9 +14,9 @@ import numpy as np
 
 DIGITS = tuple("0123456789")
 LATIN = tuple("abcdfgikmnxyz")
-GREEK = (r"\alpha", r"\beta", r"\gamma", r"\sigma", r"\lambda", r"\pi", r"\omega", r"\Delta")
+GREEK = (r"\beta", r"\phi", r"\gamma", r"\sigma", r"\lambda", r"\pi", r"\omega", r"\Delta")
 RELATIONS = ("=", "=", "=", "<", ">", r"\le", r"\ne")
-OPERATORS = ("+", "+", "-", "-", r"\times")
+OPERATORS = ("+", "+", "-", "-", r"\pm")
 FUNCTIONS = ("sin", "cos", "tan", "log")
 _MATHTEXT = {r"\le": r"\leq", r"\ne": r"\neq"}  # MathWriting's spelling → mathtext's
 _SHORTEST = 3  # tokens: alone, a symbol or two are often another symbol in another hand

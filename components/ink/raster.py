@@ -101,17 +101,21 @@ def median_extent(picture: Picture) -> float:
     """Median height in pixels of the upright connected components of ink; 0 where there is no ink.
 
     Heights, since writing that touches grows sideways; upright ones, since bars are as high as the pen.
-    Where all are flat (a minus, an equals sign) it is their median width.
+    Where all are flat but for dots (=, ÷) it is their median width.
     """
     _, _, stats, _ = cv2.connectedComponentsWithStats((picture < 128).astype(np.uint8), connectivity=8)
     return _typical(stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT])
 
 
 def _typical(widths: Sides, heights: Sides) -> float:
-    sizes = heights[(heights >= _FLAT * widths) & (heights > 0)]
-    if not len(sizes):
+    if not len(widths):
+        return 0.0
+    upright = (heights >= _FLAT * widths) & (heights > 0)
+    sizes, bars = heights[upright], len(heights) - upright.sum()
+    # Bars tell the size where there is nothing else, and in what has but dots beside them (÷).
+    if len(sizes) <= 2 * bars and sizes.max(initial=0) < _SPECK * widths.max():
         sizes = widths
-    return float(np.median(sizes[sizes >= _SPECK * sizes.max()])) if len(sizes) else 0.0
+    return float(np.median(sizes[sizes >= _SPECK * sizes.max()]))
 
 
 def bounds(strokes: Sequence[Stroke]) -> tuple[Corner, Corner]:

@@ -29,10 +29,10 @@ _HANDS = ("futural", "futural", "rowmans", "rowmans", "cursive")  # Hershey's fo
 _EM = 21.0  # height of Hershey's capitals, font units
 _CAPITAL = 7.3  # height of mathtext's capitals at size 10, points
 _SYMBOLS = {  # token: (Hershey font, character)
-    r"\alpha": ("greeks", "a"), r"\beta": ("greeks", "b"), r"\gamma": ("greeks", "c"),
+    r"\phi": ("greeks", "u"), r"\beta": ("greeks", "b"), r"\gamma": ("greeks", "c"),
     r"\sigma": ("greeks", "r"), r"\lambda": ("greeks", "k"), r"\pi": ("greeks", "p"),
     r"\omega": ("greeks", "x"), r"\Delta": ("greeks", "D"), r"\le": ("mathlow", "&"),
-    r"\ne": ("mathlow", "?"), r"\times": ("mathlow", "#"), r"\infty": ("mathlow", "_"),
+    r"\ne": ("mathlow", "?"), r"\pm": ("mathlow", "!"), r"\infty": ("mathlow", "_"),
     r"\int": ("mathlow", "p"), r"\sum": ("mathlow", ";"),
 }  # fmt: skip
 _NO_HAND = frozenset("+-=<>()")  # alike in all fonts

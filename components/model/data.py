@@ -207,7 +207,7 @@ class PlanSampler(Sampler[Plan]):
     def __iter__(self) -> Iterator[Plan]:
         rng = np.random.default_rng([self.inks.seed, 6, self.epoch])
         usable = np.array(self.inks.usable)
-        blur = rng.uniform(0.8, 1.25, len(usable)) if self.scale else 1.0
+        blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
         tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)
         order = usable[np.lexsort((self.inks.widths[usable] * blur, tall))]
         batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]

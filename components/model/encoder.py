@@ -21,7 +21,7 @@ class Encoder(nn.Module):
         self.width = width
         self.norm = nn.LayerNorm(width)
         self.stride = patch * 2 ** (len(stages) - 1)  # pixels a cell
-        self.multiple = 2 * self.stride  # Swin pads what its windows need beyond that
+        self.multiple = self.stride  # Swin itself pads what its windows need beyond that
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.stem(pictures)

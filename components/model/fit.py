@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,8 +80,9 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
     history = History(folder / "history.csv", on_epoch)
-    trainer = _trainer(job, folder, history, model)
+    trainer = _trainer(job, folder, history)
     sampler = PlanSampler(train, job.train.batch, job.train.augment.scale, trainer.global_rank, trainer.world_size)
+    trainer.callbacks.insert(0, GoOn(sampler))
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
     training = Training(model, job.train, steps, job.seed)
     last = folder / "last.ckpt"
@@ -115,14 +117,14 @@ class History(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._started = self._asked = time.perf_counter()
-        self._waited = 0.0
-
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        self._waited += time.perf_counter() - self._asked
+        now = time.perf_counter()
+        if batch_idx == 0:  # Lightning calls no hook at the start of the epoch that a run goes on with
+            self._started, self._waited = now, 0.0
+        else:
+            self._waited += now - self._asked
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -185,16 +187,22 @@ class KeepBest(Callback):
             save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
 
-class Epochs(Callback):
-    """Tells the sampler which epoch it is, also after going on from a checkpoint."""
+class GoOn(Callback):
+    """Tells the sampler with which epoch a run goes on: Lightning does so for later epochs, but not in time
+    for the first one."""
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        trainer.train_dataloader.sampler.set_epoch(trainer.current_epoch)
+    def __init__(self, sampler: PlanSampler) -> None:
+        self.sampler = sampler
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self.sampler.set_epoch(checkpoint["epoch"] + 1)
 
 
-def _trainer(job: Job, folder: Path, history: History, model: Recogniser) -> pl.Trainer:
+def _trainer(job: Job, folder: Path, history: History) -> pl.Trainer:
     params = job.train
-    callbacks: list[Callback] = [history, KeepBest(job, folder / "best.pt"), Epochs()]
+    callbacks: list[Callback] = [history, KeepBest(job, folder / "best.pt")]
     if params.ema:
         callbacks.append(EMAWeightAveraging(decay=params.ema))
     if params.patience:
@@ -214,6 +222,7 @@ def _trainer(job: Job, folder: Path, history: History, model: Recogniser) -> pl.
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),  # else a line an epoch is enough
         default_root_dir=folder,
     )
 

@@ -26,9 +26,9 @@ class Training(pl.LightningModule):
         super().__init__()
         self.model, self.params, self.steps, self.seed = model, params, steps, seed
 
-    def on_train_epoch_start(self) -> None:
-        # Dropout of an epoch depends on its number alone: a training that was killed goes on the same.
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A step's dropout depends on its number alone: a training that was killed goes on the same.
+        torch.manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1_009 * batch_idx) + self.global_rank)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         output = self.model(batch.pictures, batch.tokens)

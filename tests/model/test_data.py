@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from components.ink.ink import Symbol
+from components.latex.vocabulary import BOS, EOS, PAD
+from components.model.data import NOWHERE, Inks, Plan, PlanSampler, aligned
+from components.model.fit import Job
+from components.recognizer.inputs import to_input
+
+SIDE = {"stride": 8, "multiple": 16, "max_tokens": 24, "seed": 7}
+
+
+@pytest.fixture
+def still(job: Job, shards: Path) -> Inks:
+    return Inks(shards / "train", job.vocabulary, job.raster, **SIDE)
+
+
+@pytest.fixture
+def moving(job: Job, shards: Path) -> Inks:
+    return Inks(shards / "train", job.vocabulary, job.raster, variation=job.train.augment, **SIDE)
+
+
+def test_without_variation_training_sees_what_service_sees(still: Inks) -> None:
+    for index in range(8):
+        batch = still[Plan((index,), 0, 1.0)]
+        assert np.array_equal(batch.pictures[0].numpy(), to_input(still.picture(index), 16))
+
+
+def test_tokens_go_in_and_targets_come_out_one_step_later(still: Inks) -> None:
+    batch = still[Plan((0, 1, 2), 0, 1.0)]
+    for row, index in enumerate(batch.indices):
+        ids = still.vocabulary.encode(still.tokens[index])
+        assert batch.tokens[row, : len(ids) + 1].tolist() == [BOS, *ids]
+        assert batch.targets[row, : len(ids) + 1].tolist() == [*ids, EOS]
+        assert (batch.targets[row, len(ids) + 1 :] == PAD).all()
+
+
+def test_guidance_points_at_ink_and_spotting_names_it(moving: Inks) -> None:
+    batch = moving[Plan(tuple(range(8)), 3, 1.1)]
+    columns = batch.pictures.shape[3] // 8
+    for row, index in enumerate(batch.indices):
+        written = [t not in {"{", "}", "^", "_"} for t in moving.tokens[index]]
+        known = ~batch.centres[row].isnan().any(dim=1)
+        assert known[: len(written)].tolist() == written and not known[len(written) :].any()
+        hits = 0
+        for target, (x, y) in zip(batch.targets[row][known], batch.centres[row][known], strict=True):
+            cell = int(torch.round(y)) * columns + int(torch.round(x))
+            around = batch.spots[row][[cell, max(cell - 1, 0), min(cell + 1, len(batch.spots[row]) - 1)]]
+            hits += bool((around == target).any())
+        assert hits >= 0.7 * int(known.sum()), "a small symbol may hide a large one, no more"
+
+
+def test_an_epoch_draws_anew_and_the_same_epoch_the_same(moving: Inks) -> None:
+    first, again, later = (moving[Plan((0, 1), epoch, 1.0)].pictures for epoch in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert first.shape != later.shape or not torch.equal(first, later)
+
+
+def test_every_usable_ink_is_in_an_epoch_once_and_each_machine_has_its_own(moving: Inks) -> None:
+    moving.usable = moving.usable[:60]
+    whole = [i for plan in PlanSampler(moving, 10, (0.8, 1.2)) for i in plan.indices]
+    assert sorted(whole) == sorted(moving.usable)
+    samplers = [PlanSampler(moving, 10, (0.8, 1.2), rank, 2) for rank in (0, 1)]
+    parts = [[i for plan in sampler for i in plan.indices] for sampler in samplers]
+    assert len(parts[0]) == len(parts[1]) == 10 * len(samplers[0])
+    assert not set(parts[0]) & set(parts[1])
+
+
+def test_labels_that_are_too_long_are_not_trained_on(still: Inks, job: Job, shards: Path) -> None:
+    short = Inks(shards / "train", job.vocabulary, job.raster, **(SIDE | {"max_tokens": 5}))
+    assert {len(short.tokens[i]) for i in short.usable} == {3, 4}
+    assert len(still.usable) == len(still)
+
+
+def test_an_ink_without_symbols_guides_nothing(still: Inks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.model.data.symbols_of", lambda _: ())
+    batch = still[Plan((0,), 0, 1.0)]
+    assert batch.centres.isnan().all() and (batch.spots == NOWHERE).all()
+
+
+@pytest.mark.parametrize(
+    ("label", "symbols", "expected"),
+    [
+        ("x+x", "x+x", {0: 0, 1: 1, 2: 2}),
+        ("x+x", "+xx", {0: 1, 1: 0, 2: 2}),
+        ("x+x", "x+", {1: 1}),
+        ([r"\frac", "{", "1", "}", "{", "2", "}"], "1-2", {0: 1, 2: 0, 5: 2}),
+        ([r"\frac", "{", "-", "1", "}", "{", "2", "}"], "-1-2", {3: 1, 6: 3}),
+    ],
+)
+def test_tokens_find_their_symbols(label: str, symbols: str, expected: dict[int, int]) -> None:
+    assert aligned(label, [Symbol(token, (0,)) for token in symbols]) == expected
