@@ -97,7 +97,7 @@ def transparent(tone: int) -> bytes:
         pytest.param(lambda: encoded(Image.fromarray(large()).convert("P"), "GIF"), id="palette"),
         pytest.param(lambda: encoded(Image.fromarray(large()).convert("CMYK"), "JPEG"), id="CMYK"),
         pytest.param(
-            lambda: encoded(cv2.resize(large(pen=14), None, fx=0.12, fy=0.12, interpolation=cv2.INTER_AREA)),
+            lambda: encoded(cv2.resize(large(pen=14), None, fx=0.14, fy=0.14, interpolation=cv2.INTER_AREA)),
             id="small",
         ),
     ],

@@ -1,0 +1,136 @@
+"""Stage `register`: the bundle as a version in the MLflow registry, with what tells where it came from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import components
+from components import pyfunc
+from components.params import Params, load_params
+from components.recognizer.bundle import CARD, Bundle, load_bundle
+from components.registry import dvc_hashes
+from components.tracking import connect, git_commit
+
+BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
+TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
+
+_PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what reading needs
+_REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", "pydantic", "onnxruntime")
+
+
+def register(params: Params) -> dict[str, Any]:
+    """Makes a version of the bundle, or finds the one that there is, and points the alias at it.
+
+    Returns what the report says. A bundle's version is a hash of all it consists of: it is registered once.
+    """
+    name, alias = params.register_.name, params.register_.alias
+    bundle = load_bundle(BUNDLE)
+    mlflow = connect(name)
+    client = mlflow.MlflowClient()
+    known = [
+        found
+        for found in client.search_model_versions(f"name = '{name}'")
+        if found.tags.get("bundle") == bundle.version
+    ]
+    model = known[0] if known else _new_version(mlflow, name, bundle)
+    client.set_registered_model_alias(name, alias, model.version)
+    return {
+        "model": f"models:/{name}@{alias}",
+        "version": int(model.version),
+        "bundle": bundle.version,
+        "run": model.run_id,
+        "registry": mlflow.get_tracking_uri(),
+        "new": not known,
+    }
+
+
+def _new_version(mlflow: ModuleType, name: str, bundle: Bundle) -> Any:
+    training = json.loads(TRAINING.read_text(encoding="utf-8")).get("mlflow_run")
+    metrics = _figures(json.loads(METRICS.read_text(encoding="utf-8")))
+    lineage = {"bundle": bundle.version, "git_commit": git_commit(), "training_run": training or "unknown"}
+    lineage |= {f"dvc.{path}": md5 for path, md5 in dvc_hashes().items()}
+    below = {"mlflow.parentRunId": training} if training else {}
+    with mlflow.start_run(run_name=f"register {bundle.version}", tags={**lineage, **below}):
+        logged = _log(mlflow, bundle)
+        mlflow.log_metrics(metrics, model_id=logged.model_id)
+        # Tags come with the version, not after it: a killed run leaves no version that is not recognised.
+        made = mlflow.register_model(logged.model_uri, name, tags=lineage)
+    card = (bundle.folder / CARD).read_text(encoding="utf-8")
+    mlflow.MlflowClient().update_model_version(name, made.version, description=card)
+    return made
+
+
+def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+
+    # A column without a name, so that a list will do; of bytes, which MLflow lets strings pass for.
+    signature = ModelSignature(
+        Schema([ColSpec(DataType.binary)]),
+        Schema(
+            [
+                ColSpec(DataType.string, "latex"),
+                ColSpec(DataType.double, "confidence"),
+                ColSpec(DataType.string, "error"),
+            ]
+        ),
+        ParamSchema([ParamSpec("beam", DataType.long, 1)]),
+    )
+    with TemporaryDirectory() as folder:
+        code = Path(folder) / "components"
+        source = Path(components.__path__[0])
+        for package in _PACKAGES:
+            shutil.copytree(source / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(source / "__init__.py", code)
+        return mlflow.pyfunc.log_model(
+            name="bundle",
+            python_model=str(Path(pyfunc.__file__)),
+            artifacts={"bundle": str(bundle.folder)},
+            code_paths=[str(code)],
+            signature=signature,
+            input_example=[_EXAMPLE],
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+        )
+
+
+def _figures(metrics: dict[str, Any]) -> dict[str, float]:
+    """What MLflow takes of the report: numbers."""
+    return {
+        f"test_{name}": float(value)
+        for name, value in metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+_EXAMPLE = (
+    '<ink xmlns="http://www.w3.org/2003/InkML">'
+    "<trace>0 0, 4 5, 9 12</trace><trace>9 0, 5 6, 0 12</trace></ink>"
+)
+
+
+def main() -> None:
+    """Runs the stage as params.yaml says."""
+    warnings.filterwarnings("ignore", module="mlflow")
+    try:
+        done = register(load_params())
+    except (ValueError, OSError) as error:
+        sys.exit(f"register: {error}")
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    beside = REPORT.with_name(f".{REPORT.name}.part")
+    beside.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
+    beside.replace(REPORT)
+    how = "registered as" if done["new"] else "was registered already:"
+    print(f"bundle {done['bundle']} {how} {done['model']}, version {done['version']}, in {done['registry']}")
+    print("all versions: mlflow ui --backend-store-uri sqlite:///mlflow.db")
+
+
+if __name__ == "__main__":
+    main()
