@@ -22,7 +22,7 @@ Picture = npt.NDArray[np.uint8]  # (height, width): 255 is paper, 0 is ink
 Corner = npt.NDArray[np.float64]  # (2,): x, y
 Sides = npt.NDArray[np.number[Any]]  # (components or strokes,)
 
-_FINE = 4  # a picture is drawn so many times larger, and then shrunk: smooth edges, and pens of any width
+_FINE = 4  # a picture is drawn so many times larger, then halved twice: smooth edges, and pens of any width
 _SHIFT = 4  # OpenCV draws at positions given in 1/16 of those pixels
 _PROBE = 24  # height in pixels of the median stroke in the drawing that symbols are measured on
 _PROBE_SIDE = 2048  # that drawing's longest side
@@ -75,7 +75,13 @@ def draw_in(strokes: Sequence[Stroke], where: Frame, margin: int, pen: float) ->
     cv2.polylines(
         fine, _paths(strokes, where, margin, _FINE), False, 0, max(thickness, 1), cv2.LINE_8, _SHIFT
     )
-    return np.asarray(cv2.resize(fine, (where.width, where.height), interpolation=cv2.INTER_AREA), np.uint8)
+    return _halved(_halved(fine))
+
+
+def _halved(picture: Picture) -> Picture:
+    """Half as large; twice this is six times as fast as once to a quarter."""
+    size = (picture.shape[1] // 2, picture.shape[0] // 2)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def symbol_height(strokes: Sequence[Stroke]) -> float:
@@ -103,7 +109,10 @@ def median_extent(picture: Picture) -> float:
     Heights, since writing that touches grows sideways; upright ones, since bars are as high as the pen.
     Where all are flat but for dots (=, ÷) it is their median width.
     """
-    _, _, stats, _ = cv2.connectedComponentsWithStats((picture < 128).astype(np.uint8), connectivity=8)
+    ink = (picture < 128).view(np.uint8)
+    # Every other pixel may be a component. Where 16 bits can number them, that is twice as fast.
+    numbers = cv2.CV_16U if picture.size < 2 * 65_535 else cv2.CV_32S
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=numbers)
     return _typical(stats[1:, cv2.CC_STAT_WIDTH], stats[1:, cv2.CC_STAT_HEIGHT])
 
 

@@ -130,8 +130,15 @@ def test_dots_alone_are_one_symbol() -> None:
     assert draw(colon, SETTINGS).shape[0] == SETTINGS.symbol + 2 * SETTINGS.margin + 1
 
 
-def test_a_minus_is_as_wide_as_a_symbol_is_high() -> None:
-    picture = draw([line((0, 0), (300, 2))], SETTINGS)
+@pytest.mark.parametrize(
+    "dots",
+    [
+        pytest.param([], id="minus"),
+        pytest.param([line((150, -60)), line((148, 61), (150, 63))], id="division sign"),
+    ],
+)
+def test_a_minus_is_as_wide_as_a_symbol_is_high(dots: list[Stroke]) -> None:
+    picture = draw([line((0, 0), (300, 2)), *dots], SETTINGS)
     assert picture.shape[1] == pytest.approx(SETTINGS.symbol + 2 * SETTINGS.margin + 1, abs=1)
 
 
