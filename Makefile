@@ -32,8 +32,8 @@ format: env
 	ruff format .
 
 bench: env
-	python benchmarks/rasterize.py
-	python benchmarks/training.py
+	python -m benchmarks.rasterize
+	python -m benchmarks.training
 
 lock: env
 	uv pip compile pyproject.toml --extra train --extra dev --generate-hashes --python-version 3.11 \

@@ -170,7 +170,8 @@ def _exists(mlflow: Any, run: str) -> bool:
 
 def main() -> None:
     """Runs the stage as params.yaml says."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Lightning's advertisements and its advice on its own internals; faults still show.
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     try:
         summary = train(load_params())

@@ -1,0 +1,173 @@
+"""The whole pipeline for real, in a copy of the repository: `dvc repro`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared" / "data"
+STAGES = ["download", "rasterize", "validate", "vocab", "train", "evaluate", "export", "register"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+
+
+class Clone:
+    """A fresh copy of the repository, with the preset of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+        self.change("params.yaml", lambda params: params | {"preset": "ci"})
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def change(self, file: str, how: Callable[[dict], dict]) -> None:
+        path = self.folder / file
+        path.write_text(yaml.safe_dump(how(yaml.safe_load(path.read_text())), sort_keys=False))
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *command: str) -> str:
+        process = self.start(*command)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        return output
+
+    def repro(self, *arguments: str) -> list[str]:
+        """Runs `dvc repro`; returns the stages that ran."""
+        output = self.run("dvc", "repro", *arguments)
+        return [stage for stage in STAGES if f"Running stage '{stage}'" in output]
+
+    def read(self, file: str) -> dict:
+        return json.loads((self.folder / file).read_text())
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    assert clone.repro() == STAGES
+    return clone
+
+
+def test_a_fresh_clone_becomes_a_registered_recogniser(clone: Clone) -> None:
+    assert clone.read("reports/metrics.json")["n"] == 40
+    registered = clone.read("reports/registered.json")
+    assert registered["alias"] == "challenger" and int(registered["version"]) == 1
+    assert (clone.folder / "data/bundle/decoder.onnx").exists()
+    picture = ROOT / "docs" / "sample.png"
+    answer = json.loads(clone.run("python", "-m", "components", "predict", "--json", str(picture)))
+    assert 0 <= answer["confidence"] <= 1
+
+
+def test_run_again_it_does_nothing_and_says_so(clone: Clone) -> None:
+    output = clone.run("dvc", "repro")
+    assert "Data and pipelines are up to date." in output and "Running stage" not in output
+
+
+def test_a_training_parameter_runs_train_and_what_follows(clone: Clone) -> None:
+    clone.change("presets/ci.yaml", lambda p: p | {"train": p["train"] | {"lr": 0.003, "epochs": 3}})
+    ran = clone.repro()
+    assert ran[0] == "train" and set(ran) <= {"train", "evaluate", "export", "register"}
+    assert clone.read("reports/train.json")["epochs"] == 3
+
+
+def test_killed_in_the_middle_of_training_it_goes_on(clone: Clone) -> None:
+    """As test_fit shows, the curve is the same; here the whole stage dies and `dvc repro` mends it."""
+    clone.change("presets/ci.yaml", lambda p: p | {"train": p["train"] | {"epochs": 12, "lr": 0.001}})
+    process = clone.start("dvc", "repro", "train")
+    kept = clone.folder / "data" / "training"
+    deadline = time.monotonic() + 300
+    while not list(kept.glob("*/last.ckpt")) or "\n2," not in next(kept.glob("*/history.csv")).read_text():
+        assert process.poll() is None and time.monotonic() < deadline, "no epoch was kept in time"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    output = clone.run("dvc", "repro", "train")
+    lines = [line for line in output.splitlines() if line.startswith("epoch ")]
+    assert 1 <= len(lines) < 12, "it went on, and did not begin anew"
+    assert clone.read("reports/train.json")["epochs"] == 12
+
+
+@pytest.mark.parametrize("stage", ["download", "rasterize", "validate", "vocab", "evaluate", "export", "register"])
+def test_killed_in_any_other_stage_the_result_is_the_same(clone: Clone, stage: str) -> None:
+    outputs = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["stages"][stage]["outs"]
+    paths = [clone.folder / (out if isinstance(out, str) else next(iter(out))) for out in outputs]
+    before = digest(paths)
+    process = clone.start("dvc", "repro", "--single-item", "--force", stage)
+    seen = ""
+    assert process.stdout is not None
+    while f"Running stage '{stage}'" not in seen:
+        line = process.stdout.readline()
+        assert line, seen
+        seen += line
+    time.sleep(2.0)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    clone.repro("--single-item", stage)
+    if stage not in ("export", "register", "evaluate"):  # these write times, or numbers of versions
+        assert digest(paths) == before
+    assert all(path.exists() for path in paths)
+
+
+def digest(paths: list[Path]) -> str:
+    files = sorted(f for path in paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
+    import hashlib
+
+    total = hashlib.sha256()
+    for file in files:
+        if "data_docs" not in file.parts:  # Great Expectations writes the time of the run into its pages
+            total.update(file.name.encode() + file.read_bytes())
+    return total.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("source", "archive", "sizes"),
+    [
+        ("crohme", "crohme.tar.xz", {"train": 80, "valid": 40, "test": 40}),
+        ("mathwriting-excerpt", "mathwriting-2024-excerpt.tgz", {"train": 80, "valid": 40, "test": 40}),
+    ],
+)
+def test_real_handwriting_goes_through_every_stage(
+    source: str, archive: str, sizes: dict[str, int], tmp_path: Path
+) -> None:
+    if not (REAL / archive).exists():
+        pytest.skip(f"needs the archive {archive} in ../shared/data")
+    clone = Clone(tmp_path)
+    overlay = yaml.safe_load((ROOT / "presets" / "ci.yaml").read_text())
+    real = yaml.safe_load((ROOT / "presets" / f"{source}.yaml").read_text())
+    overlay |= {"raster": real["raster"], "validate": real["validate"] | {"max_unseen": 0.5}}
+    overlay["data"] = {"source": source, "limit": 80, "max_rejected": 0.1,
+                       source: {"archive": str(REAL / archive)}}  # fmt: skip
+    overlay["model"] |= {"max_tokens": 160}
+    overlay["train"] |= {"epochs": 1}
+    (clone.folder / "presets" / "ci.yaml").write_text(yaml.safe_dump(overlay))
+    assert clone.repro() == STAGES
+    counts = clone.read("reports/rasterize.json")
+    assert all(counts[split]["used"] >= 0.9 * 80 for split in sizes)
+    assert clone.read("reports/metrics.json")["n"] == counts["test"]["used"]
