@@ -27,7 +27,7 @@ from rich.table import Table
 
 from components.compute import connect
 from components.ink.raster import RasterSettings
-from components.params import ComputeParams, load_params
+from components.params import ComputeParams
 from components.rasterization import make_chunk, merge_chunks, plan, rasterize, symbol_token
 from components.shards import SPLITS
 
@@ -44,7 +44,7 @@ def main() -> None:
         "--memory", type=int, nargs="*", default=[], metavar="INKS", help="peak memory of these"
     )
     options = parser.parse_args()
-    settings = load_params().raster.settings
+    settings = RasterSettings()
     table = Table("", "inks", "seconds", "inks/s", "of ideal", "peak memory, MB")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

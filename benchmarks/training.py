@@ -44,8 +44,12 @@ def main() -> None:
                 job = Job(shards, vocabulary, params.raster.settings, params.model, train, params.seed, "-")
                 with tempfile.TemporaryDirectory() as folder:
                     measured[workers] += fit(job, Path(folder))
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    table = Table("loader processes", "inks/s", "waiting for data", title=f"training, {device}, preset {params.preset}")
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
+    )
+    table = Table(
+        "loader processes", "inks/s", "waiting for data", title=f"training, {device}, preset {params.preset}"
+    )
     for workers, epochs in measured.items():
         speed = statistics.median(epoch.inks_per_second for epoch in epochs)
         waiting = statistics.median(epoch.waiting for epoch in epochs)

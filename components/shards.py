@@ -21,9 +21,7 @@ SCHEMA = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("writer", pa.string()),
         pa.field("strokes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x0, y0, x1, y1, …
-        pa.field(
-            "symbols", pa.list_(pa.struct([("token", pa.string()), ("strokes", pa.list_(pa.int32()))]))
-        ),
+        pa.field("symbols", pa.list_(pa.struct([("token", pa.string()), ("strokes", pa.list_(pa.int32()))]))),
         pa.field("png", pa.binary(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),

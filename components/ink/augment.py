@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from components.ink.ink import Stroke
@@ -52,7 +54,7 @@ def soil(picture: Picture, variation: Variation, rng: np.random.Generator) -> Pi
     """Blurs, fades and speckles a picture as cameras and scanners do."""
     if variation.noise == 0:
         return picture
-    result = picture.astype(np.float32)
+    result: npt.NDArray[Any] = picture.astype(np.float32)
     if rng.random() < 0.3:
         result = cv2.GaussianBlur(result, (3, 3), rng.uniform(0.3, 0.9))
     result = 255 - (255 - result) * rng.uniform(0.6, 1.0)

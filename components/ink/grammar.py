@@ -118,7 +118,8 @@ def drawn_leaves(node: Node, start: int = 0) -> tuple[list[int], list[int]]:
         case Name(letters):
             return list(range(start, start + len(letters))), []
         case Row(parts):
-            glyphs, rules = [], []
+            glyphs: list[int] = []
+            rules: list[int] = []
             for part in parts:
                 g, r = drawn_leaves(part, start)
                 glyphs, rules, start = glyphs + g, rules + r, start + _length(part)
@@ -195,7 +196,7 @@ def _small(rng: np.random.Generator, depth: int) -> Node:
 def _big(rng: np.random.Generator) -> Node:
     sign = Leaf(str(rng.choice([r"\int", r"\sum"])))
     kind = rng.random()
-    sub = None if kind < 0.2 else _atom(rng)
+    sub: Node | None = None if kind < 0.2 else _atom(rng)
     if sign.token == r"\sum" and sub is not None and rng.random() < 0.4:
         sub = Row((_letter(rng), Leaf("="), Leaf(str(rng.choice(DIGITS)))))
     sup = None if kind < 0.4 else Leaf(r"\infty") if rng.random() < 0.2 else _atom(rng)

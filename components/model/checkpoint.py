@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def save_model(checkpoint: Checkpoint, path: Path) -> None:
         },
         beside,
     )
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def load_model(path: Path) -> Checkpoint:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,16 +42,16 @@ class Plan:
 class Batch:
     """A batch of B pictures with H * W pixels, answers of T tokens, a memory of `cells` cells."""
 
+    indices: tuple[int, ...]
     pictures: Tensor  # (B, 1, H, W) float
     tokens: Tensor  # (B, T): from <bos> on
     targets: Tensor  # (B, T): to <eos>
     centres: Tensor  # (B, T, 2): x, y in cells, of the symbol of each target; NaN where it has no ink
     spots: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
-    indices: tuple[int, ...]
 
     def to(self, device: torch.device) -> Batch:
         tensors = (self.pictures, self.tokens, self.targets, self.centres, self.spots)
-        return Batch(*(t.to(device, non_blocking=True) for t in tensors), indices=self.indices)
+        return Batch(self.indices, *(t.to(device, non_blocking=True) for t in tensors))
 
 
 class Inks(Dataset[Batch]):
@@ -112,7 +113,7 @@ class Inks(Dataset[Batch]):
                 centres[row, position] = boxes[symbol].mean(axis=0) / self.stride - 0.5
             self._mark(spots[row], symbols, boxes)
         tensors = (pictures, tokens[:, :-1], tokens[:, 1:], centres, spots.reshape(len(drawn), -1))
-        return Batch(*map(torch.from_numpy, tensors), indices=plan.indices)
+        return Batch(plan.indices, *map(torch.from_numpy, tensors))
 
     def strokes(self, index: int) -> tuple[Stroke, ...]:
         """The strokes of one ink."""
@@ -124,7 +125,8 @@ class Inks(Dataset[Batch]):
     def picture(self, index: int) -> Picture:
         """The picture of one ink, as the shard has it."""
         data = np.frombuffer(self._png[index].as_buffer(), np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        picture: Any = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(picture, np.uint8)
 
     def _drawn(
         self, index: int, plan: Plan
@@ -138,7 +140,11 @@ class Inks(Dataset[Batch]):
         scale = float(max(room.max() / max((high - low).max(), 1e-6), 1e-6))
         if self.variation is None:
             where = frame_at(low, high, scale, settings.margin)
-            return self.picture(index), symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+            return (
+                self.picture(index),
+                symbols,
+                _boxes(strokes, symbols, where.origin, scale, settings.margin),
+            )
         rng = np.random.default_rng([self.seed, plan.epoch, index])
         strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
         low, high = bounds(strokes)
@@ -149,7 +155,10 @@ class Inks(Dataset[Batch]):
         return picture, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
 
     def _mark(
-        self, spots: npt.NDArray[np.int64], symbols: Sequence[Symbol], boxes: Sequence[npt.NDArray[np.float32]]
+        self,
+        spots: npt.NDArray[np.int64],
+        symbols: Sequence[Symbol],
+        boxes: Sequence[npt.NDArray[np.float32]],
     ) -> None:
         """Writes each symbol's number into the cells in the middle of its box; the smaller symbol wins."""
         if not symbols:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 from timm.models.swin_transformer import SwinTransformer
@@ -55,7 +56,7 @@ def _conv(inside: int, outside: int, stride: int) -> list[nn.Module]:
 def build_encoder(params: ModelParams) -> Encoder:
     """The encoder that `params` describes. Raises ValueError for a name that timm does not know."""
     if params.encoder == "custom":
-        swin = SwinTransformer(
+        swin: Any = SwinTransformer(
             img_size=(8 * params.patch * params.window,) * 2,
             patch_size=params.patch,
             in_chans=1,
@@ -79,7 +80,7 @@ def build_encoder(params: ModelParams) -> Encoder:
     return Encoder(ConvStem(swin.embed_dim), stages, params.patch, width)
 
 
-def _named(params: ModelParams) -> nn.Module:
+def _named(params: ModelParams) -> Any:
     known = timm.list_models(["swin_*", "swinv2_*"], exclude_filters="swinv2_cr_*")
     if params.encoder.split(".")[0] not in known:
         raise ValueError(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -25,7 +24,7 @@ from components.model.recogniser import Recogniser
 from components.model.training import Training
 from components.params import ModelParams, TrainParams
 
-_PRECISION = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+_PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -79,10 +78,10 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     train, valid = (_inks(job, model, split) for split in ("train", "valid"))
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
-    history = History(folder / "history.csv", on_epoch)
-    trainer = _trainer(job, folder, history)
-    sampler = PlanSampler(train, job.train.batch, job.train.augment.scale, trainer.global_rank, trainer.world_size)
-    trainer.callbacks.insert(0, GoOn(sampler))
+    history = History(folder / "history.csv", job.train.batch, on_epoch)
+    sampler = PlanSampler(train, job.train.batch, job.train.augment.scale)
+    trainer = _trainer(job, folder, [GoOn(sampler), history])
+    sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
     training = Training(model, job.train, steps, job.seed)
     last = folder / "last.ckpt"
@@ -106,10 +105,10 @@ def best_model(folder: Path) -> Checkpoint:
 class History(Callback):
     """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it."""
 
-    def __init__(self, path: Path, on_epoch: Callable[[Epoch], None]) -> None:
-        self.path, self.on_epoch = path, on_epoch
+    def __init__(self, path: Path, batch: int, on_epoch: Callable[[Epoch], None]) -> None:
+        self.path, self.batch, self.on_epoch = path, batch, on_epoch
         self.epochs: list[Epoch] = []
-        self._started = self._waited = self._asked = 0.0
+        self._started = self._waited = self._asked = self._trained = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": [vars(epoch) for epoch in self.epochs]}
@@ -135,7 +134,7 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        inks = trainer.num_training_batches * module.params.batch * trainer.world_size
+        inks = int(trainer.num_training_batches) * self.batch * trainer.world_size
         self.epochs.append(
             Epoch(
                 epoch=trainer.current_epoch,
@@ -183,6 +182,7 @@ class KeepBest(Callback):
         if not now > self.best:
             return
         self.best = now
+        assert isinstance(module, Training)
         if trainer.is_global_zero:
             save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
@@ -200,9 +200,9 @@ class GoOn(Callback):
         self.sampler.set_epoch(checkpoint["epoch"] + 1)
 
 
-def _trainer(job: Job, folder: Path, history: History) -> pl.Trainer:
+def _trainer(job: Job, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
     params = job.train
-    callbacks: list[Callback] = [history, KeepBest(job, folder / "best.pt")]
+    callbacks.append(KeepBest(job, folder / "best.pt"))
     if params.ema:
         callbacks.append(EMAWeightAveraging(decay=params.ema))
     if params.patience:

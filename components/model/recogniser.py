@@ -12,7 +12,9 @@ layer's cross-attention at the symbol that is being written.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,8 @@ class Output:
 class Recogniser(nn.Module):
     """Swin encoder and Transformer decoder over a vocabulary of `vocabulary` tokens."""
 
+    places: Tensor  # (max_tokens + 1, width): positions in the answer
+
     def __init__(self, params: ModelParams, vocabulary: int) -> None:
         super().__init__()
         width = params.decoder_width
@@ -46,9 +50,10 @@ class Recogniser(nn.Module):
         self.spot = nn.Linear(width, vocabulary)
         self.embed = nn.Embedding(vocabulary, width)
         self.register_buffer("places", _sinusoids(params.max_tokens + 1, width), persistent=False)
-        self.layers = nn.ModuleList(
+        layers = (
             DecoderLayer(width, params.decoder_heads, params.dropout) for _ in range(params.decoder_layers)
         )
+        self.layers = cast("Sequence[DecoderLayer]", nn.ModuleList(layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary)
         self.dropout = nn.Dropout(params.dropout)
@@ -69,7 +74,8 @@ class Recogniser(nn.Module):
         """Pictures (B, 1, H, W), ink 1 and paper 0, to memory (B, cells, width)."""
         seen = self.project(self.encoder(pictures))  # (B, H / stride, W / stride, width)
         seen = seen + grid_positions(seen.shape[1], seen.shape[2], seen.shape[3], seen)
-        return self.memory_norm(seen.flatten(1, 2))
+        memory: Tensor = self.memory_norm(seen.flatten(1, 2))
+        return memory
 
     def cross(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of all layers' cross-attention, each (B, layers, heads, cells, head width)."""
@@ -91,15 +97,21 @@ class Recogniser(nn.Module):
         keys, values = [], []
         for number, layer in enumerate(self.layers):
             x, k, v = layer.step(
-                x, self_keys[:, number], self_values[:, number], cross_keys[:, number], cross_values[:, number]
+                x,
+                self_keys[:, number],
+                self_values[:, number],
+                cross_keys[:, number],
+                cross_values[:, number],
             )
             keys.append(k)
             values.append(v)
-        return self.head(self.norm(x))[:, 0], torch.stack(keys, 1), torch.stack(values, 1)
+        logits: Tensor = self.head(self.norm(x))
+        return logits[:, 0], torch.stack(keys, 1), torch.stack(values, 1)
 
     def _embedded(self, tokens: Tensor, start: int) -> Tensor:
         x = self.embed(tokens) * math.sqrt(self.embed.embedding_dim)
-        return self.dropout(x + self.places[start : start + tokens.shape[1]])
+        embedded: Tensor = self.dropout(x + self.places[start : start + tokens.shape[1]])
+        return embedded
 
 
 class DecoderLayer(nn.Module):
@@ -109,7 +121,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.own = Attention(width, heads)
         self.cross = Attention(width, heads)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.norms = cast("Sequence[nn.LayerNorm]", nn.ModuleList(nn.LayerNorm(width) for _ in range(3)))
         self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
@@ -160,7 +172,7 @@ class Attention(nn.Module):
         return self._split(keys), self._split(values)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
     def _merged(self, x: Tensor) -> Tensor:
         merged: Tensor = self.out(x.transpose(1, 2).flatten(2))

@@ -62,7 +62,10 @@ class Training(pl.LightningModule):
         decayed = [p for p in self.parameters() if p.ndim >= 2]
         others = [p for p in self.parameters() if p.ndim < 2]
         optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.params.weight_decay}, {"params": others, "weight_decay": 0}],
+            [
+                {"params": decayed, "weight_decay": self.params.weight_decay},
+                {"params": others, "weight_decay": 0},
+            ],
             lr=self.params.lr,
             betas=(0.9, 0.98),
         )

@@ -17,7 +17,12 @@ from components.latex.vocabulary import Vocabulary, VocabularyError
 from components.params import Params, ParamsError, load_params
 from components.shards import SPLITS, data_hash
 
-SHARDS, VOCAB, RUNS, MODEL = Path("data/shards"), Path("data/vocab.json"), Path("data/training"), Path("data/model.pt")
+SHARDS, VOCAB, RUNS, MODEL = (
+    Path("data/shards"),
+    Path("data/vocab.json"),
+    Path("data/training"),
+    Path("data/model.pt"),
+)
 SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
 _SHOWN = 12  # pictures of valid that MLflow gets, with what was read
 
@@ -52,7 +57,7 @@ def train(params: Params) -> dict[str, Any]:
         history = fit(job, folder, tell)
         best = max(history, key=lambda e: (e.valid_exprate, -e.valid_loss))
         shutil.copyfile(folder / "best.pt", beside := MODEL.with_suffix(".part"))
-        os.replace(beside, MODEL)
+        beside.replace(MODEL)
         checkpoint = best_model(folder)
         summary = {
             "epochs": len(history),

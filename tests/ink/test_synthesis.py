@@ -67,7 +67,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_formula_and_no_writer_is_in_two_splits(written: Path) -> None:
-    inks = {split: [read_inkml(p) for p in (written / split).iterdir()] for split in ("train", "valid", "test")}
+    inks = {
+        split: [read_inkml(p) for p in (written / split).iterdir()] for split in ("train", "valid", "test")
+    }
     assert {split: len(of) for split, of in inks.items()} == {"train": 40, "valid": 12, "test": 12}
     for what in ("label", "writer"):
         kinds = [{getattr(ink, what) for ink in of} for of in inks.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -114,7 +115,9 @@ def test_killed_in_the_middle_of_training_it_goes_on(clone: Clone) -> None:
     assert clone.read("reports/train.json")["epochs"] == 12
 
 
-@pytest.mark.parametrize("stage", ["download", "rasterize", "validate", "vocab", "evaluate", "export", "register"])
+@pytest.mark.parametrize(
+    "stage", ["download", "rasterize", "validate", "vocab", "evaluate", "export", "register"]
+)
 def test_killed_in_any_other_stage_the_result_is_the_same(clone: Clone, stage: str) -> None:
     outputs = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["stages"][stage]["outs"]
     paths = [clone.folder / (out if isinstance(out, str) else next(iter(out))) for out in outputs]
@@ -136,8 +139,9 @@ def test_killed_in_any_other_stage_the_result_is_the_same(clone: Clone, stage: s
 
 
 def digest(paths: list[Path]) -> str:
-    files = sorted(f for path in paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file())
-    import hashlib
+    files = sorted(
+        f for path in paths for f in ([path] if path.is_file() else path.rglob("*")) if f.is_file()
+    )
 
     total = hashlib.sha256()
     for file in files:

@@ -18,8 +18,6 @@ def curve(history: list[Epoch]) -> list[tuple[float, ...]]:
     return [tuple(round(getattr(epoch, name), 5) for name in CURVE) for epoch in history]
 
 
-
-
 def die(epoch: Epoch) -> None:
     if epoch.epoch == 2:  # the third epoch is trained, but not yet kept
         os.kill(os.getpid(), signal.SIGKILL)
@@ -41,7 +39,9 @@ def test_training_learns_and_keeps_the_best(job: Job, tmp_path: Path) -> None:
 
 def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: Job, tmp_path: Path) -> None:
     expected = curve(fit(job, tmp_path / "straight"))
-    process = multiprocessing.get_context("spawn").Process(target=fit_and_die, args=(job, tmp_path / "killed"))
+    process = multiprocessing.get_context("spawn").Process(
+        target=fit_and_die, args=(job, tmp_path / "killed")
+    )
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -53,7 +53,11 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: Job, tmp_path:
 
 
 def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
-    others = [replace(job, seed=8), replace(job, data_hash="y"), replace(job, model=job.model.model_copy(update={"dropout": 0.2}))]
+    others = [
+        replace(job, seed=8),
+        replace(job, data_hash="y"),
+        replace(job, model=job.model.model_copy(update={"dropout": 0.2})),
+    ]
     assert len({job.fingerprint, *(other.fingerprint for other in others)}) == 4
     workers = job.train.model_copy(update={"workers": 3})
     assert replace(job, train=workers).fingerprint == job.fingerprint
