@@ -186,7 +186,9 @@ class Writer:
         owned: dict[int, tuple[int, ...]] = {}
         for i in order:
             owned[i] = tuple(range(len(strokes), len(strokes) + len(by_symbol[i])))
-            strokes += [(self._on_page(points) * self.size).astype(np.float32) for points in by_symbol[i]]
+            strokes += [
+                np.round(self._on_page(points) * self.size, 2).astype(np.float32) for points in by_symbol[i]
+            ]
         symbols = tuple(Symbol(placed.token, owned[i]) for i, placed in enumerate(typeset.placed))
         label = _latex(typeset.tokens)
         ink = Ink(name, tuple(strokes), label, f"synthetic-{self.number}", symbols)
@@ -273,7 +275,7 @@ class Writer:
             count = len(stroke)
             phase = np.linspace(0, np.pi, count)
             pace = (12.0 / self.speed) * (1.5 - np.sin(phase))
-            times.append(now + np.cumsum(pace))
+            times.append(np.round(now + np.cumsum(pace), 1))
             now = float(times[-1][-1]) + rng.uniform(80, 400)
         return times
 
