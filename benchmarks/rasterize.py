@@ -22,8 +22,7 @@ from threading import Event, Thread
 
 import cv2
 import psutil
-from rich.console import Console
-from rich.table import Table
+import pyarrow as pa
 
 from components.compute import connect
 from components.ink.raster import RasterSettings
@@ -45,53 +44,55 @@ def main() -> None:
     )
     options = parser.parse_args()
     settings = RasterSettings()
-    table = Table("", "inks", "seconds", "inks/s", "of ideal", "peak memory, MB")
+    inks, workers = options.inks, options.workers
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        work = repeated(options.data, options.inks, folder / "raw")
-        alone = min(one_core(work, settings, folder / "one") for _ in range(options.rounds))
-        table.add_row("one core", f"{options.inks:,}", f"{alone:.1f}", f"{options.inks / alone:,.0f}", "", "")
-        together = min(
-            all_cores(work, settings, folder / "all", options.workers) for _ in range(options.rounds)
+        raw, out = Path(name) / "raw", Path(name) / "shards"
+        repeated(options.data, inks, raw)
+        alone, cpu = min(one_core(raw, settings, out) for _ in range(options.rounds))
+        print(
+            f"one core: {inks:,} inks in {alone:.1f} s (CPU {cpu:.1f} s), {inks / alone:,.0f} a second",
+            flush=True,
         )
-        share = alone / together / options.workers
-        row = (f"{options.inks:,}", f"{together:.1f}", f"{options.inks / together:,.0f}", f"{share:.0%}", "")
-        table.add_row(f"{options.workers} workers", *row)
+        best = min(all_cores(raw, settings, out, workers) for _ in range(options.rounds))
+        share = alone / best / workers
+        print(
+            f"{workers} workers: in {best:.1f} s, {inks / best:,.0f} a second, {share:.0%} of ideal",
+            flush=True,
+        )
         for inks in options.memory:
-            work = repeated(options.data, inks, folder / "raw")
-            with peak_memory() as peak:
-                seconds = all_cores(work, settings, folder / "all", options.workers)
-            row = (f"{inks:,}", f"{seconds:.1f}", f"{inks / seconds:,.0f}", "", f"{max(peak) / 1e6:,.0f}")
-            table.add_row(f"{options.workers} workers", *row)
-    Console().print(table)
+            repeated(options.data, inks, raw)
+            with peak_memory() as seen:
+                all_cores(raw, settings, out, workers)
+            print(f"{inks:,} inks with {workers} workers: {max(seen) / 1e6:,.0f} MB at most", flush=True)
 
 
-def repeated(data: Path, inks: int, raw: Path) -> Path:
-    """A folder of splits with so many inks in all, as links, each ink as often as need be."""
+def repeated(data: Path, inks: int, raw: Path) -> None:
+    """Makes splits with so many inks in all, as links, each ink as often as need be."""
     found = sorted(data.absolute().rglob("*.inkml"))
     if not found:
         raise SystemExit(f"{data}: no InkML")
     shutil.rmtree(raw, ignore_errors=True)
-    for number, path in enumerate(islice(cycle(found), inks)):
+    spread = found[:: max(1, len(found) // inks)]
+    for number, path in enumerate(islice(cycle(spread), inks)):
         split = SPLITS[max(number - inks + 3, 0)]  # one ink each of valid and test, the rest of train
         link = raw / split / f"{number // 4096:03d}" / f"{number:07d}.inkml"
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path)
-    return raw
 
 
-def one_core(raw: Path, settings: RasterSettings, out: Path) -> float:
-    """Seconds that one process takes, with one thread where a library would take more."""
+def one_core(raw: Path, settings: RasterSettings, out: Path) -> tuple[float, float]:
+    """Seconds, and CPU seconds, that one process takes; libraries are held to one thread."""
     cv2.setNumThreads(1)
+    pa.set_cpu_count(1)
     shutil.rmtree(out, ignore_errors=True)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for shard in plan(raw, out, SHARD_ROWS):
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         chunks = [
             make_chunk(shard.split, shard.folder, sources, settings, path) for sources, path in shard.pieces()
         ]
         merge_chunks(chunks, shard.path)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def all_cores(raw: Path, settings: RasterSettings, out: Path, workers: int) -> float:
