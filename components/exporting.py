@@ -1,23 +1,29 @@
-"""PyTorch to ONNX: the encoder, and one step of the decoder, for any number and size of pictures."""
+"""PyTorch to ONNX: the encoder, and one step of the decoder, for any number and size of pictures.
+
+By tracing (`dynamo=False`): a second. The newer exporter gives the same graphs, but takes a minute to reason
+about the sizes of shifted windows, and leaves paths of the machine in the file. Tracing turns what Python
+computes of a size into a constant without a word; that is why `stages.export` compares before it accepts.
+"""
 
 from __future__ import annotations
 
 import copy
-import logging
 import warnings
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock, window_partition
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
-from torch.export import Dim
 
 from components.model.recogniser import Recogniser
+
+Axes = dict[int, str]  # names of the axes that are of any size
+
+_CROSS = {0: "batch", 3: "cells"}
+_SELF = {0: "batch", 3: "length"}
 
 
 def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
@@ -25,13 +31,9 @@ def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
 
     H and W are multiples of `model.multiple`. The model must be in evaluation mode.
     """
-    side = model.multiple
-    rows, columns = side * Dim("rows"), side * Dim("columns")
-    _export(
-        _Encoder(model), path, opset,
-        {"pictures": (torch.zeros(2, 1, 2 * side, 3 * side), {0: Dim("batch"), 2: rows, 3: columns})},
-        ["cross_keys", "cross_values"],
-    )  # fmt: skip
+    picture = torch.zeros(2, 1, 2 * model.multiple, 3 * model.multiple)
+    inputs: dict[str, tuple[Tensor, Axes]] = {"pictures": (picture, {0: "batch", 2: "height", 3: "width"})}
+    _export(_Encoder(model), path, opset, inputs, {"cross_keys": _CROSS, "cross_values": _CROSS})
 
 
 def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
@@ -39,18 +41,17 @@ def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
     `next_keys`, `next_values`, which are `self_keys`, `self_values` (B, layers, heads, t, dh) with t + 1."""
     with torch.inference_mode():
         keys, values = model.cross(model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple)))
-    batch, length, cells = Dim("batch"), Dim("length", min=0), Dim("cells")
     own = (*keys.shape[:3], 5, keys.shape[4])
-    # No two example tensors may be one object: the exporter would take them for one input.
-    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
-        "tokens": (torch.ones(2, dtype=torch.int64), {0: batch}),
+    inputs: dict[str, tuple[Tensor, Axes]] = {
+        "tokens": (torch.ones(2, dtype=torch.int64), {0: "batch"}),
         "position": (torch.tensor(5), {}),
-        "self_keys": (torch.zeros(own), {0: batch, 3: length}),
-        "self_values": (torch.zeros(own), {0: batch, 3: length}),
-        "cross_keys": (keys.clone(), {0: batch, 3: cells}),
-        "cross_values": (values.clone(), {0: batch, 3: cells}),
+        "self_keys": (torch.zeros(own), _SELF),
+        "self_values": (torch.zeros(own), _SELF),
+        "cross_keys": (keys.clone(), _CROSS),
+        "cross_values": (values.clone(), _CROSS),
     }
-    _export(_Step(model), path, opset, inputs, ["logits", "next_keys", "next_values"])
+    outputs = {"logits": {0: "batch"}, "next_keys": _SELF, "next_values": _SELF}
+    _export(_Step(model), path, opset, inputs, outputs)
 
 
 class _Encoder(nn.Module):
@@ -66,9 +67,8 @@ class _Encoder(nn.Module):
 
 
 def _shift_mask(block: Any, x: Tensor) -> Tensor:
-    """What timm's `get_attn_mask` computes of x (B, H, W, C): -100 between cells that only the cyclic shift
-    brought into one window. Comparisons in place of nine assignments of slices: a third of the export's time.
-    """
+    """What timm's `get_attn_mask` computes of x (B, H, W, C), in a way that tracing keeps for any H and W:
+    -100 between cells that only the cyclic shift brought into one window, else 0."""
 
     def bands(n: int, window: int, shift: int) -> Tensor:
         index = torch.arange(n, device=x.device)
@@ -102,25 +102,18 @@ def _export(
     module: nn.Module,
     path: Path,
     opset: int,
-    inputs: dict[str, tuple[Tensor, dict[int, Any]]],
-    outputs: Sequence[str],
+    inputs: dict[str, tuple[Tensor, Axes]],
+    outputs: dict[str, Axes],
 ) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about axes that share a name, which they are meant to
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # of tracing: said above
+        torch.onnx.export(
             module.eval(),
             tuple(example for example, _ in inputs.values()),
-            dynamo=True,
+            path,
+            dynamo=False,
             opset_version=opset,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={name: axes for name, (_, axes) in inputs.items()},
-            verbose=False,
+            dynamic_axes={name: axes for name, (_, axes) in inputs.items()} | outputs,
         )
-    assert program is not None  # it is where dynamo is asked for
-    graph = program.model_proto
-    # Stack traces: a quarter of a small model's file, and paths of the machine that exported it.
-    for part in (graph, *graph.graph.node, *graph.graph.value_info, *graph.graph.initializer):
-        del part.metadata_props[:]
-    onnx.save(graph, path)

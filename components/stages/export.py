@@ -60,7 +60,7 @@ def export(params: Params) -> Comparison:
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     console = Console(stderr=True)
-    with console.status("encoder to ONNX (a minute)"):
+    with console.status("encoder to ONNX"):
         export_encoder(checkpoint.model, beside / ENCODER, params.export.opset)
     with console.status("decoder to ONNX"):
         export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
