@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from timm.models.swin_transformer import SwinTransformerBlock, window_partition
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from components.model.recogniser import Recogniser
 
@@ -63,7 +65,22 @@ class _Encoder(nn.Module):
                 block.get_attn_mask = partial(_shift_mask, block)  # type: ignore[method-assign]
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.cross(self.model.encode(pictures))
+        with _Rolling():
+            return self.model.cross(self.model.encode(pictures))
+
+
+class _Rolling(TorchFunctionMode):
+    """`torch.roll` by indices. Traced as it is, it becomes two slices, which do nothing where the shift is
+    larger than the side: a picture may be smaller than half a window."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _roll(*args, **kwargs) if func is torch.roll else func(*args, **(kwargs or {}))
+
+
+def _roll(x: Tensor, shifts: Sequence[int], dims: Sequence[int]) -> Tensor:
+    for shift, dim in zip(shifts, dims, strict=True):
+        x = x.index_select(dim, (torch.arange(x.shape[dim], device=x.device) - shift) % x.shape[dim])
+    return x
 
 
 def _shift_mask(block: Any, x: Tensor) -> Tensor:
