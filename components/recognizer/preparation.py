@@ -21,6 +21,7 @@ from components.ink.raster import Picture, RasterSettings, draw, limit_scale, me
 MAX_PIXELS = 64_000_000  # a telephone's camera has 50 million
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
 
+_LARGE = 4096  # longest side in pixels that is looked at: the widest formula needs less
 _LOOK = 512  # longest side in pixels of the picture that paper and light are looked at on
 _FAINT = 25  # ink is at least so much darker than the paper, which is 255
 _SNAP = 0.15  # sizes so near to the wanted one are left alone: resampling would only blur
@@ -94,21 +95,21 @@ def _is_drawn(grey: Picture, settings: RasterSettings) -> bool:
     if min(paper) < settings.margin - reach or max(paper) > settings.margin + 1:
         return False
     outside = np.ones_like(ink)
-    outside[top - 1 : bottom + 1, left - 1 : right + 1] = False
+    outside[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = False
     if (grey[outside] < 255).any():
         return False
     pen, drawn = _pen(ink), settings.symbol * settings.pen
     limit = limit_scale(np.array([right - left, bottom - top]) - pen, settings)
     # Where the largest picture is reached, symbols and pen are smaller than they should be. Elsewhere the pen
     # tells more than the symbols, which are measured finer where there are strokes.
-    fits = 0.8 * drawn < pen < 1.8 * drawn or (limit < 1.05 and pen < drawn)
+    fits = 0.8 * drawn < pen < 2.2 * drawn or (limit < 1.05 and pen < drawn)
     return fits and 0.3 < min(_scale(grey, pen, settings), limit) < 4
 
 
 def _whitened(grey: Picture) -> Picture:
     """Evens out paper and light: white paper, black ink, whichever was the darker. Raises PictureError."""
-    shrink = min(1.0, _LOOK / max(grey.shape))
-    small = cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else grey
+    grey = _at_most(grey, _LARGE)
+    small = _at_most(grey, _LOOK)
     # Most of any neighbourhood is paper. A median follows light that falls off, and a shadow's edge.
     paper = cv2.medianBlur(small, max(31, max(small.shape) // 3 | 1))
     difference = small.astype(np.int16) - paper
@@ -122,6 +123,14 @@ def _whitened(grey: Picture) -> Picture:
     if not ink.size:
         raise PictureError("nothing is written on the picture, or too faintly")
     return _stretched(even, float(np.percentile(ink, 20)), 255 - 3 * noise)
+
+
+def _at_most(grey: Picture, longest: int) -> Picture:
+    """The picture, shrunk where its longest side is more than so many pixels."""
+    if max(grey.shape) <= longest:
+        return grey
+    size = [max(1, round(side * longest / max(grey.shape))) for side in grey.shape[::-1]]
+    return _bytes(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
 
 def _framed(white: Picture, settings: RasterSettings) -> Picture:
@@ -185,5 +194,5 @@ def _box(ink: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 def _pen(ink: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> float:
     """Mean width of the strokes, pixels: the mean distance to the edge within a line of n pixels is about
     (n + 7/3) / 4."""
-    mask = (ink > 0).astype(np.uint8)
+    mask = np.pad((ink > 0).astype(np.uint8), 1)  # beyond the picture there is paper
     return max(1.0, 4 * float(cv2.distanceTransform(mask, cv2.DIST_L2, 5)[mask > 0].mean()) - 7 / 3)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import shutil
 import sys
 import warnings
@@ -13,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import components
-from components import pyfunc
 from components.params import Params, load_params
 from components.recognizer.bundle import CARD, Bundle, load_bundle
 from components.registry import dvc_hashes
@@ -22,6 +23,8 @@ from components.tracking import connect, git_commit
 BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
 
+_SOURCE = Path(components.__path__[0])
+_MODEL = Path("pyfunc.py")
 _PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what reading needs
 _REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", "pydantic", "onnxruntime")
 
@@ -29,18 +32,19 @@ _REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", 
 def register(params: Params) -> dict[str, Any]:
     """Makes a version of the bundle, or finds the one that there is, and points the alias at it.
 
-    Returns what the report says. A bundle's version is a hash of all it consists of: it is registered once.
+    Returns what the report says. The same bundle with the same code to read it is registered once.
     """
     name, alias = params.register_.name, params.register_.alias
     bundle = load_bundle(BUNDLE)
     mlflow = connect(name)
     client = mlflow.MlflowClient()
+    identity = {"bundle": bundle.version, "code": _code_hash()}
     known = [
         found
         for found in client.search_model_versions(f"name = '{name}'")
-        if found.tags.get("bundle") == bundle.version
+        if identity.items() <= found.tags.items()
     ]
-    model = known[0] if known else _new_version(mlflow, name, bundle)
+    model = known[0] if known else _new_version(mlflow, name, bundle, identity)
     client.set_registered_model_alias(name, alias, model.version)
     return {
         "model": f"models:/{name}@{alias}",
@@ -52,10 +56,10 @@ def register(params: Params) -> dict[str, Any]:
     }
 
 
-def _new_version(mlflow: ModuleType, name: str, bundle: Bundle) -> Any:
+def _new_version(mlflow: ModuleType, name: str, bundle: Bundle, identity: dict[str, str]) -> Any:
     training = json.loads(TRAINING.read_text(encoding="utf-8")).get("mlflow_run")
     metrics = _figures(json.loads(METRICS.read_text(encoding="utf-8")))
-    lineage = {"bundle": bundle.version, "git_commit": git_commit(), "training_run": training or "unknown"}
+    lineage = {**identity, "git_commit": git_commit(), "training_run": training or "unknown"}
     lineage |= {f"dvc.{path}": md5 for path, md5 in dvc_hashes().items()}
     below = {"mlflow.parentRunId": training} if training else {}
     with mlflow.start_run(run_name=f"register {bundle.version}", tags={**lineage, **below}):
@@ -84,21 +88,36 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
         ),
         ParamSchema([ParamSpec("beam", DataType.long, 1)]),
     )
-    with TemporaryDirectory() as folder:
-        code = Path(folder) / "components"
-        source = Path(components.__path__[0])
-        for package in _PACKAGES:
-            shutil.copytree(source / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(source / "__init__.py", code)
+    # MLflow wants types of `predict` that would rule out what it reads, and pip, which uv does without.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = Path(folder) / _SOURCE.name
+        for file in _code():
+            (code / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(_SOURCE / file, code / file)
         return mlflow.pyfunc.log_model(
             name="bundle",
-            python_model=str(Path(pyfunc.__file__)),
+            python_model=str(_SOURCE / _MODEL),
             artifacts={"bundle": str(bundle.folder)},
             code_paths=[str(code)],
             signature=signature,
             input_example=[_EXAMPLE],
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         )
+
+
+def _code() -> list[Path]:
+    """The files that the model takes along, relative to `components`."""
+    inside = [path for package in _PACKAGES for path in (_SOURCE / package).rglob("*.py")]
+    return [_MODEL, Path("__init__.py"), *sorted(path.relative_to(_SOURCE) for path in inside)]
+
+
+def _code_hash() -> str:
+    total = hashlib.sha256()
+    for file in _code():
+        total.update(f"{file.as_posix()}\0".encode() + (_SOURCE / file).read_bytes() + b"\0")
+    return total.hexdigest()[:16]
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, float]:
@@ -118,7 +137,6 @@ _EXAMPLE = (
 
 def main() -> None:
     """Runs the stage as params.yaml says."""
-    warnings.filterwarnings("ignore", module="mlflow")
     try:
         done = register(load_params())
     except (ValueError, OSError) as error:
@@ -129,7 +147,8 @@ def main() -> None:
     beside.replace(REPORT)
     how = "registered as" if done["new"] else "was registered already:"
     print(f"bundle {done['bundle']} {how} {done['model']}, version {done['version']}, in {done['registry']}")
-    print("all versions: mlflow ui --backend-store-uri sqlite:///mlflow.db")
+    if done["registry"].startswith("sqlite:"):
+        print(f"all versions: mlflow ui --backend-store-uri {done['registry']}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from io import BytesIO
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from components.ink.ink import Ink
@@ -119,6 +121,28 @@ def test_no_picture_is_larger_than_the_largest() -> None:
     long = np.hstack([large()] * 9)
     height, width = prepare(encoded(long), SETTINGS).shape
     assert height <= SETTINGS.max_height and SETTINGS.max_width - 8 <= width <= SETTINGS.max_width
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (1, 30000), (30000, 1), (400, 400)])
+def test_a_picture_of_any_shape_gives_a_picture(shape: tuple[int, int]) -> None:
+    picture = np.full(shape, 255, np.uint8)
+    picture[: shape[0] // 3 + 1, : shape[1] // 3 + 1] = 0
+    height, width = prepare(encoded(picture), SETTINGS).shape
+    assert 0 < height <= SETTINGS.max_height and 0 < width <= SETTINGS.max_width
+
+
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP"]), st.data())
+@settings(deadline=None, max_examples=60)
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of broken files
+def test_a_broken_file_gives_a_picture_or_the_reason(format: str, data: st.DataObject) -> None:
+    content = bytearray(encoded(DRAWN, format))
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        picture = prepare(bytes(content[: data.draw(st.integers(0, len(content)))]), SETTINGS)
+    except (PictureError, InkError):
+        return
+    assert picture.dtype == np.uint8 and picture.ndim == 2 and picture.size
 
 
 def test_a_wide_drawing_on_a_transparent_ground_keeps_its_own_paper() -> None:
