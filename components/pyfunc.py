@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from components.recognizer.preparation import prepare
 from components.recognizer.recognizer import Reading, Recognizer
 
+# MLflow asks for a type of `predict`'s input, which would rule out most of what this one reads.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+
 
 class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
     """Reads one formula a row."""
@@ -27,7 +31,6 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
     def load_context(self, context: PythonModelContext) -> None:
         self.recognizer = Recognizer.load(Path(context.artifacts["bundle"]))
 
-    # MLflow takes a type of `model_input` for a schema of its own, so it has none.
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:

@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 import sys
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,10 +87,9 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
         ),
         ParamSchema([ParamSpec("beam", DataType.long, 1)]),
     )
-    # MLflow wants types of `predict` that would rule out what it reads, and pip, which uv does without.
+    # It wants to know the version of pip, which uv does without.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with TemporaryDirectory() as folder:
         code = Path(folder) / _SOURCE.name
         for file in _code():
             (code / file).parent.mkdir(parents=True, exist_ok=True)
