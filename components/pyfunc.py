@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from components.recognizer.preparation import prepare
 from components.recognizer.recognizer import Reading, Recognizer
 
-# MLflow asks for a type of `predict`'s input, which would rule out most of what this one reads.
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-
 
 class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
     """Reads one formula a row."""
+
+    # Else MLflow advises at every load to type `model_input`, which would rule out most of what is read here.
+    _skip_type_hint_validation = True
 
     recognizer: Recognizer
 
