@@ -36,6 +36,7 @@ def connect(compute: ComputeParams, tasks: int) -> Iterator[Client]:
         protocol="tcp://",
         host="127.0.0.1",  # nobody else is to reach it: its HTTP server runs even without a dashboard
         dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: there may be other clusters
     )
     with local, Client(local) as client:
         yield client
