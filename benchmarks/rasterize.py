@@ -2,9 +2,10 @@
 
     python -m benchmarks.rasterize --data FOLDER [--memory 10000 100000]
 
-One core is one process that parses, draws, encodes and writes, without Dask. All cores is the stage's own way
-there, workers started; ideal is as many times faster as there are workers. Memory is the largest sum that all
-processes of the stage have for themselves (USS) at one time; inks are repeated to get as many.
+One core is one process that parses, draws, encodes and writes, without Dask. All cores is the stage's own way,
+workers started; ideal is as many times faster as there are workers. Where cores are shared (hyperthreads,
+neighbours) no program gets that: what so many unconnected processes get done at once stands beside it. Memory
+is the largest sum that all processes of the stage have for themselves (USS) at one time; inks are repeated.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Event, Thread
 
@@ -48,17 +51,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         raw, out = Path(name) / "raw", Path(name) / "shards"
         repeated(options.data, inks, raw)
-        alone, cpu = min(one_core(raw, settings, out) for _ in range(options.rounds))
-        print(
-            f"one core: {inks:,} inks in {alone:.1f} s (CPU {cpu:.1f} s), {inks / alone:,.0f} a second",
-            flush=True,
-        )
-        best = min(all_cores(raw, settings, out, workers) for _ in range(options.rounds))
-        share = alone / best / workers
-        print(
-            f"{workers} workers: in {best:.1f} s, {inks / best:,.0f} a second, {share:.0%} of ideal",
-            flush=True,
-        )
+        rounds = [measured(raw, settings, out, workers) for _ in range(options.rounds)]
+        alone, apart, together = map(min, zip(*rounds, strict=True))
+        print(f"one core: {inks:,} inks in {alone:.1f} s, {inks / alone:,.0f} a second")
+        print(f"{workers} unconnected processes: {workers * inks / apart:,.0f} a second in all")
+        print(f"{workers} workers of Dask: {inks / together:,.0f} a second", end=", ")
+        ideal, possible = alone / workers / together, apart / workers / together
+        print(f"{ideal:.0%} of ideal, {possible:.0%} of what the processes get done", flush=True)
         for inks in options.memory:
             repeated(options.data, inks, raw)
             with peak_memory() as seen:
@@ -80,19 +79,28 @@ def repeated(data: Path, inks: int, raw: Path) -> None:
         link.symlink_to(path)
 
 
-def one_core(raw: Path, settings: RasterSettings, out: Path) -> tuple[float, float]:
-    """Seconds, and CPU seconds, that one process takes; libraries are held to one thread."""
+def measured(raw: Path, settings: RasterSettings, out: Path, workers: int) -> tuple[float, float, float]:
+    """Seconds of one core, of as many unconnected processes doing the same each, and of the stage."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        alone = pool.submit(one_core, raw, settings, out / "alone").result()
+        apart = max(pool.map(one_core, repeat(raw), repeat(settings), [out / str(i) for i in range(workers)]))
+    return alone, apart, all_cores(raw, settings, out / "together", workers)
+
+
+def one_core(raw: Path, settings: RasterSettings, out: Path) -> float:
+    """Seconds that this process takes; libraries are held to one thread."""
     cv2.setNumThreads(1)
     pa.set_cpu_count(1)
     shutil.rmtree(out, ignore_errors=True)
-    start, cpu = time.perf_counter(), time.process_time()
+    start = time.perf_counter()
     for shard in plan(raw, out, SHARD_ROWS):
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         chunks = [
             make_chunk(shard.split, shard.folder, sources, settings, path) for sources, path in shard.pieces()
         ]
         merge_chunks(chunks, shard.path)
-    return time.perf_counter() - start, time.process_time() - cpu
+    return time.perf_counter() - start
 
 
 def all_cores(raw: Path, settings: RasterSettings, out: Path, workers: int) -> float:

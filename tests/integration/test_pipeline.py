@@ -79,7 +79,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 def test_a_fresh_clone_becomes_a_registered_recogniser(clone: Clone) -> None:
     assert clone.read("reports/metrics.json")["n"] == 40
     registered = clone.read("reports/registered.json")
-    assert registered["alias"] == "challenger" and int(registered["version"]) == 1
+    assert registered["model"].endswith("@challenger") and registered["version"] == 1
     assert (clone.folder / "data/bundle/decoder.onnx").exists()
     picture = ROOT / "docs" / "sample.png"
     answer = json.loads(clone.run("python", "-m", "components", "predict", "--json", str(picture)))
