@@ -1,11 +1,12 @@
 """How fast InkML becomes shards, on one core and on all, and in how much memory.
 
-    python -m benchmarks.rasterize --data FOLDER [--memory 10000 100000]
+    python -m benchmarks.rasterize [--data FOLDER] [--memory 10000 100000]
 
-One core is one process that parses, draws, encodes and writes, without Dask. All cores is the stage's own way,
-workers started; ideal is as many times faster as there are workers. Where cores are shared (hyperthreads,
-neighbours) no program gets that: what so many unconnected processes get done at once stands beside it. Memory
-is the largest sum that all processes of the stage have for themselves (USS) at one time; inks are repeated.
+One core is one process that parses, draws, encodes and writes, without Dask. All cores is the stage's own
+way, workers started; ideal is as many times faster as there are workers. Where cores are shared
+(hyperthreads, neighbours) no program gets that: what so many unconnected processes get done at once stands
+beside it. All are medians of several rounds. Memory is the largest sum that all processes of the stage have
+for themselves (USS) at one time; inks are repeated.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from contextlib import contextmanager
 from itertools import cycle, islice, repeat
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from threading import Event, Thread
 
 import cv2
@@ -38,10 +40,12 @@ SHARD_ROWS = 4096
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder of InkML, searched in depth")
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/raw"), help="a folder of InkML (default: %(default)s)"
+    )
     parser.add_argument("--inks", type=int, default=8192, help="as many inks a run (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: all cores)")
-    parser.add_argument("--rounds", type=int, default=3, help="the best of so many (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each (default: %(default)s)")
     parser.add_argument(
         "--memory", type=int, nargs="*", default=[], metavar="INKS", help="peak memory of these"
     )
@@ -52,7 +56,7 @@ def main() -> None:
         raw, out = Path(name) / "raw", Path(name) / "shards"
         repeated(options.data, inks, raw)
         rounds = [measured(raw, settings, out, workers) for _ in range(options.rounds)]
-        alone, apart, together = map(min, zip(*rounds, strict=True))
+        alone, apart, together = map(median, zip(*rounds, strict=True))
         print(f"one core: {inks:,} inks in {alone:.1f} s, {inks / alone:,.0f} a second")
         print(f"{workers} unconnected processes: {workers * inks / apart:,.0f} a second in all")
         print(f"{workers} workers of Dask: {inks / together:,.0f} a second", end=", ")
@@ -69,7 +73,7 @@ def repeated(data: Path, inks: int, raw: Path) -> None:
     """Makes splits with so many inks in all, as links, each ink as often as need be."""
     found = sorted(data.absolute().rglob("*.inkml"))
     if not found:
-        raise SystemExit(f"{data}: no InkML")
+        raise SystemExit(f"{data}: no InkML; `dvc repro download` writes some to data/raw")
     shutil.rmtree(raw, ignore_errors=True)
     spread = found[:: max(1, len(found) // inks)]
     for number, path in enumerate(islice(cycle(spread), inks)):
