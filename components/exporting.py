@@ -39,8 +39,9 @@ def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
 
 
 def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
-    """Writes one step: `tokens` (B,), `position` (), and the cached keys and values, to `logits` (B, V) and
-    `next_keys`, `next_values`, which are `self_keys`, `self_values` (B, layers, heads, t, dh) with t + 1."""
+    """Writes one step: `tokens` (B,), `position` (), the cached keys and values, and how many `cells` (B,) of
+    the memory are a row's own, to `logits` (B, V) and `next_keys`, `next_values`, which are `self_keys`,
+    `self_values` (B, layers, heads, t, dh) with t + 1."""
     with torch.inference_mode():
         keys, values = model.cross(model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple)))
     own = (*keys.shape[:3], 5, keys.shape[4])
@@ -51,6 +52,7 @@ def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
         "self_values": (torch.zeros(own), _SELF),
         "cross_keys": (keys.clone(), _CROSS),
         "cross_values": (values.clone(), _CROSS),
+        "cells": (torch.full((2,), keys.shape[3]), {0: "batch"}),
     }
     outputs = {"logits": {0: "batch"}, "next_keys": _SELF, "next_values": _SELF}
     _export(_Step(model), path, opset, inputs, outputs)
@@ -111,8 +113,9 @@ class _Step(nn.Module):
         self_values: Tensor,
         cross_keys: Tensor,
         cross_values: Tensor,
+        cells: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model.step(tokens, position, self_keys, self_values, cross_keys, cross_values)
+        return self.model.step(tokens, position, self_keys, self_values, cross_keys, cross_values, cells)
 
 
 def _export(

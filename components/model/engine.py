@@ -28,11 +28,14 @@ class TorchEngine:
     @torch.inference_mode()
     def encode(self, pictures: Floats) -> Memory:
         keys, values = self.model.cross(self.model.encode(torch.from_numpy(pictures).to(self.device)))
-        return Memory(keys.cpu().numpy(), values.cpu().numpy())
+        return Memory.whole(keys.cpu().numpy(), values.cpu().numpy())
 
     @torch.inference_mode()
     def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
-        arrays = (state.self_keys, state.self_values, memory.cross_keys, memory.cross_values)
+        arrays = (
+            *(state.self_keys, state.self_values),
+            *(memory.cross_keys, memory.cross_values, memory.cells),
+        )
         tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
         logits, keys, values = self.model.step(
             torch.from_numpy(tokens).to(self.device), torch.tensor(position, device=self.device), *tensors

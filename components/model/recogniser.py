@@ -90,9 +90,12 @@ class Recogniser(nn.Module):
         self_values: Tensor,
         cross_keys: Tensor,
         cross_values: Tensor,
+        cells: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One token more: tokens (B,) at `position`, with the keys and values of all before it,
-        (B, layers, heads, position, head width). Returns logits (B, V) and the grown keys and values."""
+        (B, layers, heads, position, head width). Of a row's memory the first `cells` (B,) count: pictures of
+        different size share a step. Returns logits (B, V) and the grown keys and values."""
+        seen = torch.arange(cross_keys.shape[3], device=cells.device) < cells[:, None, None, None]
         x = self.embed(tokens)[:, None] * math.sqrt(self.embed.embedding_dim) + self.places[position]
         keys, values = [], []
         for number, layer in enumerate(self.layers):
@@ -102,6 +105,7 @@ class Recogniser(nn.Module):
                 self_values[:, number],
                 cross_keys[:, number],
                 cross_values[:, number],
+                seen,
             )
             keys.append(k)
             values.append(v)
@@ -134,13 +138,13 @@ class DecoderLayer(nn.Module):
         return x + self.dropout(self.feed(self.norms[2](x))), attention
 
     def step(
-        self, x: Tensor, own_keys: Tensor, own_values: Tensor, keys: Tensor, values: Tensor
+        self, x: Tensor, own_keys: Tensor, own_values: Tensor, keys: Tensor, values: Tensor, seen: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         normed = self.norms[0](x)
         k, v = self.own.keys_values(normed)
         own_keys, own_values = torch.cat([own_keys, k], 2), torch.cat([own_values, v], 2)
         x = x + self.own(normed, own_keys, own_values)
-        x = x + self.cross(self.norms[1](x), keys, values)
+        x = x + self.cross(self.norms[1](x), keys, values, seen)
         return x + self.feed(self.norms[2](x)), own_keys, own_values
 
 
@@ -154,9 +158,12 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, causal: bool = False) -> Tensor:
-        seen = F.scaled_dot_product_attention(self._split(self.query(x)), keys, values, is_causal=causal)
-        return self._merged(seen)
+    def forward(
+        self, x: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """Looks from x (B, n, width) at keys and values (B, heads, m, head width), where `seen` is true."""
+        query = self._split(self.query(x))
+        return self._merged(F.scaled_dot_product_attention(query, keys, values, seen, is_causal=causal))
 
     def look(self, x: Tensor, keys: Tensor, values: Tensor, weights: bool) -> tuple[Tensor, Tensor]:
         """As forward, and where it looked, (B, T, cells), where `weights` asks for it (else a zero)."""

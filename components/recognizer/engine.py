@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,10 +21,28 @@ class Memory:
 
     cross_keys: Floats  # (B, layers, heads, cells, dh)
     cross_values: Floats
+    cells: Tokens  # (B,): so many are the row's own, what follows them is padding
+
+    @classmethod
+    def whole(cls, cross_keys: Floats, cross_values: Floats) -> Memory:
+        """The memory of pictures of one size, without padding."""
+        return cls(cross_keys, cross_values, np.full(len(cross_keys), cross_keys.shape[3], np.int64))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Memory]) -> Memory:
+        """The memory of pictures of any sizes, one part after another."""
+        if len(parts) == 1:
+            return parts[0]
+        most = max(part.cross_keys.shape[3] for part in parts)
+        keys, values = (
+            np.concatenate([_padded(getattr(part, name), most) for part in parts])
+            for name in ("cross_keys", "cross_values")
+        )
+        return cls(keys, values, np.concatenate([part.cells for part in parts]))
 
     def take(self, rows: npt.NDArray[np.int64]) -> Memory:
         """The memory of some rows, in their order; a row may occur more than once."""
-        return Memory(self.cross_keys[rows], self.cross_values[rows])
+        return Memory(self.cross_keys[rows], self.cross_values[rows], self.cells[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +86,7 @@ class OnnxEngine:
 
     def encode(self, pictures: Floats) -> Memory:
         keys, values = self._encoder.run(["cross_keys", "cross_values"], {"pictures": pictures})
-        return Memory(keys, values)
+        return Memory.whole(keys, values)
 
     def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
         logits, keys, values = self._decoder.run(
@@ -79,9 +98,14 @@ class OnnxEngine:
                 "self_values": state.self_values,
                 "cross_keys": memory.cross_keys,
                 "cross_values": memory.cross_values,
+                "cells": memory.cells,
             },
         )
         return logits, State(keys, values)
+
+
+def _padded(array: Floats, cells: int) -> Floats:
+    return np.pad(array, ((0, 0),) * 3 + ((0, cells - array.shape[3]), (0, 0)))
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.decoding import Hypothesis, decode
-from components.recognizer.engine import Engine, Floats, OnnxEngine
+from components.recognizer.engine import Engine, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
 from components.recognizer.preparation import prepare
 
@@ -64,10 +64,15 @@ class Recognizer:
         """
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
+        # Of about one size, so that little of a batch's memory is padding.
+        order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, inputs[index].shape))
+        size = max(1, _BATCH // beam)
         readings: dict[int, Reading] = {}
-        for batch in _batches(inputs, max(1, _BATCH // beam)):
-            memory = self.engine.encode(np.stack([inputs[index] for index in batch]))
-            answers = decode(self.engine, memory, self.settings.max_tokens, beam, n_best)
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            alike = (list(indices) for _, indices in groupby(batch, lambda index: inputs[index].shape))
+            parts = [self.engine.encode(np.stack([inputs[index] for index in part])) for part in alike]
+            answers = decode(self.engine, Memory.joined(parts), self.settings.max_tokens, beam, n_best)
             readings.update(zip(batch, map(self._reading, answers), strict=True))
         return [readings[index] for index in range(len(inputs))]
 
@@ -86,13 +91,3 @@ class Recognizer:
             for t, hypothesis in zip(tokens, hypotheses, strict=True)
         )
         return Reading(best.latex, tokens[0], best.confidence, tuple(others))
-
-
-def _batches(inputs: Sequence[Floats], size: int) -> Iterator[list[int]]:
-    """Indices of inputs of one shape, at most `size` together."""
-    shapes: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, array in enumerate(inputs):
-        shapes[array.shape].append(index)
-    for indices in shapes.values():
-        for start in range(0, len(indices), size):
-            yield indices[start : start + size]

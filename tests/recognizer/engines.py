@@ -20,7 +20,7 @@ class TableEngine:
     def encode(self, pictures: Floats) -> Memory:
         self.shapes.append(pictures.shape)
         number = np.rint(255 - 255 * pictures.max(axis=(1, 2, 3))).astype(np.float32)
-        return Memory(*(number[:, None, None, None, None],) * 2)
+        return Memory.whole(*(number[:, None, None, None, None],) * 2)
 
     def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
         assert state.self_keys.shape == (len(tokens), 1, 1, position, 1)

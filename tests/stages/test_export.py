@@ -65,6 +65,19 @@ def test_any_size_any_number_any_beam_reads_as_in_pytorch(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("beam", [1, 3])
+def test_pictures_of_all_sizes_read_together_as_alone(here: Path, beam: int) -> None:
+    ours = Recognizer.load(Path("data/bundle"), threads=1)
+    rng = np.random.default_rng(beam)
+    sizes = [(16, 20), (120, 70), (40, 300), (16, 20), (17, 33)]
+    pictures = [np.where(rng.random(size) < 0.2, 0, 255).astype(np.uint8) for size in sizes]
+    for picture, reading in zip(pictures, ours.read(pictures, beam), strict=True):
+        [alone] = ours.read([picture], beam)
+        assert reading.tokens == alone.tokens
+        assert reading.confidence == pytest.approx(alone.confidence, rel=1e-4)
+
+
+@pytest.mark.slow
 def test_the_graphs_tell_nothing_of_the_machine(here: Path) -> None:
     for name in ("encoder.onnx", "decoder.onnx"):
         assert b".py" not in (here / "data/bundle" / name).read_bytes()
