@@ -211,7 +211,10 @@ class PlanSampler(Sampler[Plan]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.inks.usable) // (self.batch * self.world) or 1
+        if self.scale:  # training drops what does not fill a batch on each machine
+            return len(self.inks.usable) // (self.batch * self.world) or 1
+        batches = -(-len(self.inks.usable) // self.batch)
+        return len(range(self.rank, batches, self.world))
 
     def __iter__(self) -> Iterator[Plan]:
         rng = np.random.default_rng([self.inks.seed, 6, self.epoch])

@@ -3,7 +3,8 @@
 encoder.onnx   pictures → cross_keys, cross_values
 decoder.onnx   one decoder step with cached keys and values
 vocab.json     the tokens
-bundle.json    how to draw and pad pictures, and the other files' hashes (`BundleSettings`)
+bundle.json    how to draw and pad pictures, what the model is, and the other files' hashes
+example.png    a picture, so that whoever has the bundle can check that it reads
 card.md        the model card
 """
 
@@ -20,14 +21,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary, VocabularyError
 
-ENCODER, DECODER, VOCABULARY, SETTINGS, CARD = FILES = (
+ENCODER, DECODER, VOCABULARY, SETTINGS, EXAMPLE, CARD = FILES = (
     "encoder.onnx",
     "decoder.onnx",
     "vocab.json",
     "bundle.json",
+    "example.png",
     "card.md",
 )
-_HASHED = (ENCODER, DECODER, VOCABULARY)
+_HASHED = (ENCODER, DECODER, VOCABULARY, EXAMPLE)
 
 
 class BundleError(ValueError):
@@ -45,12 +47,23 @@ class BundleSettings(BaseModel):
     max_tokens: int = Field(ge=1, description="the longest answer")
 
 
+class About(BaseModel):
+    """What the model is, for people and programs that only ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str
+    parameters: int = Field(ge=1)
+    example: str = Field(description="what stands on example.png, as one beam reads it")
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle on disk whose files are whole."""
 
     folder: Path
     settings: BundleSettings
+    about: About
     vocabulary: Vocabulary
     version: str  # of graphs, vocabulary and settings: 16 hexadecimal digits
 
@@ -62,11 +75,16 @@ class Bundle:
     def decoder(self) -> Path:
         return self.folder / DECODER
 
+    @property
+    def example(self) -> Path:
+        return self.folder / EXAMPLE
+
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: BundleSettings
+    about: About
     sha256: dict[str, str]
 
 
@@ -89,13 +107,14 @@ def load_bundle(folder: Path) -> Bundle:
         vocabulary = Vocabulary.load(folder / VOCABULARY)
     except VocabularyError as error:
         raise BundleError(str(error)) from None
-    return Bundle(folder, file.settings, vocabulary, hashlib.sha256(content).hexdigest()[:16])
+    return Bundle(folder, file.settings, file.about, vocabulary, hashlib.sha256(content).hexdigest()[:16])
 
 
-def seal_bundle(folder: Path, settings: BundleSettings) -> Bundle:
-    """Writes bundle.json beside graphs and vocabulary that are in `folder` already, and opens the bundle."""
+def seal_bundle(folder: Path, settings: BundleSettings, about: About) -> Bundle:
+    """Writes bundle.json beside the other files, which are in `folder` already, and opens the bundle."""
     file = {
         "settings": settings.model_dump(mode="json"),
+        "about": about.model_dump(mode="json"),
         "sha256": {name: _sha256(folder / name) for name in _HASHED},
     }
     beside = folder / f".{SETTINGS}.part"

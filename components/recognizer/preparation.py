@@ -19,7 +19,7 @@ from components.ink.inkml import parse_inkml
 from components.ink.raster import Picture, RasterSettings, draw, limit_scale, median_extent
 
 MAX_PIXELS = 64_000_000  # a telephone's camera has 50 million
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
 
 _LARGE = 4096  # longest side in pixels that is looked at: the widest formula needs less
 _LOOK = 512  # longest side in pixels of the picture that paper and light are looked at on
@@ -32,6 +32,18 @@ class PictureError(ValueError):
     """The data are no picture that can be read; the message is the reason, without the file's name."""
 
 
+class UnknownPictureError(PictureError):
+    """The data are in no format of pictures that is known."""
+
+
+class LargePictureError(PictureError):
+    """The picture has more pixels than are taken."""
+
+
+class BlankPictureError(PictureError):
+    """Nothing is written on the picture."""
+
+
 def prepare(data: bytes, settings: RasterSettings) -> Picture:
     """The picture to read: uint8 (height, width), 255 is paper, from a picture file's or InkML's bytes.
 
@@ -41,24 +53,31 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
     """
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return draw(parse_inkml(data, "ink").strokes, settings)
-    grey = open_grey(data)
+    return prepare_picture(data, settings)
+
+
+def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Picture:
+    """As `prepare`, for pictures alone. Raises PictureError."""
+    grey = open_grey(data, max_pixels)
     return grey if _is_drawn(grey, settings) else _framed(_whitened(grey), settings)
 
 
-def open_grey(data: bytes) -> Picture:
+def open_grey(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decodes a picture file, upright, on its own paper where it has some. Raises PictureError."""
     try:
-        with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise PictureError(
-                    f"{image.width} × {image.height} pixels are more than {MAX_PIXELS:,}: make it smaller"
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise LargePictureError(
+                    f"{image.width} × {image.height} pixels are more than {max_pixels:,}: make it smaller"
                 )
             return _grey(ImageOps.exif_transpose(image))
     except PictureError:
         raise
+    except Image.DecompressionBombError:
+        raise LargePictureError(f"there are more than {max_pixels:,} pixels: make it smaller") from None
     except Image.UnidentifiedImageError:
-        known = ", ".join(_FORMATS)
-        raise PictureError(f"no picture of a known format ({known}), and no InkML") from None
+        known = ", ".join(FORMATS)
+        raise UnknownPictureError(f"no picture of a known format ({known}), and no InkML") from None
     except Exception as error:  # a broken file makes Pillow's decoders raise whatever they trip over
         raise PictureError(f"the picture is broken: {error}") from error
 
@@ -121,7 +140,7 @@ def _whitened(grey: Picture) -> Picture:
     noise = 1.5 * float(np.median(np.abs(sample - 255)))  # standard deviation of the paper's grey
     ink = sample[sample < 255 - _FAINT - 4 * noise]
     if not ink.size:
-        raise PictureError("nothing is written on the picture, or too faintly")
+        raise BlankPictureError("nothing is written on the picture, or too faintly")
     return _stretched(even, float(np.percentile(ink, 20)), 255 - 3 * noise)
 
 
@@ -138,7 +157,7 @@ def _framed(white: Picture, settings: RasterSettings) -> Picture:
     white = _without_specks(white)
     ink = white < 128
     if not ink.any():
-        raise PictureError("nothing is written on the picture, only specks")
+        raise BlankPictureError("nothing is written on the picture, only specks")
     left, top, right, bottom = _box(ink)
     white, pen = white[top:bottom, left:right], _pen(ink[top:bottom, left:right])
     size = np.array([right - left, bottom - top])

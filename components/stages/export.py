@@ -23,7 +23,7 @@ from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
 from components.model.engine import TorchEngine
 from components.params import Params, load_params
-from components.recognizer.bundle import CARD, DECODER, ENCODER, VOCABULARY, BundleSettings, seal_bundle
+from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.engine import Engine, Floats, State
 from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
@@ -65,10 +65,14 @@ def export(params: Params) -> Comparison:
     with console.status("decoder to ONNX"):
         export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
     checkpoint.vocabulary.save(beside / VOCABULARY)
-    settings = _settings(checkpoint)
-    version = seal_bundle(beside, settings).version
+    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, checkpoint.settings)
+    about = About(
+        architecture=_architecture(checkpoint),
+        parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+        example=write_example(torch_reads, beside / EXAMPLE),
+    )
+    version = seal_bundle(beside, checkpoint.settings, about).version
 
-    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
     comparison = compare(torch_reads, Recognizer.load(beside), TEST, params.export.check)
     metrics = json.loads(METRICS.read_text(encoding="utf-8"))
     (beside / CARD).write_text(card(checkpoint, params, metrics, version), encoding="utf-8")
@@ -77,6 +81,20 @@ def export(params: Params) -> Comparison:
     beside.replace(BUNDLE)
     _write_json(REPORT, {"version": version, "bytes": _size(BUNDLE), **asdict(comparison)})
     return comparison
+
+
+def write_example(recognizer: Recognizer, path: Path) -> str:
+    """Writes the picture of the test split that is read most surely, of the longer ones. Returns what stands
+    there."""
+    _, pictures = next(_chunks(TEST, _PICTURES))
+    readings = recognizer.read(pictures)
+    typical = sorted(len(reading.tokens) for reading in readings)[len(readings) // 2]
+    best = max(
+        range(len(readings)),
+        key=lambda index: (len(readings[index].tokens) >= typical, readings[index].confidence),
+    )
+    path.write_bytes(cv2.imencode(".png", pictures[best])[1].tobytes())
+    return readings[best].latex
 
 
 def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Comparison:
@@ -126,11 +144,13 @@ def _logits(engine: Engine, picture: Floats, prefix: Sequence[int]) -> Floats:
     return last
 
 
-def _settings(checkpoint: Checkpoint) -> BundleSettings:
-    model = checkpoint.model
-    return BundleSettings(
-        raster=checkpoint.raster, multiple=model.multiple, max_tokens=model.params.max_tokens
-    )
+def _architecture(checkpoint: Checkpoint) -> str:
+    params = checkpoint.model.params
+    custom = f"Swin (width {params.embed_dim}, depths {', '.join(map(str, params.depths))})"
+    encoder = custom if params.encoder == "custom" else params.encoder
+    stem = "convolutional stem, " if params.stem == "conv" else ""
+    layers = f"{params.decoder_layers} layers" if params.decoder_layers > 1 else "1 layer"
+    return f"{stem}{encoder}, Transformer decoder ({layers}, width {params.decoder_width})"
 
 
 def _chunks(split: Path, count: int) -> Iterator[tuple[list[str], list[Picture]]]:

@@ -136,7 +136,6 @@ def samples(checkpoint: Any) -> Any:
 
     from components.model.data import Inks
     from components.model.engine import TorchEngine
-    from components.recognizer.bundle import BundleSettings
     from components.recognizer.recognizer import Recognizer
 
     model = checkpoint.model
@@ -144,12 +143,9 @@ def samples(checkpoint: Any) -> Any:
         SHARDS / "valid", checkpoint.vocabulary, checkpoint.raster,
         stride=model.stride, multiple=model.multiple, max_tokens=model.params.max_tokens, seed=0,
     )  # fmt: skip
-    settings = BundleSettings(
-        raster=checkpoint.raster, multiple=model.multiple, max_tokens=model.params.max_tokens
-    )
     shown = range(0, len(inks), max(1, len(inks) // _SHOWN))[:_SHOWN]
     pictures = [inks.picture(index) for index in shown]
-    readings = Recognizer(TorchEngine(model), checkpoint.vocabulary, settings).read(pictures)
+    readings = Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings).read(pictures)
     figure = Figure(figsize=(11, 1.3 * -(-len(pictures) // 2)), layout="constrained")
     panels = figure.subplots(-(-len(pictures) // 2), 2, squeeze=False).ravel()
     for panel in panels:

@@ -69,6 +69,16 @@ def test_every_usable_ink_is_in_an_epoch_once_and_each_machine_has_its_own(movin
     assert not set(parts[0]) & set(parts[1])
 
 
+@pytest.mark.parametrize("world", [1, 2])
+def test_of_valid_nothing_is_left_out(still: Inks, world: int) -> None:
+    still.usable = still.usable[:25]
+    samplers = [PlanSampler(still, 10, None, rank, world) for rank in range(world)]
+    plans = [list(sampler) for sampler in samplers]
+    assert sorted(i for part in plans for plan in part for i in plan.indices) == sorted(still.usable)
+    # Lightning asks how many there are, and stops there.
+    assert [len(sampler) for sampler in samplers] == [len(part) for part in plans]
+
+
 def test_labels_that_are_too_long_are_not_trained_on(still: Inks, job: Job, shards: Path) -> None:
     short = Inks(shards / "train", job.vocabulary, job.raster, **(SIDE | {"max_tokens": 5}))
     assert {len(short.tokens[i]) for i in short.usable} == {3, 4}

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,7 +43,11 @@ def test_the_bundle_is_complete_and_says_how_it_compares(here: Path) -> None:
     assert {path.name for path in Path("data/bundle").iterdir()} == set(FILES)
     report = json.loads(Path("reports/export.json").read_text())
     assert report["inks"] == report["equal"] + report["ties"] == 12 and report["ties"] == 0
-    assert report["version"] == load_bundle(Path("data/bundle")).version
+    bundle = load_bundle(Path("data/bundle"))
+    assert report["version"] == bundle.version
+    [example] = Recognizer.load(bundle.folder).read([cv2.imread(str(bundle.example), cv2.IMREAD_GRAYSCALE)])
+    assert example.latex == bundle.about.example
+    assert bundle.about.parameters > 1000 and "Transformer decoder" in bundle.about.architecture
     assert "50.0%" in Path("data/bundle/card.md").read_text()
 
 
