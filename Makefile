@@ -1,22 +1,31 @@
 # make demo       from nothing to a recogniser that has read a formula: environment, pipeline, prediction
 # make test       lint, types and all tests        make test-fast  the quick ones
+# make serve      the service with the registered model, on port 3000 (PORT)
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env demo test test-fast lint format bench lock
+.PHONY: env env-serve demo serve test test-fast lint format bench lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
+export BENTOML_DO_NOT_TRACK := true
 
 env:
 	@./setup.sh
+
+env-serve:
+	@./setup.sh serve
 
 demo: env
 	dvc repro
 	python -m components predict --beam 3 --n-best 3 docs/sample.png docs/sample.inkml
 
-test: lint
+serve: env env-serve
+	@tag=$$(python -m flows.promotion store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
+	  --arg model=$${tag#*:} --port $${PORT:-3000}
+
+test: lint env-serve
 	python -m pytest -n 2 --dist loadgroup
 
 test-fast: env
@@ -36,5 +45,7 @@ bench: env
 	python -m benchmarks.training
 
 lock: env
-	uv pip compile pyproject.toml --extra train --extra dev --generate-hashes --python-version 3.11 \
-	  --no-header --quiet --output-file requirements.lock
+	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \
+	  --python-version 3.11 --no-header --quiet --output-file requirements.lock
+	.uv/bin/uv pip compile pyproject.toml --extra serve --constraint requirements.lock --generate-hashes \
+	  --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-serve.lock

@@ -1,8 +1,12 @@
 #!/bin/sh
-# Makes the environment .venv from requirements.lock, once; again when the lock changes.
+# Makes the environment .venv from requirements.lock, once; again when the lock changes. `./setup.sh serve` makes
+# .venv-serve from requirements-serve.lock instead: what the service needs, without PyTorch.
 set -eu
 cd "$(dirname "$0")"
 UV=0.13.9
+if [ "${1:-}" = serve ]
+then venv=.venv-serve lock=requirements-serve.lock size='some 400 megabytes'
+else venv=.venv lock=requirements.lock size='some gigabytes, most of them for the GPU'; fi
 
 say() { printf '%s\n' "setup: $*" >&2; }
 
@@ -26,10 +30,12 @@ if [ -n "$missing" ]; then
     { say "these packages are missing and can't be installed here:$missing"; exit 1; }
 fi
 
-if ! cmp -s requirements.lock .venv/requirements.lock; then
-  [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV"
-  say 'installing requirements.lock into .venv (some gigabytes, most of them for the GPU)'
-  .venv/bin/uv pip install --quiet --require-hashes --python .venv/bin/python -r requirements.lock
-  cp requirements.lock .venv/requirements.lock
+if ! cmp -s "$lock" "$venv/requirements.lock"; then
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  # In an environment of its own: it is no part of either.
+  [ -x .uv/bin/uv ] || { "$python" -m venv .uv && .uv/bin/python -m pip install --quiet \
+    --disable-pip-version-check "uv==$UV"; }
+  say "installing $lock into $venv ($size)"
+  .uv/bin/uv pip install --quiet --require-hashes --python "$venv/bin/python" -r "$lock"
+  cp "$lock" "$venv/requirements.lock"
 fi

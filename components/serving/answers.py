@@ -1,0 +1,83 @@
+"""What the API says, as documented forms."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from components.serving.desk import Alternative
+from components.serving.limits import Tier
+from components.serving.problems import ProblemDocument
+
+
+class Answer(BaseModel):
+    """What stands on a picture."""
+
+    formula: str = Field(description="LaTeX", examples=[r"\int_{0}^{\infty}x^{2}dx"])
+    confidence: float = Field(ge=0, le=1, description="the model's probability that all of it is right")
+    processing_time: float = Field(description="seconds from the request's arrival")
+    timestamp: datetime
+    alternatives: list[Alternative] | None = Field(
+        None, description="the next best, where `n_best` asks for them"
+    )
+    mathml: str | None = Field(
+        None, description="where `format=mathml` asks for it and the formula allows it"
+    )
+
+
+class BatchAnswer(BaseModel):
+    """One entry for each picture, in order: an answer, or the problem with this picture."""
+
+    results: list[Answer | ProblemDocument]
+    processing_time: float
+
+
+class Status(BaseModel):
+    """How the service does. Counts are those of this replica since it started."""
+
+    service: str = Field(description="version of the service")
+    model: str
+    model_version: str
+    uptime: float = Field(description="seconds")
+    requests: int = Field(description="requests answered")
+    pictures: int = Field(description="pictures and inks read")
+    cache_hits: int
+    in_flight: int
+
+
+class Health(BaseModel):
+    """A thorough check."""
+
+    healthy: bool
+    model: Literal["ok", "wrong", "away"] = Field(description="whether a known picture is read rightly")
+    redis: Literal["ok", "away", "not used"] = Field(
+        description="without Redis, the service goes on by itself"
+    )
+    queue: int = Field(description="requests for reading at this moment")
+    queue_limit: int
+
+
+class ModelInfo(BaseModel):
+    """What reads."""
+
+    name: str
+    version: str
+    bundle: str = Field(description="identity of graphs, vocabulary and settings")
+    architecture: str
+    parameters: int
+    vocabulary: int = Field(description="tokens")
+    max_tokens: int
+    metrics: dict[str, float] = Field(description="of the test split at registration")
+    lineage: dict[str, str] = Field(description="where the model comes from: commit, data, run")
+
+
+class Usage(BaseModel):
+    """How the caller's limits stand."""
+
+    caller: str
+    limits: Literal["on", "off"]
+    tiers: list[Tier]
+    at_once: int
+    under_way: int

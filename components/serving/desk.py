@@ -1,0 +1,221 @@
+"""From what a caller sends to what is read: prepared here, read in batches over there, remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio.to_thread
+import numpy as np
+from anyio import CapacityLimiter
+from pydantic import BaseModel, ConfigDict
+
+from components.ink.ink import Stroke
+from components.ink.inkml import parse_inkml
+from components.ink.raster import Picture, RasterSettings, draw
+from components.recognizer.preparation import (
+    FORMATS,
+    BlankPictureError,
+    LargePictureError,
+    PictureError,
+    UnknownPictureError,
+    prepare_picture,
+)
+from components.serving import measures
+from components.serving.bodies import Point
+from components.serving.cache import Cache, answer_key
+from components.serving.problems import Problem, busy
+from components.serving.settings import Settings
+
+T = TypeVar("T")
+
+
+class Job(BaseModel):
+    """A picture to be read, as it travels to the recogniser."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grey: bytes  # height * width pixels, 255 is paper
+    height: int
+    width: int
+    beam: int
+    n_best: int
+
+    @property
+    def picture(self) -> Picture:
+        return np.frombuffer(self.grey, np.uint8).reshape(self.height, self.width)
+
+
+class Alternative(BaseModel):
+    """Another way to read the picture."""
+
+    model_config = ConfigDict(frozen=True)
+
+    formula: str
+    confidence: float
+
+
+class Read(BaseModel):
+    """What was read. `error` is set where the recogniser failed, and the rest then empty."""
+
+    model_config = ConfigDict(frozen=True)
+
+    formula: str = ""
+    tokens: int = 0
+    confidence: float = 0.0
+    alternatives: tuple[Alternative, ...] = ()
+    error: str | None = None
+
+
+Reader = Callable[[Sequence[Job]], Awaitable[Sequence[Read]]]
+
+
+class OverloadedError(Exception):
+    """The recogniser has more to do than it gets done in time."""
+
+
+class UnreachableError(Exception):
+    """The recogniser did not answer."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was read, and whether it was known already."""
+
+    read: Read
+    known: bool
+
+
+class Desk:
+    """Takes pictures and ink, and gives what stands there."""
+
+    def __init__(
+        self, reader: Reader, model: str, raster: RasterSettings, settings: Settings, cache: Cache
+    ) -> None:
+        self._reader, self._model, self._raster = reader, model, raster
+        self._settings, self._cache = settings, cache
+        # Decoding a photograph takes as long as reading it: never on the event loop, and not more at once
+        # than there are cores, so that a burst of large pictures does not fill the memory.
+        self._hands = CapacityLimiter(max(2, os.cpu_count() or 1))
+        self.reading = 0  # pictures under way
+
+    async def picture(self, data: bytes, n_best: int = 1) -> Found:
+        """Reads a picture file. Raises Problem."""
+        pixels = self._settings.max_pixels
+        return await self._found("picture", data, n_best, lambda: prepare_picture(data, self._raster, pixels))
+
+    async def inkml(self, data: bytes, n_best: int = 1) -> Found:
+        """Reads an InkML document. Raises Problem."""
+        return await self._found("inkml", data, n_best, lambda: draw(self._strokes(data), self._raster))
+
+    async def strokes(self, strokes: Sequence[Sequence[Point]], n_best: int = 1) -> Found:
+        """Reads pen strokes. Raises Problem."""
+        arrays = _arrays(strokes, self._settings.max_points)
+        content = b"".join(len(array).to_bytes(4, "little") + array.tobytes() for array in arrays)
+        return await self._found("strokes", content, n_best, lambda: draw(arrays, self._raster))
+
+    def _strokes(self, inkml: bytes) -> tuple[Stroke, ...]:
+        strokes = parse_inkml(inkml, "ink").strokes
+        _check_points(sum(map(len, strokes)), self._settings.max_points)
+        return strokes
+
+    async def check(self, data: bytes) -> Read:
+        """Reads a picture file anew, whatever the cache knows. Raises Problem."""
+        picture = await self._prepared(lambda: prepare_picture(data, self._raster))
+        return await self._read(self._job(picture, self._settings.beam, 1))
+
+    async def _found(self, kind: str, content: bytes, n_best: int, prepare: Callable[[], Picture]) -> Found:
+        beam = max(self._settings.beam, n_best)
+        key = answer_key(self._model, beam, n_best, kind, content)
+        start = time.perf_counter()
+        if (stored := await self._cache.get(key)) is not None:
+            measures.phases.labels("cache").observe(time.perf_counter() - start)
+            return Found(Read.model_validate_json(stored), known=True)
+        picture = await self._prepared(prepare)
+        read = await self._read(self._job(picture, beam, n_best))
+        await self._cache.put(key, read.model_dump_json().encode())
+        measures.confidence.observe(read.confidence)
+        measures.tokens.observe(read.tokens)
+        return Found(read, known=False)
+
+    def _job(self, picture: Picture, beam: int, n_best: int) -> Job:
+        height, width = picture.shape
+        return Job(grey=picture.tobytes(), height=height, width=width, beam=beam, n_best=n_best)
+
+    async def _prepared(self, prepare: Callable[[], Picture]) -> Picture:
+        start = time.perf_counter()
+        try:
+            return await anyio.to_thread.run_sync(prepare, limiter=self._hands)
+        except LargePictureError as error:
+            raise Problem(413, "too-many-pixels", _sentence(error)) from None
+        except UnknownPictureError:
+            known = ", ".join(FORMATS)
+            raise Problem(415, "unknown-format", f"This is no picture of a known format ({known}).") from None
+        except BlankPictureError as error:
+            raise Problem(422, "nothing-written", _sentence(error)) from None
+        except PictureError:  # what it trips over is a matter of the decoder, not of the caller
+            raise Problem(422, "broken-picture", "The picture is broken or cut short.") from None
+        except ValueError as error:  # InkError, or nothing to draw
+            raise Problem(422, "broken-ink", _sentence(error)) from None
+        finally:
+            measures.phases.labels("prepare").observe(time.perf_counter() - start)
+
+    async def _read(self, job: Job) -> Read:
+        start = time.perf_counter()
+        self.reading += 1
+        try:
+            async with asyncio.timeout(self._settings.read_timeout):
+                [read] = await self._reader([job])
+        except OverloadedError:
+            raise busy("More is asked than can be read in time; come again a little later.") from None
+        except UnreachableError:
+            raise busy(
+                "The recogniser does not answer at this moment; come again a little later.", 5
+            ) from None
+        except TimeoutError:
+            raise Problem(504, "timeout", "Reading took too long; send a smaller formula.") from None
+        finally:
+            self.reading -= 1
+            measures.phases.labels("read").observe(time.perf_counter() - start)
+        if read.error is not None:
+            raise RuntimeError(f"the recogniser failed: {read.error}")
+        return read
+
+
+def _arrays(
+    strokes: Sequence[Sequence[Point]], most: int
+) -> list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+    """The strokes that have points. Raises Problem."""
+    total = sum(map(len, strokes))
+    _check_points(total, most)
+    for number, stroke in enumerate(strokes):
+        for place, point in enumerate(stroke):
+            if not 2 <= len(point) <= 3:
+                raise Problem(
+                    422,
+                    "invalid-body",
+                    f"strokes.{number}.{place}: expected [x, y] or [x, y, t], found {len(point)} numbers",
+                )
+    if not total:
+        raise Problem(422, "nothing-written", "No stroke has a point.")
+    with np.errstate(over="ignore"):
+        arrays = [
+            np.array([p[:2] for p in stroke], np.float64).astype(np.float32) for stroke in strokes if stroke
+        ]
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.")
+    return arrays
+
+
+def _check_points(total: int, most: int) -> None:
+    if total > most:
+        raise Problem(413, "too-many-points", f"{total:,} points are more than {most:,}; send fewer.")
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")

@@ -1,0 +1,53 @@
+"""What callers are told when there is no answer: problem documents (RFC 9457).
+
+A problem says what was wrong with the request and what to do. It never tells of the inside: no stack, no
+path, no library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from pydantic import BaseModel, Field
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """An RFC 9457 problem document."""
+
+    type: str = Field(
+        description="what kind of problem, for programs", examples=["urn:problem:nothing-written"]
+    )
+    title: str = Field(description="the same for people", examples=["Unprocessable Content"])
+    status: int = Field(description="the HTTP status", examples=[422])
+    detail: str = Field(description="what was wrong with this request, and what to do")
+    request_id: str = Field(description="to be given when asking for help; also in `X-Request-ID`")
+
+
+class Problem(Exception):  # noqa: N818  # what RFC 9457 calls it
+    """A request that gets no answer. `kind` is a short name, the end of the document's `type`."""
+
+    def __init__(self, status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.detail, self.headers = status, kind, detail, dict(headers or {})
+
+    def document(self, request_id: str) -> ProblemDocument:
+        """The document, for the request of this ID."""
+        return ProblemDocument(
+            type=f"urn:problem:{self.kind}",
+            title=_TITLES.get(self.status) or HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            request_id=request_id,
+        )
+
+
+# Python 3.11 and 3.12 know these by their older names.
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+
+
+def busy(detail: str, seconds: int = 1) -> Problem:
+    """The service can't take this request now; a little later it can."""
+    return Problem(503, "busy", detail, {"Retry-After": str(seconds)})

@@ -1,0 +1,199 @@
+"""The routes that read: they need a key, count against the caller's limits, and end in an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
+
+import latex2mathml.converter
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from components.serving import measures
+from components.serving.answers import Answer, BatchAnswer
+from components.serving.api import Api, api_of
+from components.serving.bodies import (
+    BatchBody,
+    StrokesBody,
+    body,
+    from_base64,
+    json_of,
+    media_type,
+    picture_of,
+)
+from components.serving.desk import Found
+from components.serving.limits import Caller
+from components.serving.openapi import JSON_BATCH, PICTURE, STROKES, problems
+from components.serving.problems import Problem, ProblemDocument, busy
+from components.serving.visits import visit_of
+
+INKML = "application/inkml+xml"
+
+T = TypeVar("T")
+
+router = APIRouter()
+
+
+async def admitted(
+    request: Request, response: Response, api: Annotated[Api, Depends(api_of)]
+) -> AsyncIterator[Caller]:
+    """Lets a caller in: who has the key that is needed, a place in the queue, and limits not used up."""
+    caller = api.caller(request)
+    visit_of(request.scope).caller = caller.name
+    if api.settings.auth == "required" and not caller.keyed:
+        raise Problem(
+            401,
+            "key-needed",
+            "An API key is needed: as `X-API-Key`, or as `Authorization: Bearer`.",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    if api.counts.in_flight >= api.settings.max_queue:
+        raise busy("All places in the queue are taken; come again a little later.")
+    api.counts.in_flight += 1
+    measures.in_flight.inc()
+    try:
+        async with api.limits.slot(caller):
+            await api.limits.use(caller)
+            response.headers.update(await api.limits.headers(caller))
+            yield caller
+    finally:
+        api.counts.in_flight -= 1
+        measures.in_flight.dec()
+
+
+TheApi = Annotated[Api, Depends(api_of)]
+Admitted = Annotated[Caller, Depends(admitted)]
+Best = Annotated[int, Query(ge=1, le=5, description="how many readings, the best first")]
+Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
+
+
+@router.post(
+    "/predict",
+    summary="Read a picture",
+    response_model=Answer,
+    response_model_exclude_none=True,
+    responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
+    openapi_extra=PICTURE,
+)
+async def predict(
+    request: Request,
+    response: Response,
+    api: TheApi,
+    caller: Admitted,
+    n_best: Best = 1,
+    format: Format = "latex",
+) -> Answer:
+    """Reads one picture: the field `file` of a multipart form, or the body with an `image/*` type."""
+    data = await _in_time(api, picture_of(request, api.settings.max_bytes))
+    return _told(request, response, api, await api.desk.picture(data, n_best), format)
+
+
+@router.post(
+    "/predict/strokes",
+    summary="Read pen strokes",
+    response_model=Answer,
+    response_model_exclude_none=True,
+    responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
+    openapi_extra=STROKES,
+)
+async def predict_strokes(
+    request: Request,
+    response: Response,
+    api: TheApi,
+    caller: Admitted,
+    n_best: Best = 1,
+    format: Format = "latex",
+) -> Answer:
+    """Reads pen strokes, as JSON or as InkML."""
+    kind, limit = media_type(request), api.settings.max_ink_bytes
+    if kind in (INKML, "application/xml", "text/xml"):
+        found = await api.desk.inkml(await _in_time(api, body(request, limit)), n_best)
+    elif kind in ("application/json", ""):
+        ink: StrokesBody = await _in_time(api, json_of(request, StrokesBody, limit))
+        found = await api.desk.strokes(ink.strokes, n_best)
+    else:
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"Send strokes as application/json, or InkML as {INKML}.",
+            {"Accept-Post": f"application/json, {INKML}"},
+        )
+    return _told(request, response, api, found, format)
+
+
+@router.post(
+    "/predict/batch",
+    summary="Read several pictures",
+    response_model=BatchAnswer,
+    response_model_exclude_none=True,
+    responses=problems(400, 401, 408, 413, 422, 429, 503),
+    openapi_extra=JSON_BATCH,
+)
+async def predict_batch(
+    request: Request,
+    response: Response,
+    api: TheApi,
+    caller: Admitted,
+    n_best: Best = 1,
+    format: Format = "latex",
+) -> BatchAnswer:
+    """Reads up to ten pictures; each counts. A picture that can't be read does not spoil the others."""
+    batch: BatchBody = await _in_time(api, json_of(request, BatchBody, api.settings.max_batch_bytes))
+    if len(batch.images) > 1:
+        await api.limits.use(caller, len(batch.images) - 1)
+        response.headers.update(await api.limits.headers(caller))
+
+    async def one(text: str) -> Answer | ProblemDocument:
+        try:
+            found = await api.desk.picture(from_base64(text, api.settings.max_bytes), n_best)
+        except Problem as problem:
+            measures.refusals.labels(problem.kind).inc()
+            return problem.document(visit_of(request.scope).request_id)
+        api.counts.read(found.known)
+        return _answer(request, found, format)
+
+    results = await asyncio.gather(*map(one, batch.images))
+    return BatchAnswer(results=results, processing_time=_seconds(request))
+
+
+def _told(request: Request, response: Response, api: Api, found: Found, format: str) -> Answer:
+    visit = visit_of(request.scope)
+    visit.cached, visit.confidence = found.known, round(found.read.confidence, 4)
+    response.headers["X-Cache"] = "hit" if found.known else "miss"
+    api.counts.read(found.known)
+    return _answer(request, found, format)
+
+
+def _answer(request: Request, found: Found, format: str) -> Answer:
+    read = found.read
+    return Answer(
+        formula=read.formula,
+        confidence=round(read.confidence, 6),
+        processing_time=_seconds(request),
+        timestamp=datetime.now(UTC),
+        alternatives=list(read.alternatives) or None,
+        mathml=_mathml(read.formula) if format == "mathml" else None,
+    )
+
+
+def _mathml(formula: str) -> str | None:
+    try:
+        mathml: str = latex2mathml.converter.convert(formula)
+    except Exception:  # the library raises whatever it trips over in LaTeX that is not balanced
+        measures.refusals.labels("no-mathml").inc()
+        return None
+    return mathml
+
+
+def _seconds(request: Request) -> float:
+    return round(visit_of(request.scope).spent, 6)
+
+
+async def _in_time(api: Api, reading: Awaitable[T]) -> T:
+    """What a body holds, if it comes in time. Raises Problem (408)."""
+    try:
+        async with asyncio.timeout(api.settings.read_timeout):
+            return await reading
+    except TimeoutError:
+        raise Problem(408, "slow-body", "The body did not come in time.") from None

@@ -1,0 +1,110 @@
+"""The service, as `bentoml serve` starts it: an API that anybody may reach, and the recogniser behind it.
+
+Two services, so that pictures of all callers meet in one queue: the API prepares, the recogniser reads what
+BentoML's dispatcher has put together. `components.serving` has the parts; README.md, the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import bentoml
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
+from pydantic import BaseModel
+
+from components import VERSION
+from components.recognizer.bundle import load_bundle
+from components.recognizer.recognizer import Recognizer
+from components.serving.api import Api
+from components.serving.app import build_app
+from components.serving.batching import leave_last, read_all
+from components.serving.cache import build_cache
+from components.serving.desk import Desk, Job, OverloadedError, Read, UnreachableError
+from components.serving.logs import to_json
+from components.serving.model import NAME, model_of, warn_of
+from components.serving.settings import load_settings
+
+
+class Arguments(BaseModel):
+    """What `bentoml serve --arg` and `bentoml build --arg` take; a Bento remembers it."""
+
+    model: str = "latest"  # version in BentoML's model store
+
+
+SETTINGS = load_settings()
+MODEL = bentoml.models.BentoModel(f"{NAME}:{bentoml.use_arguments(Arguments).model}")
+
+# uvicorn believes X-Forwarded-For of 127.0.0.1 unless told otherwise.
+os.environ["FORWARDED_ALLOW_IPS"] = SETTINGS.trusted_proxies
+
+
+@bentoml.service(
+    name="recogniser",
+    threads=1,  # one batch at a time; ONNX Runtime takes the cores
+    traffic={"timeout": SETTINGS.read_timeout + 5},
+    # The internal client would close its session every 100 requests, under those that are on their way.
+    runner_connection={"max_requests": 10**12, "max_age": 1e12},
+    logging={"access": {"enabled": False}},
+)
+class Recogniser:
+    """Reads batches. Not reached from outside."""
+
+    model = MODEL
+
+    def __init__(self) -> None:
+        to_json(SETTINGS.log_level)
+        self.recognizer = Recognizer.load(Path(self.model.path), SETTINGS.threads)
+        leave_last()
+
+    @bentoml.api(  # type: ignore[untyped-decorator]
+        batchable=SETTINGS.batch_size > 1,
+        max_batch_size=max(2, SETTINGS.batch_size),
+        max_latency_ms=int(SETTINGS.read_timeout * 1000),
+    )
+    def read(self, jobs: list[Job]) -> list[Read]:
+        return read_all(self.recognizer, jobs)
+
+
+api = Api(SETTINGS, VERSION)
+
+
+@bentoml.service(
+    name=NAME,
+    traffic={"timeout": SETTINGS.read_timeout + 10},
+    # Its measures are labelled by path: a stranger could fill the memory with them. The API has its own.
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+@bentoml.asgi_app(build_app(api), path="/")
+class HandwrittenMath:
+    """What callers reach."""
+
+    recogniser = bentoml.depends(Recogniser)
+    model = MODEL
+
+    def __init__(self) -> None:
+        to_json(SETTINGS.log_level)
+        bundle = load_bundle(Path(self.model.path))
+        desk = Desk(
+            self._read, bundle.version, bundle.settings.raster, SETTINGS, build_cache(SETTINGS, api.shared)
+        )
+        api.open(desk, model_of(self.model.info.metadata, bundle))
+
+    async def _read(self, jobs: Sequence[Job]) -> Sequence[Read]:
+        try:
+            read: Sequence[Read] = await self.recogniser.to_async.read(list(jobs))
+        except ServiceUnavailable as error:
+            raise OverloadedError from error
+        except (BentoMLException, aiohttp.ClientError, OSError) as error:
+            raise UnreachableError from error
+        return read
+
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def ready_to_start() -> None:  # type: ignore[misc]  # BentoML calls it without an instance
+        to_json(SETTINGS.log_level)
+        if fault := warn_of(SETTINGS, api.keys):
+            sys.exit(fault)
