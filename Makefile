@@ -2,13 +2,14 @@
 # make test       lint, types and all tests        make test-fast  the quick ones
 # make serve      the service with the registered model, on port 3000 (PORT)
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve test test-fast lint format bench lock
+.PHONY: env env-serve demo serve test test-fast fuzz lint format bench lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
 export DO_NOT_TRACK := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
+export ORT_DISABLE_TELEMETRY := 1
 export BENTOML_DO_NOT_TRACK := true
 
 env:
@@ -26,6 +27,7 @@ serve: env env-serve
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
 
 test: lint env-serve
+	@./setup.sh packages redis-server
 	python -m pytest -n 2 --dist loadgroup
 
 test-fast: env
@@ -35,6 +37,9 @@ lint: env
 	ruff check .
 	ruff format --check .
 	mypy
+
+fuzz: env
+	python -m tests.fuzz
 
 format: env
 	ruff check --fix .

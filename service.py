@@ -21,7 +21,7 @@ from components.recognizer.bundle import load_bundle
 from components.recognizer.recognizer import Recognizer
 from components.serving.api import Api
 from components.serving.app import build_app
-from components.serving.batching import leave_last, read_all
+from components.serving.batching import leave_last, read_all, send_at_once
 from components.serving.cache import build_cache
 from components.serving.desk import Desk, Job, OverloadedError, Read, UnreachableError
 from components.serving.logs import to_json
@@ -40,6 +40,8 @@ MODEL = bentoml.models.BentoModel(f"{NAME}:{bentoml.use_arguments(Arguments).mod
 
 # uvicorn believes X-Forwarded-For of 127.0.0.1 unless told otherwise.
 os.environ["FORWARDED_ALLOW_IPS"] = SETTINGS.trusted_proxies
+# Traces go out every second: what waits when the process ends is lost.
+os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
 
 
 @bentoml.service(
@@ -49,6 +51,7 @@ os.environ["FORWARDED_ALLOW_IPS"] = SETTINGS.trusted_proxies
     # The internal client would close its session every 100 requests, under those that are on their way.
     runner_connection={"max_requests": 10**12, "max_age": 1e12},
     logging={"access": {"enabled": False}},
+    tracing=SETTINGS.tracing,
 )
 class Recogniser:
     """Reads batches. Not reached from outside."""
@@ -58,12 +61,14 @@ class Recogniser:
     def __init__(self) -> None:
         to_json(SETTINGS.log_level)
         self.recognizer = Recognizer.load(Path(self.model.path), SETTINGS.threads)
+        send_at_once()
         leave_last()
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         batchable=SETTINGS.batch_size > 1,
         max_batch_size=max(2, SETTINGS.batch_size),
-        max_latency_ms=int(SETTINGS.read_timeout * 1000),
+        # Who would wait too long is told so (503) in time, not given up (504).
+        max_latency_ms=int(SETTINGS.read_timeout * 500),
     )
     def read(self, jobs: list[Job]) -> list[Read]:
         return read_all(self.recognizer, jobs)
@@ -78,6 +83,7 @@ api = Api(SETTINGS, VERSION)
     # Its measures are labelled by path: a stranger could fill the memory with them. The API has its own.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
+    tracing=SETTINGS.tracing,
 )
 @bentoml.asgi_app(build_app(api), path="/")
 class HandwrittenMath:
@@ -88,6 +94,7 @@ class HandwrittenMath:
 
     def __init__(self) -> None:
         to_json(SETTINGS.log_level)
+        self._missed = 0  # looks at the recogniser in a row that failed
         bundle = load_bundle(Path(self.model.path))
         desk = Desk(
             self._read, bundle.version, bundle.settings.raster, SETTINGS, build_cache(SETTINGS, api.shared)
@@ -102,6 +109,15 @@ class HandwrittenMath:
         except (BentoMLException, aiohttp.ClientError, OSError) as error:
             raise UnreachableError from error
         return read
+
+    async def __is_alive__(self) -> bool:
+        """Not for long without its recogniser: in a container nobody but the platform starts that again."""
+        try:
+            there = bool(await self.recogniser.is_ready(2))
+        except (aiohttp.ClientError, OSError):
+            there = False
+        self._missed = 0 if there else self._missed + 1
+        return self._missed < 3
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def ready_to_start() -> None:  # type: ignore[misc]  # BentoML calls it without an instance

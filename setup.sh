@@ -1,14 +1,32 @@
 #!/bin/sh
-# Makes the environment .venv from requirements.lock, once; again when the lock changes. `./setup.sh serve` makes
-# .venv-serve from requirements-serve.lock instead: what the service needs, without PyTorch.
+# ./setup.sh               makes the environment .venv from requirements.lock, once; again when the lock changes
+# ./setup.sh serve         .venv-serve from requirements-serve.lock: what the service needs, without PyTorch
+# ./setup.sh packages ...  installs Debian packages that are missing, or says that it can't and goes on
 set -eu
 cd "$(dirname "$0")"
 UV=0.13.9
-if [ "${1:-}" = serve ]
-then venv=.venv-serve lock=requirements-serve.lock size='some 400 megabytes'
-else venv=.venv lock=requirements.lock size='some gigabytes, most of them for the GPU'; fi
 
 say() { printf '%s\n' "setup: $*" >&2; }
+
+debian() {  # installs Debian packages, where root or sudo allows it
+  sudo=
+  [ "$(id -u)" = 0 ] || sudo='sudo -n'
+  say "installing Debian's $*"
+  { $sudo apt-get update -q && $sudo apt-get install -qy --no-install-recommends "$@"; } >&2
+}
+
+case ${1:-} in
+  serve) venv=.venv-serve lock=requirements-serve.lock size='some 400 megabytes' ;;
+  packages)
+    shift
+    missing=
+    for package; do dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"; done
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || debian $missing ||
+      say "can't install$missing here: the tests that need them are skipped, and say so"
+    exit 0 ;;
+  *) venv=.venv lock=requirements.lock size='some gigabytes, most of them for the GPU' ;;
+esac
 
 python=
 for candidate in python3.11 python3.12 python3; do
@@ -21,14 +39,9 @@ missing=
 command -v git >/dev/null || missing="$missing git"
 "$python" -c 'import ensurepip' 2>/dev/null || missing="$missing $("$python" -c \
   'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-if [ -n "$missing" ]; then
-  sudo=
-  [ "$(id -u)" = 0 ] || sudo='sudo -n'
-  say "installing Debian's$missing"
-  # shellcheck disable=SC2086
-  { $sudo apt-get update -q && $sudo apt-get install -qy --no-install-recommends $missing; } >&2 ||
-    { say "these packages are missing and can't be installed here:$missing"; exit 1; }
-fi
+# shellcheck disable=SC2086
+[ -z "$missing" ] || debian $missing ||
+  { say "these packages are missing and can't be installed here:$missing"; exit 1; }
 
 if ! cmp -s "$lock" "$venv/requirements.lock"; then
   [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"

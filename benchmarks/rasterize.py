@@ -29,6 +29,7 @@ import cv2
 import psutil
 import pyarrow as pa
 
+from benchmarks.memory import own_memory
 from components.compute import connect
 from components.ink.raster import RasterSettings
 from components.params import ComputeParams
@@ -134,14 +135,6 @@ def peak_memory() -> Iterator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def own_memory(process: psutil.Process) -> int:
-    """Bytes that only this process has; 0 when it has ended."""
-    try:
-        return int(process.memory_full_info().uss)
-    except psutil.Error:
-        return 0
 
 
 if __name__ == "__main__":

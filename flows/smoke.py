@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import bentoml
+import cv2
 import httpx
 import pyarrow.parquet as pq
 
 from components.labelled import LabelledShards
 from components.recognizer.bundle import load_bundle
+from flows.served import BENTOML, NotReadyError, Served
 
 SHARDS, PREDICTIONS = Path("data/shards/test"), Path("reports/predictions.parquet")
 
 _PICTURES = 20
-_READY = 90  # seconds until it has to be ready
 
 
 class SmokeError(ValueError):
@@ -41,7 +38,11 @@ def smoke_test(bento: bentoml.Bento, beam: int) -> str:
     """Serves the Bento and compares. Returns what was compared. Raises SmokeError."""
     model = bentoml.models.get(bento.info.all_models[0].tag)
     expected = evaluated(load_bundle(Path(model.path)).version)
-    with _Served(str(bento.tag), beam) as address, httpx.Client(base_url=address, timeout=30) as client:
+    settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0", "BEAM": str(beam)}
+    with (
+        _served(bento, settings) as service,
+        httpx.Client(base_url=service.address, timeout=30) as client,
+    ):
         health = client.get("/health")
         if health.status_code != 200:
             raise SmokeError(f"/health answers {health.status_code}: {health.text}")
@@ -64,49 +65,17 @@ def evaluated(bundle: str) -> list[Expected]:
     return [Expected(row["id"], _png(pictures[row["id"]]), row["prediction"]) for row in rows]
 
 
-def _png(picture: object) -> bytes:
-    import cv2
+@contextmanager
+def _served(bento: bentoml.Bento, settings: Mapping[str, str]) -> Iterator[Served]:
+    home = Path(bento.path).parents[2]  # of bentos/NAME/VERSION
+    command = [*BENTOML, "serve", str(bento.tag), "--host", "127.0.0.1", "--port", "{port}"]
+    try:
+        with Served(command, settings, home=home) as service:
+            yield service
+    except NotReadyError as error:
+        raise SmokeError(str(error)) from None
 
+
+def _png(picture: object) -> bytes:
     encoded: bytes = cv2.imencode(".png", picture)[1].tobytes()  # type: ignore[call-overload]
     return encoded
-
-
-class _Served:
-    """A service of its own on a free port, open to all and without limits, until the end of the block."""
-
-    def __init__(self, bento: str, beam: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.bento = bento
-        self.environment = os.environ | {
-            "AUTH": "off", "RATE_LIMITS": "off", "BEAM": str(beam), "CACHE_ANSWERS": "0",
-        }  # fmt: skip
-        self.environment.pop("REDIS_URL", None)
-
-    def __enter__(self) -> str:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", self.bento, "--host", "127.0.0.1",
-             "--port", str(self.port)],
-            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        address = f"http://127.0.0.1:{self.port}"
-        until = time.monotonic() + _READY
-        while time.monotonic() < until and self.process.poll() is None:
-            with suppress(httpx.TransportError):
-                if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
-                    return address
-            time.sleep(0.1)
-        output = self._ended()
-        raise SmokeError(f"it does not get ready; its last words: {output[-2000:]}")
-
-    def __exit__(self, *_: object) -> None:
-        self._ended()
-
-    def _ended(self) -> str:
-        self.process.terminate()
-        try:
-            return self.process.communicate(timeout=30)[0]
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.communicate()[0]

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from components.serving import measures, reading, telling
 from components.serving.api import Api
-from components.serving.problems import MEDIA_TYPE, Problem
+from components.serving.problems import MEDIA_TYPE, Problem, internal
 from components.serving.visits import Observed, visit_of
 
 
@@ -33,6 +33,7 @@ def build_app(api: Api) -> ASGIApp:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _internal)
     if api.settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -50,6 +51,10 @@ async def _problem(request: Request, error: Any) -> Response:
     measures.refusals.labels(error.kind).inc()
     document = error.document(visit.request_id).model_dump()
     return JSONResponse(document, error.status, error.headers, media_type=MEDIA_TYPE)
+
+
+async def _internal(request: Request, error: Any) -> Response:
+    return await _problem(request, internal())
 
 
 async def _by_status(request: Request, error: Any) -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from components.serving.problems import Problem
@@ -118,8 +118,8 @@ async def _file_of(request: Request, limit: int) -> bytes:
             if not isinstance(file, UploadFile):
                 raise Problem(422, "no-file", "The form has no file in its field `file`.")
             data = await file.read()
-    except MultiPartException as error:
-        raise Problem(400, "invalid-form", f"The form can't be read: {error.message}") from None
+    except HTTPException as error:  # what Starlette makes of a form that is broken, or has too many parts
+        raise Problem(400, "invalid-form", f"The form can't be read: {error.detail}") from None
     except (ValueError, KeyError):  # a broken boundary or header
         raise Problem(
             400, "invalid-form", "The form can't be read: its boundary or a header is broken."

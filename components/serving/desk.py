@@ -124,9 +124,9 @@ class Desk:
         return strokes
 
     async def check(self, data: bytes) -> Read:
-        """Reads a picture file anew, whatever the cache knows. Raises Problem."""
+        """Reads a picture file anew, by one beam and whatever the cache knows. Raises Problem."""
         picture = await self._prepared(lambda: prepare_picture(data, self._raster))
-        return await self._read(self._job(picture, self._settings.beam, 1))
+        return await self._read(self._job(picture, beam=1, n_best=1))
 
     async def _found(self, kind: str, content: bytes, n_best: int, prepare: Callable[[], Picture]) -> Found:
         beam = max(self._settings.beam, n_best)

@@ -29,7 +29,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from components.serving.settings import Settings, load_settings
 
 _PREFIX = "hm_"
-_LOOK = 1.0  # seconds between two looks at the file
+_LOOK = 5.0  # seconds between two looks at the file
 _NOBODY = "0" * 64  # compared with where no entry is found: a wrong ID takes as long as a wrong secret
 
 logger = logging.getLogger(__name__)
@@ -77,13 +77,13 @@ class Keys:
         """Raises KeysError where keys are configured that can't be read."""
         self._pepper = settings.api_key_pepper.get_secret_value()
         self._path = settings.api_keys_file
-        self._looked = self._changed = 0.0
-        self._entries: dict[str, Key] = {}
+        self._looked = time.monotonic()
+        self._text, where = "", "API_KEYS"
         if self._path is not None:
-            self._changed = _stamp(self._path)
-            self._take(_read(self._path))
+            self._text, where = _text(self._path), str(self._path)
         elif settings.api_keys is not None:
-            self._take(_parsed(settings.api_keys.get_secret_value(), "API_KEYS"))
+            self._text = settings.api_keys.get_secret_value()
+        self._entries = _by_id(_parsed(self._text, where)) if self._text else {}
 
     def __len__(self) -> int:
         """How many can be used now."""
@@ -100,22 +100,22 @@ class Keys:
         return key if _fault(key) is None else None
 
     def _look(self) -> None:
-        """Reads the file again where it has changed; keeps what was known where it can't be read."""
+        """Reads the file again; keeps what was known where it can't be read.
+
+        The text is compared, and not the time of its last change, which mounted secrets do not tell.
+        """
         now = time.monotonic()
         if self._path is None or now - self._looked < _LOOK:
             return
         self._looked = now
         try:
-            changed = _stamp(self._path)
-            if changed != self._changed:
-                self._take(_read(self._path))
-                self._changed = changed
+            text = _text(self._path)
+            if text != self._text:
+                self._entries = _by_id(_parsed(text, str(self._path)))
+                self._text = text
                 logger.info("API keys read again: %d can be used", len(self))
         except KeysError as error:
             logger.error("the API keys stay as they were: %s", error)
-
-    def _take(self, file: _File) -> None:
-        self._entries = {key.id: key for key in file.keys}
 
 
 def hashed(secret: str, pepper: str) -> str:
@@ -176,9 +176,17 @@ def _changing(path: Path) -> Iterator[list[Key]]:
         beside.replace(path)
 
 
+def _by_id(file: _File) -> dict[str, Key]:
+    return {key.id: key for key in file.keys}
+
+
 def _read(path: Path) -> _File:
+    return _parsed(_text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        return _parsed(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise KeysError(
             f"{path}: {error.strerror}; `python -m components.serving.keys add` makes it"
@@ -194,13 +202,6 @@ def _parsed(text: str, where: str) -> _File:
         # Not the values: the file holds hashes.
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise KeysError(f"{where}: {faults}") from None
-
-
-def _stamp(path: Path) -> float:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise KeysError(f"{path}: {error.strerror}") from None
 
 
 def _fault(key: Key) -> str | None:

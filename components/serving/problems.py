@@ -48,6 +48,11 @@ class Problem(Exception):  # noqa: N818  # what RFC 9457 calls it
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
+def internal() -> Problem:
+    """The service failed. What it tripped over is in the log, under the request's ID."""
+    return Problem(500, "internal", "The service failed; it is not the request's fault. Try once more.")
+
+
 def busy(detail: str, seconds: int = 1) -> Problem:
     """The service can't take this request now; a little later it can."""
     return Problem(503, "busy", detail, {"Retry-After": str(seconds)})

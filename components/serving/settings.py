@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -72,6 +72,18 @@ class Settings(BaseSettings):
         None, description="OpenTelemetry collector (HTTP) that traces go to; none: no tracing"
     )
     trace_share: float = Field(0.1, ge=0, le=1, description="share of requests that are traced")
+
+    @property
+    def tracing(self) -> dict[str, Any]:
+        """What BentoML's `tracing` section says."""
+        if self.otel_exporter_otlp_endpoint is None:
+            return {}
+        endpoint = f"{self.otel_exporter_otlp_endpoint.rstrip('/')}/v1/traces"
+        return {
+            "exporter_type": "otlp",
+            "sample_rate": self.trace_share,
+            "otlp": {"protocol": "http", "endpoint": endpoint},
+        }
 
     @property
     def origins(self) -> list[str]:

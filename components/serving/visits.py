@@ -17,7 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components.serving import measures
-from components.serving.problems import MEDIA_TYPE, Problem
+from components.serving.problems import MEDIA_TYPE, internal
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # a caller's own request ID; anything else could forge log lines
 
@@ -87,18 +87,12 @@ class Observed:
         except Exception:
             logger.exception("request %s failed", visit.request_id)
             visit.outcome = "internal"
-            if not status:
-                await _failed(visit.request_id)(scope, receive, observed)
+            if not status:  # an exception that got further would leave the caller waiting
+                document = internal().document(visit.request_id).model_dump()
+                await JSONResponse(document, 500, media_type=MEDIA_TYPE)(scope, receive, observed)
         finally:
             self.counts.requests += 1
             _tell(scope, visit, status)
-
-
-def _failed(request_id: str) -> JSONResponse:
-    """An answer in spite of all: an exception that got further would leave the caller waiting."""
-    measures.refusals.labels("internal").inc()
-    problem = Problem(500, "internal", "The service failed; it is not the request's fault. Try once more.")
-    return JSONResponse(problem.document(request_id).model_dump(), 500, media_type=MEDIA_TYPE)
 
 
 def _tell(scope: Scope, visit: Visit, status: int) -> None:

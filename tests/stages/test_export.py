@@ -18,8 +18,8 @@ from components.params import Params
 from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
 from components.recognizer.recognizer import Recognizer
 from components.stages.export import ExportError, compare, preference
+from tests.conftest import tiny_model
 from tests.recognizer.engines import TableEngine
-from tests.stages.conftest import tiny_model
 
 TEST = Path("data/shards/test")
 

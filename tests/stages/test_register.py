@@ -17,8 +17,8 @@ from components.recognizer.recognizer import Recognizer
 from components.registry import bundle_folder
 from components.stages import register
 from components.tracking import connect
+from tests.conftest import METRICS
 from tests.recognizer.inks import formula
-from tests.stages.conftest import METRICS
 
 pytestmark = pytest.mark.slow
 

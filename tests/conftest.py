@@ -42,7 +42,7 @@ def tiny_model(params: Params, vocabulary: Vocabulary, seed: int) -> Recogniser:
 
 @pytest.fixture(scope="session")
 def params() -> Params:
-    return load_params(Path(__file__).parents[2] / "params.yaml")
+    return load_params(Path(__file__).parents[1] / "params.yaml")
 
 
 @pytest.fixture(scope="session")

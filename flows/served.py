@@ -1,0 +1,107 @@
+"""A service started for a while, in processes of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import httpx
+import psutil
+
+BENTOML = (sys.executable, "-m", "bentoml")
+
+
+class NotReadyError(RuntimeError):
+    """The service ended, or was not ready in time; the message has its last words."""
+
+
+class Served:
+    """A command that serves, for the length of a `with` block.
+
+    In the command, `{port}` stands for the port. `environment` is laid over that of this process, of which
+    the variables of `without` are not passed on. `home` is the BentoML home that models and Bentos are taken
+    from: each service gets one of its own, since BentoML empties the folder of measures in it at every start,
+    under other services of the same home.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        home: Path | None = None,
+        without: Sequence[str] = ("REDIS_URL",),
+        patience: float = 90,
+    ) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self.seconds = float("nan")  # until it was ready
+        self._command = [part.format(port=port) for part in command]
+        inherited = {name: value for name, value in os.environ.items() if name not in without}
+        self._environment = inherited | dict(environment)
+        self._home, self._patience = home, patience
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="served-")
+        if self._home is not None:
+            for name in ("models", "bentos"):
+                if (self._home / name).is_dir():
+                    (Path(self._folder.name) / name).symlink_to((self._home / name).absolute())
+            self._environment["BENTOML_HOME"] = self._folder.name
+        start = time.perf_counter()
+        # A file, since nobody reads: a pipe would be full after some hundred requests, and block the service.
+        # In a session of its own: Ctrl-C is for who started this, who then ends the service.
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
+        while time.perf_counter() - start < self._patience and self.process.poll() is None:
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{self.address}/readyz", timeout=5).status_code == 200:
+                    self.seconds = time.perf_counter() - start
+                    return self
+            time.sleep(0.02)
+        words = self.log[-2000:]
+        self.stop()
+        self._folder.cleanup()
+        raise NotReadyError(f"{' '.join(self._command)} does not get ready; its last words: {words}")
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._folder.cleanup()
+
+    @property
+    def log(self) -> str:
+        """All that the service has said so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """All of the service that run."""
+        if self.process.poll() is not None:
+            return []
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
+    def stop(self, patience: float = 90) -> None:
+        """Tells the service to end, and waits until it has; kills what then is left."""
+        processes = self.processes
+        self.process.terminate()
+        for left in psutil.wait_procs(processes, timeout=patience)[1]:
+            left.kill()
+        self.process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return Path(self._folder.name) / "log"

@@ -1,0 +1,128 @@
+"""Broken pictures and ink, very many: each is read or refused with its reason, within a second.
+
+    make fuzz                       # 100,000 of each
+    python -m tests.fuzz 5000       # so many of each
+
+What goes in are real files of every format with bytes flipped, cut, repeated and mixed with one another's. A
+test runs a few of them; this runs as many as there is time for.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from components.ink.inkml import parse_inkml
+from components.ink.raster import RasterSettings, draw
+from components.recognizer.preparation import prepare_picture
+from tests.recognizer.inks import formula
+
+SAMPLE = Path(__file__).parents[1] / "docs" / "sample.inkml"
+SLOW = 1.0  # seconds
+
+_SETTINGS = RasterSettings()
+_PIXELS = 25_000_000  # what the service takes
+
+
+def pictures() -> list[bytes]:
+    """A picture in every format and mode that is read."""
+    grey = Image.fromarray(cv2.resize(draw(formula(), _SETTINGS), None, fx=1.5, fy=1.5))
+    files = []
+    for format, mode in [
+        *((f, m) for f in ("PNG", "TIFF") for m in ("1", "L", "LA", "RGB", "RGBA", "P", "I;16")),
+        *(("TIFF", "CMYK"), ("JPEG", "L"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("WEBP", "RGB")),
+        *(("WEBP", "RGBA"), ("BMP", "L"), ("BMP", "RGB"), ("GIF", "P"), ("PPM", "L"), ("PPM", "RGB")),
+    ]:
+        file = io.BytesIO()
+        grey.convert(mode).save(file, format)
+        files.append(file.getvalue())
+    return files
+
+
+def inks() -> list[bytes]:
+    """InkML as it should be, and nearly so."""
+    sample = SAMPLE.read_bytes()
+    trace = b"<trace>0 0 1, 8 1e1 2, 9.5 -3 3</trace>"
+    return [
+        sample,
+        b'<ink xmlns="http://www.w3.org/2003/InkML">' + trace * 3 + b"</ink>",
+        b'<?xml version="1.0" encoding="UTF-8"?><ink><annotation type="truth">$x^2$</annotation>' + trace
+        + b'<traceGroup><traceView traceDataRef="0"/></traceGroup></ink>',
+        b"<ink><traceFormat><channel name='X'/><channel name='Y'/></traceFormat>"
+        b"<trace id='a'>1 2,'3'4,\"5\"6</trace></ink>",
+    ]  # fmt: skip
+
+
+def broken(seeds: list[bytes], count: int, seed: int) -> Iterator[bytes]:
+    """So many broken versions of the seeds; the same ones for the same arguments."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        data = bytearray(seeds[rng.integers(len(seeds))])
+        for _ in range(rng.integers(1, 6)):
+            _break(data, seeds, rng)
+        yield bytes(data)
+
+
+def _break(data: bytearray, seeds: list[bytes], rng: np.random.Generator) -> None:
+    at = int(rng.integers(len(data) + 1)) if rng.random() < 0.7 else int(rng.integers(min(len(data), 64) + 1))
+    length = int(rng.integers(1, 33))
+    match rng.integers(7):
+        case 0 if data:
+            data[min(at, len(data) - 1)] ^= 1 << int(rng.integers(8))
+        case 1:
+            data[at : at + length] = rng.bytes(length)
+        case 2:
+            del data[at:]
+        case 3:
+            del data[at : at + length]
+        case 4:
+            data[at:at] = data[at : at + length] * int(rng.integers(1, 50))
+        case 5:
+            data[at : at + 4] = bytes([(0, 0xFF, 0x7F, 0x80)[int(rng.integers(4))]]) * 4
+        case _:
+            other = seeds[rng.integers(len(seeds))]
+            start = int(rng.integers(len(other)))
+            data[at : at + length] = other[start : start + length]
+
+
+def read_picture(data: bytes) -> None:
+    prepare_picture(data, _SETTINGS, _PIXELS)
+
+
+def read_ink(data: bytes) -> None:
+    draw(parse_inkml(data, "ink").strokes, _SETTINGS)
+
+
+def outcome(read: Callable[[bytes], None], data: bytes) -> str:
+    """How reading ends: "read", or the kind of refusal. Any other exception goes through."""
+    start = time.perf_counter()
+    try:
+        read(data)
+        return "read"
+    except ValueError as error:  # PictureError, InkError, nothing to draw
+        return type(error).__name__
+    finally:
+        spent = time.perf_counter() - start
+        assert spent < SLOW, f"{spent:.1f} s for {data[:60]!r}… of {len(data)} bytes"
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    console = Console(stderr=True)
+    for name, seeds, read in (("pictures", pictures(), read_picture), ("ink", inks(), read_ink)):
+        files = track(broken(seeds, count, 1), name, total=count, console=console)
+        print(name, dict(Counter(outcome(read, data) for data in files).most_common()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

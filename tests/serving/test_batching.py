@@ -1,0 +1,82 @@
+"""A batch gives a result for each job, in order, whatever happens to one; nobody waits for company."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
+
+from components.recognizer.recognizer import Alternative, Reading
+from components.serving.batching import read_all, send_at_once
+from components.serving.desk import Job
+
+
+class Recogniser:
+    """Reads a picture as its width, and fails where one is 13 pixels wide."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int, int]] = []
+
+    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int) -> list[Reading]:
+        self.calls.append((len(pictures), beam, n_best))
+        widths = [picture.shape[1] for picture in pictures]
+        if 13 in widths:
+            raise RuntimeError("bad luck")
+        others = (Alternative("y", 0.1),) * (n_best - 1)
+        return [Reading(str(width), (str(width),), 0.5, others) for width in widths]
+
+
+def job(width: int, beam: int = 1, n_best: int = 1) -> Job:
+    return Job(grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best)
+
+
+def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together() -> None:
+    recogniser: Any = Recogniser()
+    found = read_all(recogniser, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
+    assert [read.formula for read in found] == ["5", "6", "7", "8"]
+    assert [len(read.alternatives) for read in found] == [0, 2, 0, 2]
+    assert sorted(recogniser.calls) == [(2, 1, 1), (2, 3, 3)]
+
+
+def test_a_failure_is_told_and_spoils_no_others() -> None:
+    recogniser: Any = Recogniser()
+    found = read_all(recogniser, [job(5), job(13), job(6)])
+    assert [(read.formula, read.error) for read in found] == [
+        ("5", None), ("", "RuntimeError"), ("6", None)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def patient() -> Iterator[None]:
+    """What BentoML's own dispatcher does, before and after the test."""
+    usual = vars(Optimizer).get("wait")
+    yield
+    if usual is None and "wait" in vars(Optimizer):
+        del Optimizer.wait
+
+
+def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(patient: None) -> None:
+    async def lone() -> float:
+        dispatcher: Any = CorkDispatcher(10_000, 16, fallback=lambda: None, get_batch_size=lambda _: 1)
+
+        async def no_training(*_: int) -> None:
+            pass
+
+        dispatcher.train_optimizer = no_training
+
+        async def read(items: Sequence[int]) -> Sequence[int]:
+            return items
+
+        dispatcher.optimizer.wait = 2.0  # a crowd was here
+        start = time.perf_counter()
+        await dispatcher(read)(1)
+        return time.perf_counter() - start
+
+    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `send_at_once` can go"
+    send_at_once()
+    assert asyncio.run(lone()) < 0.5

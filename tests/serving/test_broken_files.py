@@ -1,0 +1,17 @@
+"""Broken pictures and ink are read or refused, soon; `make fuzz` tries very many more."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.fuzz import broken, inks, outcome, pictures, read_ink, read_picture
+
+
+def test_broken_pictures_are_read_or_refused() -> None:
+    found = Counter(outcome(read_picture, data) for data in broken(pictures(), 1500, seed=7))
+    assert found["read"] > 100 and found["PictureError"] > 100
+
+
+def test_broken_ink_is_read_or_refused() -> None:
+    found = Counter(outcome(read_ink, data) for data in broken(inks(), 3000, seed=7))
+    assert found["read"] > 20 and found["InkError"] > 1000
