@@ -6,15 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING, TypeVar
 
 from components.serving import measures
 
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_CONNECTIONS = 64
 _PING = 1.0  # seconds between two looks for a Redis that is away
 
 logger = logging.getLogger(__name__)
@@ -31,14 +30,25 @@ class Shared:
 
     def __init__(self, url: str, timeout: float) -> None:
         """Raises ValueError where `url` is none. Does not connect."""
+        # Here, since importing it takes half a second of a start that may not need it.
+        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
+        self._faults = (RedisError, OSError, TimeoutError)
         self._timeout = timeout
-        self.redis: Redis = Redis.from_url(
+        # Who finds all connections taken waits for one: too many callers at once are no failure of Redis.
+        pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=_CONNECTIONS,
+            timeout=timeout,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
+        self.redis: Redis = Redis.from_pool(pool)
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -52,7 +62,7 @@ class Shared:
         try:
             async with asyncio.timeout(self._timeout):
                 return await question()
-        except (RedisError, OSError, TimeoutError) as error:
+        except self._faults as error:
             if not self.away:
                 logger.error(
                     "Redis is away (%s): limits count here alone, the cache is passed by", _short(error)
@@ -76,9 +86,11 @@ class Shared:
 
     async def _look(self) -> None:
         """Waits for Redis to come back."""
+        with contextlib.suppress(*self._faults):
+            await self.redis.connection_pool.disconnect()  # they lead nowhere, even when it is back
         while True:
             await asyncio.sleep(_PING)
-            with contextlib.suppress(RedisError, OSError, TimeoutError):
+            with contextlib.suppress(*self._faults):
                 async with asyncio.timeout(self._timeout):
                     await self.redis.ping()
                 break
