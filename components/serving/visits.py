@@ -21,6 +21,8 @@ from components.serving.problems import MEDIA_TYPE, internal
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # a caller's own request ID; anything else could forge log lines
 
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+
 _SECURE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -96,9 +98,10 @@ class Observed:
 
 
 def _tell(scope: Scope, visit: Visit, status: int) -> None:
-    # The route's pattern, not the path: a metric has few labels, whatever is asked for.
-    route = getattr(scope.get("route"), "path", "other")
-    measures.requests.labels(route, scope["method"] if route != "other" else "other", status).inc()
+    # The route's pattern, not the path, and methods that there are: few labels, whatever is asked for.
+    route = getattr(scope.get("route"), "path", "") or "other"
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    measures.requests.labels(route, method, status).inc()
     measures.seconds.labels(route).observe(visit.spent)
     client = scope.get("client")
     audit.info(

@@ -544,9 +544,10 @@ class TestTelling:
                 await service.predict()
                 for n in range(20):
                     await service.client.get(f"/made-up-{n}")
+                    await service.client.request(f"MADE-UP-{n}", "/predict")
                 text = (await service.client.get("/metrics")).text
                 assert 'ocr_requests_total{method="POST",route="/predict",status="200"}' in text
-                assert "made-up" not in text and 'ocr_refusals_total{kind="not-found"}' in text
+                assert "made-up" not in text.lower() and 'ocr_refusals_total{kind="not-found"}' in text
 
         run(test())
 

@@ -1,0 +1,69 @@
+"""From the registry to a Bento that has been tried: `python -m flows.promotion`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from flows.served import Served
+from tests.integration.conftest import ROOT, SERVE, Registry, pictures, predict, promoted
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+
+
+def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry, model: str) -> None:
+    tag = promoted(registry, "build")
+    name, _, version = tag.partition(":")
+    bento = Path(registry.environment["BENTOML_HOME"], "bentos", name, version)
+    assert (bento / "src/components/serving/page/index.html").exists()
+    assert not any(
+        part in ("model", "stages") for path in (bento / "src").rglob("*") for part in path.parts[-3:]
+    )
+    assert not list((bento / "src").glob(".venv*"))
+    assert "torch" not in (bento / "env/python/requirements.txt").read_text()
+    if not SERVE.exists():
+        pytest.skip("needs the serving environment: ./setup.sh serve")
+    command = [str(SERVE), "serve", tag, "--host", "127.0.0.1", "--port", "{port}"]
+    home = Path(registry.environment["BENTOML_HOME"])
+    with Served(command, {"AUTH": "off", "RATE_LIMITS": "off"}, home=home) as service:
+        assert predict(httpx.Client(base_url=service.address, timeout=30), pictures(1)[0]).status_code == 200
+        assert httpx.get(f"{service.address}/model/info").json()["version"] == "1"
+
+
+def test_the_same_version_is_stored_once(registry: Registry, model: str) -> None:
+    assert promoted(registry, "store") == f"handwritten-math-ocr:{model}"
+
+
+def test_a_bento_that_answers_otherwise_is_removed(registry: Registry, model: str, tmp_path: Path) -> None:
+    home = tmp_path / "bentoml"
+    shutil.copytree(Path(registry.environment["BENTOML_HOME"]) / "models", home / "models", symlinks=True)
+    [file] = home.glob("models/*/v1-*/bundle.json")
+    content = json.loads(file.read_text())
+    content["about"]["example"] += " + 1"  # as if the model read its example otherwise
+    file.write_text(json.dumps(content))
+    done = run("build", registry, BENTOML_HOME=str(home))
+    assert done.returncode == 1 and not done.stdout
+    assert "/health answers 503" in done.stderr and "it is removed" in done.stderr
+    assert not list(home.glob("bentos/*/*/bento.yaml"))
+
+
+def test_a_registry_without_the_model_says_what_to_do(registry: Registry, tmp_path: Path) -> None:
+    done = run("store", registry, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'empty.db'}")
+    assert done.returncode == 1
+    assert "champion and models:/handwritten-math-ocr@challenger" in done.stderr
+    assert "`dvc repro` registers one" in done.stderr and "Traceback" not in done.stderr
+
+
+def run(what: str, registry: Registry, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.promotion", what],
+        cwd=ROOT, env=os.environ | registry.environment | environment, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
