@@ -45,9 +45,10 @@ format: env
 	ruff check --fix .
 	ruff format .
 
-bench: env
+bench: env env-serve
 	python -m benchmarks.rasterize
 	python -m benchmarks.training
+	python -m benchmarks.serving
 
 lock: env
 	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \

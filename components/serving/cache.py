@@ -16,7 +16,10 @@ from components.serving.shared import AwayError, Shared
 def answer_key(model: str, beam: int, n_best: int, kind: str, content: bytes) -> str:
     """Names an answer: the same content, read by the same version of the model with the same options."""
     digest = hashlib.sha256(content).hexdigest()
-    return f"ocr:answer:{model}:{beam}:{n_best}:{kind}:{digest}"
+    return f"ocr:answer:{_FORMAT}:{model}:{beam}:{n_best}:{kind}:{digest}"
+
+
+_FORMAT = 1  # of what is kept; another one is not looked for
 
 
 class Cache(Protocol):

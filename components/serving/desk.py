@@ -101,7 +101,6 @@ class Desk:
         # Decoding a photograph takes as long as reading it: never on the event loop, and not more at once
         # than there are cores, so that a burst of large pictures does not fill the memory.
         self._hands = CapacityLimiter(max(2, os.cpu_count() or 1))
-        self.reading = 0  # pictures under way
 
     async def picture(self, data: bytes, n_best: int = 1) -> Found:
         """Reads a picture file. Raises Problem."""
@@ -166,7 +165,6 @@ class Desk:
 
     async def _read(self, job: Job) -> Read:
         start = time.perf_counter()
-        self.reading += 1
         try:
             async with asyncio.timeout(self._settings.read_timeout):
                 [read] = await self._reader([job])
@@ -179,7 +177,6 @@ class Desk:
         except TimeoutError:
             raise Problem(504, "timeout", "Reading took too long; send a smaller formula.") from None
         finally:
-            self.reading -= 1
             measures.phases.labels("read").observe(time.perf_counter() - start)
         if read.error is not None:
             raise RuntimeError(f"the recogniser failed: {read.error}")
