@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -36,3 +37,5 @@ def to_json(level: str) -> None:
     logging.getLogger("uvicorn.access").disabled = True  # the audit line says more
     logging.getLogger("circus").setLevel("WARNING")
     logging.captureWarnings(True)
+    # Pillow warns of every broken tag in a picture, which is read or refused all the same.
+    warnings.filterwarnings("ignore", module="PIL")

@@ -19,8 +19,6 @@ import numpy as np
 import pytest
 
 from components.ink.raster import RasterSettings, draw
-from components.params import Params
-from components.stages import register
 from flows.served import Served
 from tests.recognizer.inks import formula
 
@@ -37,17 +35,25 @@ class Registry:
 
 
 @pytest.fixture(scope="session")
-def registry(exported: Path, params: Params, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registry(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    folder = tmp_path_factory.mktemp("registered") / "project"
+    shutil.copytree(exported, folder)
+    for name in ("mlflow.db", "mlartifacts"):  # of tests that register too
+        (folder / name).unlink() if (folder / name).is_file() else shutil.rmtree(folder / name, True)
+    shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(ROOT / "presets", folder / "presets")
     environment = {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{exported / 'mlflow.db'}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
         "BENTOML_DO_NOT_TRACK": "true",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(exported)
-        patch.setenv("MLFLOW_TRACKING_URI", environment["MLFLOW_TRACKING_URI"])
-        register.register(params)
-    return Registry(exported, environment)
+    # By itself: MLflow keeps in the process which store it used last.
+    done = subprocess.run(
+        [sys.executable, "-m", "components.stages.register"],
+        cwd=folder, env=os.environ | environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return Registry(folder, environment)
 
 
 @pytest.fixture(scope="session")
