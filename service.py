@@ -17,7 +17,7 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from pydantic import BaseModel
 
 from components import VERSION
-from components.recognizer.bundle import load_bundle
+from components.recognizer.bundle import EXAMPLE, load_bundle
 from components.recognizer.recognizer import Recognizer
 from components.serving.api import Api
 from components.serving.app import build_app
@@ -60,7 +60,9 @@ class Recogniser:
 
     def __init__(self) -> None:
         to_json(SETTINGS.log_level)
-        self.recognizer = Recognizer.load(Path(self.model.path), SETTINGS.threads)
+        folder = Path(self.model.path)
+        self.recognizer = Recognizer.load(folder, SETTINGS.threads)
+        self.recognizer.read_file((folder / EXAMPLE).read_bytes())  # the first one takes longer
         send_at_once()
         leave_last()
 
