@@ -56,6 +56,7 @@ def resolve(address: str | None, name: str) -> Registered:
     mlflow = connect()
     client = mlflow.MlflowClient()
     candidates = [address] if address else [f"models:/{name}@{alias}" for alias in ALIASES]
+    said = ""  # by the registry, of the last one: that it lacks it, or that it can't be reached
     for candidate in candidates:
         model, at, alias = candidate.removeprefix("models:/").partition("@")
         model, _, number = (model, "", "") if at else model.partition("/")
@@ -64,12 +65,13 @@ def resolve(address: str | None, name: str) -> Registered:
                 found = client.get_model_version_by_alias(model, alias)
             else:
                 found = client.get_model_version(model, number)
-        except mlflow.MlflowException:
+        except mlflow.MlflowException as error:
+            said = error.message
             continue
         return Registered(model, str(found.version), dict(found.tags), _metrics(client, found))
     raise PromotionError(
         f"{' and '.join(candidates)}: the registry ({mlflow.get_tracking_uri()}) has no such version; "
-        "`dvc repro` registers one"
+        f"`dvc repro` registers one. It says: {said}"
     )
 
 

@@ -15,13 +15,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from limits import (
     RateLimitItem,
     RateLimitItemPerDay,
     RateLimitItemPerHour,
     RateLimitItemPerMinute,
-    WindowStats,
 )
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter
@@ -33,7 +33,7 @@ from components.serving.shared import AwayError, Shared
 
 _LEASE = 120  # seconds after which a request of a replica that died no longer counts
 
-_Question = Callable[..., Awaitable[bool]]  # of a FixedWindowRateLimiter
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class Limits:
             return
         for name, item in _items(caller.allowance):
             # Several must fit as a whole; a count that is over is never taken back.
-            fits = pictures == 1 or await self._ask(FixedWindowRateLimiter.test, item, caller, pictures)
-            if not fits or not await self._ask(FixedWindowRateLimiter.hit, item, caller, pictures):
+            fits = pictures == 1 or await self._ask(FixedWindowRateLimiter.test, item, caller, cost=pictures)
+            if not fits or not await self._ask(FixedWindowRateLimiter.hit, item, caller, cost=pictures):
                 raise await self._refusal(caller, name, item)
 
     @asynccontextmanager
@@ -135,7 +135,9 @@ class Limits:
     async def tiers(self, caller: Caller) -> list[Tier]:
         """How the caller's limits stand; asking does not count."""
         items = _items(caller.allowance)
-        stats = await asyncio.gather(*(self._stand(item, caller) for _, item in items))
+        stats = await asyncio.gather(
+            *(self._ask(FixedWindowRateLimiter.get_window_stats, item, caller) for _, item in items)
+        )
         now = time.time()
         return [
             Tier(
@@ -166,18 +168,14 @@ class Limits:
             {"Retry-After": str(wait), **_fields(tiers)},
         )
 
-    async def _ask(self, what: _Question, item: RateLimitItem, caller: Caller, cost: int) -> bool:
-        """Asks the shared counts, or this replica's own."""
+    async def _ask(
+        self, what: Callable[..., Awaitable[T]], item: RateLimitItem, caller: Caller, **options: int
+    ) -> T:
+        """Asks the shared counts, or this replica's own; `what` is a method of FixedWindowRateLimiter."""
         if self._shared is not None:
             with suppress(AwayError):  # said in the log and in ocr_redis_away
-                return await self._shared.ask(lambda: what(self._there, item, caller.id, cost=cost))
-        return await what(self._here, item, caller.id, cost=cost)
-
-    async def _stand(self, item: RateLimitItem, caller: Caller) -> WindowStats:
-        if self._shared is not None:
-            with suppress(AwayError):
-                return await self._shared.ask(lambda: self._there.get_window_stats(item, caller.id))
-        return await self._here.get_window_stats(item, caller.id)
+                return await self._shared.ask(lambda: what(self._there, item, caller.id, **options))
+        return await what(self._here, item, caller.id, **options)
 
     async def _lease(self, caller: Caller, ticket: str, limit: int) -> bool:
         shared = self._shared
