@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -128,20 +130,42 @@ def test_killed_in_any_other_stage_the_result_is_the_same(clone: Clone, stage: s
     outputs = yaml.safe_load((clone.folder / "dvc.yaml").read_text())["stages"][stage]["outs"]
     paths = [clone.folder / (out if isinstance(out, str) else next(iter(out))) for out in outputs]
     before = digest(paths)
-    process = clone.start("dvc", "repro", "--single-item", "--force", stage)
-    seen = ""
-    assert process.stdout is not None
-    while f"Running stage '{stage}'" not in seen:
-        line = process.stdout.readline()
-        assert line, seen
-        seen += line
-    time.sleep(2.0)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_while_it_works(clone, stage)
     clone.repro("--single-item", stage)
     if stage not in ("export", "register", "evaluate"):  # these write times, or numbers of versions
         assert digest(paths) == before
     assert all(path.exists() for path in paths)
+
+
+def kill_while_it_works(clone: Clone, stage: str) -> None:
+    """Kills DVC and the stage in its middle; not DVC while it writes dvc.lock, which it does not do whole."""
+    patience = 2.0  # seconds
+    while True:
+        process = clone.start("dvc", "repro", "--single-item", "--force", stage)
+        while not (at_work := stage_process(process.pid, stage)):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.02)
+        time.sleep(patience)
+        os.killpg(process.pid, signal.SIGSTOP)  # so that it does not end between the look and the kill
+        in_time = at_work.is_running() and at_work.status() != psutil.STATUS_ZOMBIE
+        if in_time:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+        os.killpg(process.pid, signal.SIGCONT)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        patience /= 2
+
+
+def stage_process(dvc: int, stage: str) -> psutil.Process | None:
+    """The Python process of a stage that `dvc` has started."""
+    with suppress(psutil.Error):
+        for process in psutil.Process(dvc).children(recursive=True):
+            with suppress(psutil.Error):
+                if process.cmdline()[-2:] == ["-m", f"components.stages.{stage}"]:
+                    return process
+    return None
 
 
 def digest(paths: list[Path]) -> str:
