@@ -15,7 +15,7 @@ class Correction(BaseModel):
     given a picture.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     request_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
