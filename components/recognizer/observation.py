@@ -26,7 +26,7 @@ class Observation:
 
 
 def observe(picture: Picture, tokens: int, confidence: float) -> Observation:
-    """The figures of a prepared picture, as `raster.draw` and `preparation.prepare` make it, and its answer."""
+    """The figures of a picture, as `draw` and `prepare` make it, and of its answer."""
     height, width = picture.shape
     dark = float(np.count_nonzero(picture < _DARK)) / picture.size
     return Observation(tokens, round(confidence, 6), width, height, round(dark, 6))
