@@ -54,6 +54,8 @@ class DataParams(_Section):
     source: Literal["synthetic", "mathwriting", "mathwriting-excerpt", "crohme", "folder"]
     limit: int = Field(ge=0)
     max_rejected: float = Field(ge=0, le=1)
+    corrections: Path | None
+    max_corrections: float = Field(ge=0, lt=1)
     synthetic: SyntheticParams
     crohme: ArchiveParams
     mathwriting: ArchiveParams
@@ -133,6 +135,14 @@ class RegisterParams(_Section):
     alias: str = Field(min_length=1)
 
 
+class MonitorParams(_Section):
+    folder: Path
+    window_hours: float = Field(gt=0)
+    min_readings: int = Field(ge=1)
+    psi: float = Field(gt=0)
+    p_value: float = Field(gt=0, lt=1)
+
+
 class Params(_Section):
     """All sections of params.yaml."""
 
@@ -148,6 +158,7 @@ class Params(_Section):
     evaluate: EvaluateParams
     export: ExportParams
     register_: RegisterParams = Field(alias="register")
+    monitor: MonitorParams
 
 
 class ParamsError(ValueError):

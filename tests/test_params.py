@@ -50,6 +50,8 @@ def test_an_unknown_preset_is_named_with_those_that_are_known(tmp_path: Path) ->
         ("train: {epoch: 3}", r"train\.epoch: Extra"),
         ("data: {source: internet}", r"data\.source"),
         ("raster: {pen: thick}", r"raster\.pen"),
+        ("data: {max_corrections: 1}", r"data\.max_corrections"),  # nothing else would be in train
+        ("monitor: {p_value: 5}", r"monitor\.p_value"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_field(tmp_path: Path, overlay: str, field: str) -> None:
