@@ -1,149 +1,213 @@
-"""From the registry to a Bento: fetch the registered model, package it with the service, try it.
-
-    python -m flows.promotion store     # into BentoML's model store; prints the model's tag
-    python -m flows.promotion build     # and a Bento around it, served once and compared; prints its tag
-
-Without --model it is the registry's `champion`, or its `challenger` as long as there is no champion.
-"""
+"""The flow `promotion`: a challenger against the champion, and the alias `champion` moved last of all."""
 
 from __future__ import annotations
 
-import argparse
-import logging
-import shutil
-import sys
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import bentoml
-from bentoml.exceptions import NotFound
-from rich.console import Console
+from prefect import flow, get_run_logger, pause_flow_run, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.input import RunInput
+from prefect.states import Completed, Failed
 
-from components.params import ParamsError, load_params
-from components.recognizer.bundle import FILES, load_bundle
-from components.registry import bundle_folder
-from components.tracking import connect
-from flows.smoke import SmokeError, smoke_test
+from components.params import Params, ParamsError, load_params
+from components.registry import bundle_folder, dvc_hashes
+from flows.gate import Verdict, judge
+from flows.gate_report import html, markdown, numbers
+from flows.packaging import PackagingError, build, has_bento
+from flows.registered import (
+    BENTO,
+    CHALLENGER,
+    CHAMPION,
+    GATE,
+    PREVIOUS,
+    ROLLED_BACK,
+    Registered,
+    Registry,
+    RegistryError,
+)
+from flows.trial import Trial, try_out, write_reference
 
-ALIASES = ("champion", "challenger")
-BENTOFILE = Path("bentofile.yaml")
+TEST = Path("data/shards/test")
+REPORTS = Path("reports/promotion")
+REFERENCE = "reference.parquet"  # what monitoring compares with
+
+_DELAYS: list[float] = [2, 10, 30]  # seconds before what talks to the registry tries again
 
 
-class PromotionError(ValueError):
-    """There is nothing to promote, or it does not hold what it promised; the message says what to do."""
+class Approval(RunInput):
+    """What a person answers in Prefect's UI."""
+
+    promote: bool = False
+    by: str = ""
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A version in the registry."""
+class Outcome:
+    """What became of a challenger."""
 
-    name: str
     version: str
-    tags: dict[str, str]
-    metrics: dict[str, float]
+    promoted: bool
+    reason: str
+    report: Path | None = None
 
-    @property
-    def address(self) -> str:
-        return f"models:/{self.name}/{self.version}"
+    def __str__(self) -> str:
+        return f"version {self.version} {'is champion' if self.promoted else 'was refused'}: {self.reason}"
 
 
-def resolve(address: str | None, name: str) -> Registered:
-    """The version that an address (models:/name@alias or models:/name/version) stands for now.
+@flow(name="promotion", description="Challenger against champion; a Bento, tried; then the alias.")
+def promotion(model: str | None = None, again: bool = False) -> State[Outcome]:
+    """Judges a version (the challenger, or the one that `model` addresses) and makes it champion, or not.
 
-    Raises PromotionError where there is none.
+    One that was judged before, or rolled back, is judged once more only if `again`.
     """
-    mlflow = connect()
-    client = mlflow.MlflowClient()
-    candidates = [address] if address else [f"models:/{name}@{alias}" for alias in ALIASES]
-    said = ""  # by the registry, of the last one: that it lacks it, or that it can't be reached
-    for candidate in candidates:
-        model, at, alias = candidate.removeprefix("models:/").partition("@")
-        model, _, number = (model, "", "") if at else model.partition("/")
-        try:
-            if at:
-                found = client.get_model_version_by_alias(model, alias)
-            else:
-                found = client.get_model_version(model, number)
-        except mlflow.MlflowException as error:
-            said = error.message
-            continue
-        return Registered(model, str(found.version), dict(found.tags), _metrics(client, found))
-    raise PromotionError(
-        f"{' and '.join(candidates)}: the registry ({mlflow.get_tracking_uri()}) has no such version; "
-        f"`dvc repro` registers one. It says: {said}"
-    )
-
-
-def store(registered: Registered) -> bentoml.Tag:
-    """Puts a registered bundle into BentoML's model store; what is there already stays."""
-    bundle = load_bundle(bundle_folder(registered.address))
-    # The number is the registry's; the rest tells the same number of two registries apart.
-    tag = bentoml.Tag(registered.name, f"v{registered.version}-{bundle.version}")
+    logger = get_run_logger()
     try:
-        return bentoml.models.get(tag).tag
-    except NotFound:
-        pass
-    lineage = {key: value for key, value in registered.tags.items() if not key.startswith("mlflow.")}
-    with bentoml.models.create(
-        tag,
-        module="components.recognizer",
-        labels={"registry_version": registered.version, "bundle": bundle.version},
-        metadata={"version": registered.version, "metrics": registered.metrics, "lineage": lineage},
-        signatures={},
-    ) as model:
-        for file in FILES:
-            if (bundle.folder / file).exists():
-                shutil.copyfile(bundle.folder / file, Path(model.path) / file)
-    return tag
+        params = load_params()
+        registry = Registry(params.register_.name)
+        outcome = _promote(registry, params, model, again)
+    except (ParamsError, RegistryError, PackagingError, ValueError, OSError) as error:
+        return Failed(message=f"the champion stays: {error}")
+    logger.info("%s", outcome)
+    return Completed(message=str(outcome), data=outcome)
 
 
-def build(registered: Registered) -> bentoml.Tag:
-    """Builds a Bento around a registered version and tries it. Raises PromotionError."""
-    console = Console(stderr=True)
-    model = store(registered)
-    with console.status(f"building a Bento with {model}"):
-        bento = bentoml.bentos.build_bentofile(
-            str(BENTOFILE),
-            build_ctx=".",
-            labels={"model": str(model), "registry_version": registered.version},
-            args={"model": model.version},
+def _promote(registry: Registry, params: Params, model: str | None, again: bool) -> Outcome:
+    challenger = found(registry, model or f"models:/{registry.name}@{CHALLENGER}")
+    champion = registry.find(CHAMPION)
+    if champion is not None and champion.bundle == challenger.bundle:
+        return Outcome(challenger.version, True, f"it is champion already, as version {champion.version}")
+    if (said := before(challenger)) and not again:
+        return Outcome(challenger.version, False, said)
+    verdict, trial, report = compare(registry, params, challenger, champion)
+    if not verdict.promoted:
+        close(registry, challenger, f"refused: {verdict.reason}")
+        return Outcome(challenger.version, False, verdict.reason, report)
+    bento = package(registry, challenger, params.evaluate.beam, trial)
+    if params.promotion.approval and not approved(challenger, verdict, params.promotion.approval_hours):
+        close(registry, challenger, "refused: nobody approved of it")
+        return Outcome(challenger.version, False, "nobody approved of it", report)
+    crown(registry, challenger, champion)
+    close(registry, challenger, f"promoted: {verdict.reason}")
+    return Outcome(challenger.version, True, f"{verdict.reason}; Bento {bento}", report)
+
+
+def before(challenger: Registered) -> str | None:
+    """What was said of a challenger before, if that holds."""
+    if when := challenger.tags.get(ROLLED_BACK):
+        return f"it was rolled back ({when})"
+    if (said := challenger.tags.get(GATE, "")).startswith("refused"):
+        return f"it was judged before and {said}"
+    return None
+
+
+@task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
+def found(registry: Registry, address: str) -> Registered:
+    """Asks the registry."""
+    return registry.resolve(address)
+
+
+@task(cache_policy=NO_CACHE)
+def compare(
+    registry: Registry, params: Params, challenger: Registered, champion: Registered | None
+) -> tuple[Verdict, Trial, Path]:
+    """Reads the test split with both, judges, and writes the report: a file, an artifact here and there."""
+    versions = [challenger] if champion is None else [challenger, champion]
+    bundles = {f"version {v.version}": bundle_folder(v.address) for v in versions}
+    trial, *others = try_out(bundles, TEST, params.evaluate.beam)
+    verdict = judge(trial, others[0] if others else None, params.promotion, params.seed)
+    remarks = () if champion is None else tuple(_remarks(champion))
+    text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
+    report = REPORTS / f"version-{challenger.version}.md"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(text, encoding="utf-8")
+    report.with_suffix(".html").write_text(html(text), encoding="utf-8")
+    write_reference(trial, report.parent / REFERENCE)
+    registry.keep(challenger, [report, report.with_suffix(".html"), report.parent / REFERENCE])
+    registry.tag(challenger.version, {"gate_numbers": numbers(verdict, trial)})
+    create_markdown_artifact(text, "promotion", f"Version {challenger.version} at the gate")
+    return verdict, trial, report
+
+
+@task(cache_policy=NO_CACHE)
+def package(registry: Registry, challenger: Registered, beam: int, trial: Trial) -> str:
+    """Builds the Bento, serves it, compares its answers, and notes its tag with the version."""
+    bento = str(build(challenger, beam, trial.expected))
+    registry.tag(challenger.version, {BENTO: bento})
+    return bento
+
+
+def approved(challenger: Registered, verdict: Verdict, hours: float) -> bool:
+    """Waits until a person has answered in Prefect's UI. Raises ValueError where there is none to ask in."""
+    if not os.environ.get("PREFECT_API_URL"):
+        raise ValueError(
+            "promotion.approval needs a Prefect server that people can reach: start `prefect server start` "
+            "and set PREFECT_API_URL"
         )
-    with console.status(f"serving {bento.tag} once"):
-        try:
-            report = smoke_test(bento, load_params().evaluate.beam)
-        except SmokeError as error:
-            bentoml.bentos.delete(bento.tag)
-            raise PromotionError(f"{bento.tag}: {error}; it is removed") from None
-    console.print(report)
-    return bento.tag
-
-
-def _metrics(client: object, version: object) -> dict[str, float]:
-    """The metrics of a version's run, as fractions."""
-    run = client.get_run(version.run_id)  # type: ignore[attr-defined]
-    return {name: float(value) for name, value in run.data.metrics.items()}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.promotion", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    get_run_logger().warning(
+        "version %s waits for approval in Prefect's UI: %s", challenger.version, verdict.reason
     )
-    parser.add_argument("what", choices=("store", "build"))
-    parser.add_argument("--model", metavar="ADDRESS", help="models:/NAME@ALIAS or models:/NAME/VERSION")
-    options = parser.parse_args(arguments)
-    logging.getLogger("bentoml").setLevel(logging.WARNING)
     try:
-        registered = resolve(options.model, load_params().register_.name)
-        tag = store(registered) if options.what == "store" else build(registered)
-    except (PromotionError, ParamsError, ValueError, OSError) as error:
-        print(f"promotion: {error}", file=sys.stderr)
-        return 1
-    print(f"{options.what}: {registered.address} is {tag}", file=sys.stderr)
-    print(tag)
-    return 0
+        asked = Approval.with_initial_data(
+            description=f"Version {challenger.version} passed the gate: {verdict.reason}."
+        )
+        answer = pause_flow_run(wait_for_input=asked, timeout=int(3600 * hours), poll_interval=2)
+    except TimeoutError:
+        return False
+    return bool(answer.promote)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
+def crown(registry: Registry, challenger: Registered, champion: Registered | None) -> None:
+    """Moves the aliases."""
+    registry.crown(challenger.version, champion.version if champion else None)
+
+
+@task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
+def close(registry: Registry, challenger: Registered, said: str) -> None:
+    """Notes with the version what was decided."""
+    registry.tag(challenger.version, {GATE: said[:1000]})
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """Which version is champion again, and which was put down."""
+
+    champion: str
+    former: str
+    bento: str
+
+
+def rollback() -> RolledBack:
+    """Makes the previous champion champion again, with a Bento that works.
+
+    What was champion becomes `previous`, so that another call puts that back; it is not promoted by itself.
+    Raises RegistryError and PackagingError.
+    """
+    params = load_params()
+    registry = Registry(params.register_.name)
+    champion, previous = registry.find(CHAMPION), registry.find(PREVIOUS)
+    if champion is None or previous is None or previous.version == champion.version:
+        raise RegistryError(f"{registry.name} has no version called {PREVIOUS} to go back to")
+    bento = previous.tags.get(BENTO)
+    if not has_bento(bento):  # of another machine, or deleted
+        bento = str(build(previous, params.evaluate.beam))
+        registry.tag(previous.version, {BENTO: bento})
+    registry.tag(champion.version, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
+    registry.crown(previous.version, champion.version)
+    return RolledBack(previous.version, champion.version, str(bento))
+
+
+def _remarks(champion: Registered) -> list[str]:
+    """What to know of a champion that is compared."""
+    now, then = dvc_hashes().get("data/shards"), champion.tags.get("dvc.data/shards")
+    if now == then or then is None:
+        return []
+    return [
+        f"Version {champion.version} was trained beside other data than that of this test split; if formulas "
+        "or inks of it were in its training, it is flattered here."
+    ]

@@ -16,7 +16,10 @@ from typing import Self
 import httpx
 import psutil
 
-BENTOML = (sys.executable, "-m", "bentoml")
+_SERVING = Path(
+    ".venv-serve/bin/python"
+).absolute()  # an environment that has what serving needs, and no more
+BENTOML = (str(_SERVING) if _SERVING.exists() else sys.executable, "-m", "bentoml")
 
 
 class NotReadyError(RuntimeError):
@@ -29,7 +32,7 @@ class Served:
     In the command, `{port}` stands for the port. `environment` is laid over that of this process, of which
     the variables of `without` are not passed on. `home` is the BentoML home that models and Bentos are taken
     from: each service gets one of its own, since BentoML empties the folder of measures in it at every start,
-    under other services of the same home.
+    under other services of the same home. What it says goes to `log`, or with it when it ends.
     """
 
     def __init__(
@@ -40,16 +43,17 @@ class Served:
         home: Path | None = None,
         without: Sequence[str] = ("REDIS_URL",),
         patience: float = 90,
+        log: Path | None = None,
     ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{port}"
+            self.port: int = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self.port}"
         self.seconds = float("nan")  # until it was ready
-        self._command = [part.format(port=port) for part in command]
+        self._command = [part.format(port=self.port) for part in command]
         inherited = {name: value for name, value in os.environ.items() if name not in without}
         self._environment = inherited | dict(environment)
-        self._home, self._patience = home, patience
+        self._home, self._patience, self._kept = home, patience, log
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="served-")
@@ -61,6 +65,7 @@ class Served:
         start = time.perf_counter()
         # A file, since nobody reads: a pipe would be full after some hundred requests, and block the service.
         # In a session of its own: Ctrl-C is for who started this, who then ends the service.
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
@@ -104,4 +109,4 @@ class Served:
 
     @property
     def _log(self) -> Path:
-        return Path(self._folder.name) / "log"
+        return self._kept or Path(self._folder.name) / "log"

@@ -1,0 +1,75 @@
+"""From a registered version to a Bento that has been tried."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import bentoml
+from bentoml.exceptions import NotFound
+
+from components.recognizer.bundle import FILES, load_bundle
+from components.registry import bundle_folder
+from flows.registered import Registered
+from flows.smoke import Expected, SmokeError, evaluated, smoke_test
+
+BENTOFILE = Path("bentofile.yaml")
+
+
+class PackagingError(ValueError):
+    """The Bento does not hold what it promised, and is removed."""
+
+
+def store(registered: Registered) -> bentoml.Tag:
+    """Puts a registered bundle into BentoML's model store; what is there already stays."""
+    bundle = load_bundle(bundle_folder(registered.address))
+    # The number is the registry's; the rest tells the same number of two registries apart.
+    tag = bentoml.Tag(registered.name, f"v{registered.version}-{bundle.version}")
+    try:
+        return bentoml.models.get(tag).tag
+    except NotFound:
+        pass
+    lineage = {key: value for key, value in registered.tags.items() if not key.startswith("mlflow.")}
+    with bentoml.models.create(
+        tag,
+        module="components.recognizer",
+        labels={"registry_version": registered.version, "bundle": bundle.version},
+        metadata={"version": registered.version, "metrics": registered.metrics, "lineage": lineage},
+        signatures={},
+    ) as model:
+        for file in FILES:
+            if (bundle.folder / file).exists():
+                shutil.copyfile(bundle.folder / file, Path(model.path) / file)
+    return tag
+
+
+def build(registered: Registered, beam: int, expected: Sequence[Expected] | None = None) -> bentoml.Tag:
+    """Builds a Bento around a version, serves it once, and compares its answers with what is expected.
+
+    Without `expected`: with what the stage `evaluate` wrote down, where that is of this very bundle. Raises
+    PackagingError.
+    """
+    model = store(registered)
+    bento = bentoml.bentos.build_bentofile(
+        str(BENTOFILE),
+        build_ctx=".",
+        labels={"model": str(model), "registry_version": registered.version},
+        args={"model": model.version},
+    )
+    if expected is None:
+        expected = evaluated(load_bundle(Path(bentoml.models.get(model).path)).version)
+    try:
+        smoke_test(bento, beam, expected)
+    except SmokeError as error:
+        bentoml.bentos.delete(bento.tag)
+        raise PackagingError(f"{bento.tag}: {error}; it is removed") from None
+    return bento.tag
+
+
+def has_bento(tag: str | None) -> bool:
+    """Whether a Bento of this tag is in the store."""
+    try:
+        return tag is not None and bool(bentoml.get(tag))
+    except NotFound:
+        return False
