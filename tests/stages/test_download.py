@@ -16,11 +16,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from components.ink.inkml import read_inkml
-from components.params import DataParams, merged
+from components.ink.ink import Ink
+from components.ink.inkml import read_inkml, write_inkml
+from components.params import DataParams, Params, merged
+from components.shards import SPLITS as THREE
+from components.shards import read_table
+from components.stages import rasterize
 from components.stages.download import SourceError, download, main
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +47,8 @@ SPLITS = {"train": ["set/a", "set/b"], "valid": ["set/v"], "test": ["set/t"]}
 
 def params(source: str, limit: int = 0, **section: object) -> DataParams:
     base = yaml.safe_load((ROOT / "params.yaml").read_text())["data"]
-    return DataParams.model_validate(merged(base, {"source": source, "limit": limit, source: section}))
+    here = {"source": source, "limit": limit, "corrections": None, source: section}
+    return DataParams.model_validate(merged(base, here))
 
 
 def local(archive: Path | None, splits: Mapping[str, object] = SPLITS, **more: object) -> dict[str, Any]:
@@ -219,6 +225,7 @@ def test_stage_says_where_the_ink_is_or_what_is_wrong(
     shutil.copytree(source / "set" / "a", "data/ink/train")
     shutil.copytree(source / "set" / "v", "data/ink/valid")
     shutil.copytree(source / "set" / "t", "data/ink/test")
+    Path("data/corrections").mkdir()
     main()
     assert capsys.readouterr().out == "data/raw: train 2, valid 1, test 1 InkML files\n"
 
@@ -237,3 +244,168 @@ def test_real_archive_gives_every_file_of_its_splits(
     if not (SHARED / archive).exists():
         pytest.skip(f"the real data are not here: {SHARED / archive}")
     assert run(params(name, archive=SHARED / archive), tmp_path) == counts
+
+
+def write_ink(path: Path, number: int, label: str = "x", at: str | None = None) -> None:
+    """An ink that no other number has; `at` is when it was corrected."""
+    strokes = (np.array([[0, 0], [8, 10]], np.float32), np.array([[8, 0], [0, 10 + number]], np.float32))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_inkml(Ink(path.stem, strokes, label), path)
+    if at is not None:
+        said = f'<annotation type="correctedAt">{at}</annotation></ink>'
+        path.write_text(path.read_text().replace("</ink>", said))
+
+
+def own_ink(folder: Path, train: int = 40, max_corrections: float = 0.2) -> DataParams:
+    """A source of so many inks in train and two in the others, to which `folder`/corrections comes."""
+    for split, count, first in (("train", train, 0), ("valid", 2, 1000), ("test", 2, 2000)):
+        for number in range(count):
+            write_ink(folder / "ink" / split / f"{number}.inkml", first + number)
+    (folder / "corrections").mkdir()
+    data = params("folder", **{split: folder / "ink" / split for split in THREE})
+    update = {"corrections": folder / "corrections", "max_corrections": max_corrections}
+    return data.model_copy(update=update)
+
+
+def corrected(folder: Path) -> set[str]:
+    return set(contents(folder / "data" / "raw" / "train" / "corrections"))
+
+
+def test_corrections_come_to_train_whatever_the_source(archive: Path, tmp_path: Path) -> None:
+    write_ink(tmp_path / "corrections" / "a.inkml", 1)
+    write_ink(tmp_path / "corrections" / "deep" / "b.inkml", 2)
+    (tmp_path / "corrections" / "README.md").write_text("no ink")
+    (tmp_path / "corrections" / "c.contradicted").write_text("set aside")
+    update = {"corrections": tmp_path / "corrections", "max_corrections": 0.5}
+    counts = run(params("crohme", **local(archive)).model_copy(update=update), tmp_path)
+    assert counts == {"train": 5, "valid": 1, "test": 1}
+    assert corrected(tmp_path) == {"a.inkml", "deep/b.inkml"}
+    assert set(contents(tmp_path / "corrections")) > corrected(tmp_path), "they stay where they are"
+
+
+def test_without_corrections_the_data_are_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = own_ink(tmp_path)
+    (tmp_path / "corrections" / "README.md").write_text("no ink")
+    run(data.model_copy(update={"corrections": None}), tmp_path)
+    before = contents(tmp_path / "data" / "raw")
+    run(data, tmp_path)
+    assert contents(tmp_path / "data" / "raw") == before
+    assert capsys.readouterr().out == ""
+
+
+def test_an_ink_of_valid_or_test_is_not_learnt_from_whatever_is_said_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = own_ink(tmp_path)
+    for name, number in (("new", 1), ("valid", 1001), ("test", 2001)):
+        write_ink(tmp_path / "corrections" / f"{name}.inkml", number, "y")
+    run(data, tmp_path)
+    assert corrected(tmp_path) == {"new.inkml"}
+    assert capsys.readouterr().out.splitlines() == [
+        "corrections: 2 left out, the same ink is in valid or test",
+        "corrections: 1 go to train",
+    ]
+
+
+def test_past_their_share_of_train_the_newest_corrections_are_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = own_ink(tmp_path)
+    times = {
+        "a": "2026-11-24T08:00:00+00:00",
+        "b": "2026-11-24T09:30:00+02:00",  # before a, which text would not tell
+        "z": None,
+        "y": "yesterday",
+    }
+    for number, (name, at) in enumerate(times.items()):
+        write_ink(tmp_path / "corrections" / f"{name}.inkml", number, at=at)
+    for number in range(4, 310):
+        at = f"2026-11-25T00:00:00.{number:06}"
+        write_ink(tmp_path / "corrections" / f"{number}.inkml", number, at=at)
+    run(data, tmp_path)
+    assert corrected(tmp_path) == {f"{number}.inkml" for number in range(300, 310)}
+    assert capsys.readouterr().out.splitlines() == [
+        "corrections: 300 left out, more than data.max_corrections (20.0% of train); the newest are taken",
+        "corrections: 10 go to train",
+    ]
+    for number in range(4, 310):
+        (tmp_path / "corrections" / f"{number}.inkml").unlink()
+    run(data.model_copy(update={"max_corrections": 0.03}), tmp_path)
+    assert corrected(tmp_path) == {"a.inkml"}
+    run(data.model_copy(update={"max_corrections": 0.0}), tmp_path)
+    assert corrected(tmp_path) == set()
+
+
+def test_corrections_that_can_not_be_placed_are_told_by_the_field(tmp_path: Path) -> None:
+    data = own_ink(tmp_path)
+    (tmp_path / "corrections").rmdir()
+    with pytest.raises(SourceError, match=r"data\.corrections: .*corrections is not there; make it"):
+        run(data, tmp_path)
+    write_ink(tmp_path / "ink" / "train" / "corrections" / "a.inkml", 1)
+    (tmp_path / "corrections").mkdir()
+    with pytest.raises(SourceError, match=r"data\.corrections: train of the source has a folder corrections"):
+        run(data, tmp_path)
+    assert not (tmp_path / "data" / "raw").exists()
+
+
+@pytest.mark.slow
+def test_of_synthetic_ink_no_label_of_valid_or_test_is_learnt_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = params("synthetic", limit=12, writers=9, max_tokens=6)
+    run(data, tmp_path)
+    labels = {
+        split: read_inkml(next((tmp_path / "data" / "raw" / split).iterdir())).label or "" for split in THREE
+    }
+    for number, (split, label) in enumerate(labels.items()):
+        write_ink(tmp_path / "corrections" / f"{split}.inkml", number, f"$ {{{label}}} $")  # respelled
+    write_ink(tmp_path / "corrections" / "no_label.inkml", 7, r"\frac")
+    run(data.model_copy(update={"corrections": tmp_path / "corrections"}), tmp_path)
+    assert corrected(tmp_path) == {"train.inkml", "no_label.inkml"}, "what is broken, `rasterize` tells"
+    assert "corrections: 2 left out, their label is in valid or test" in capsys.readouterr().out
+
+
+def rasterized(data: DataParams, params: Params, folder: Path) -> None:
+    compute = params.compute.model_copy(update={"workers": 1})
+    chosen = params.model_copy(update={"data": data, "compute": compute})
+    reports = (folder / "rasterize.json", folder / "rejected.csv")
+    rasterize.run(chosen, folder / "data" / "raw", folder / "data" / "shards", *reports)
+
+
+POISON = {
+    "half": "<ink",
+    "label": '<ink><annotation type="truth">x^{2</annotation><trace>1 1, 2 2</trace></ink>',
+    "nan": '<ink><annotation type="truth">x</annotation><trace>nan nan, 2 2</trace></ink>',
+}
+
+
+def test_poisoned_corrections_stop_the_pipeline_by_their_names(tmp_path: Path, params: Params) -> None:
+    data = own_ink(tmp_path, train=97)
+    for name, text in POISON.items():
+        (tmp_path / "corrections" / f"{name}.inkml").write_text(text)
+    assert run(data, tmp_path)["train"] == 100
+    with pytest.raises(rasterize.RejectedError) as caught:
+        rasterized(data, params, tmp_path)
+    for part in (
+        "3 of 100 files of train (3.0%) can't be used, more than data.max_rejected (2.0%) allows",
+        "corrections/half.inkml: not well-formed XML",
+        "corrections/label.inkml: ",
+        "corrections/nan.inkml: a coordinate is not a finite number",
+    ):
+        assert part in str(caught.value)
+    assert not (tmp_path / "data" / "shards").exists()
+
+
+def test_good_corrections_get_into_the_shards_of_train(tmp_path: Path, params: Params) -> None:
+    data = own_ink(tmp_path)
+    for number in range(3):
+        write_ink(tmp_path / "corrections" / f"{number}.inkml", 100 + number, r"y \leq 2")
+    run(data, tmp_path)
+    rasterized(data, params, tmp_path)
+    rows = read_table(tmp_path / "data" / "shards" / "train").to_pylist()
+    assert len(rows) == 43
+    of_users = {row["id"]: row["latex"] for row in rows if row["id"].startswith("corrections/")}
+    assert of_users == {f"corrections/{number}": r"y\le2" for number in range(3)}
+    assert read_table(tmp_path / "data" / "shards" / "test").num_rows == 2

@@ -147,6 +147,18 @@ def test_people_may_write_one_formula_twice(rows: Rows, params: Params, tmp_path
     assert all(finding.met for finding in run(real, project(rows, tmp_path)).values())
 
 
+@pytest.mark.slow
+def test_a_correction_that_breaks_a_promise_is_named(rows: Rows, params: Params, tmp_path: Path) -> None:
+    long = row("corrections/long", "x" * (params.validate_.max_tokens + 1), 40, params)
+    leak = row("corrections/leak", LABELS["test"][0], 41, params)
+    rows["train"] += [long, leak]
+    findings = run(params, project(rows, tmp_path))
+    broken = {promise: finding.examples for promise, finding in findings.items() if not finding.met}
+    assert set(broken) == {"a label is no longer than validate.max_tokens", "no label is in two splits"}
+    assert "train/corrections/long (length 257)" in broken["a label is no longer than validate.max_tokens"]
+    assert any("train/corrections/leak" in example for example in broken["no label is in two splits"])
+
+
 def test_the_alphabet_of_train_is_what_others_are_held_to(rows: Rows, tmp_path: Path) -> None:
     rows["valid"][0] = replace(rows["valid"][0], tokens=(r"\omega", "=", r"\omega"))
     facts = split_facts(project(rows, tmp_path) / "data" / "shards", dict.fromkeys(rows, 0.25))
