@@ -23,7 +23,7 @@ demo: env
 	python -m components predict --beam 3 --n-best 3 docs/sample.png docs/sample.inkml
 
 serve: env env-serve
-	@tag=$$(python -m flows.promotion store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
+	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
 
 test: lint env-serve

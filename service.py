@@ -86,6 +86,7 @@ api = Api(SETTINGS, VERSION)
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing=SETTINGS.tracing,
+    monitoring=SETTINGS.monitoring,
 )
 @bentoml.asgi_app(build_app(api), path="/")
 class HandwrittenMath:

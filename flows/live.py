@@ -114,7 +114,7 @@ class Live:
         return self._now is None or self._now.version != champion.version or not self._now.alive
 
     def _change_over(self, champion: Registered) -> None:
-        """Starts the champion in the free place, then ends what was there. Raises NotReadyError, LiveError."""
+        """Starts the champion in the free place, then ends the other. Raises NotReadyError, LiveError."""
         before, bento = self._now, champion.tags.get(BENTO)
         if not has_bento(bento):
             raise LiveError(

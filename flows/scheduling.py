@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -49,7 +49,7 @@ def deployments(params: Params) -> list[RunnerDeployment]:
     alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     events = {ARRIVED: "new ink has come", DRIFT: "what is read has drifted"}
     when = params.retraining
-    return [
+    made: list[Any] = [  # to_deployment would be a coroutine inside another one
         retraining.to_deployment(
             "schedule",
             schedule=Cron(when.cron, timezone=when.timezone),
@@ -65,6 +65,7 @@ def deployments(params: Params) -> list[RunnerDeployment]:
         watching.to_deployment("schedule", interval=when.watch, concurrency_limit=alone),
         monitoring.to_deployment("schedule", interval=when.watch_drift, concurrency_limit=alone),
     ]
+    return made
 
 
 @contextmanager

@@ -34,6 +34,15 @@ class BatchAnswer(BaseModel):
     processing_time: float
 
 
+class Corrected(BaseModel):
+    """A correction that was kept."""
+
+    request_id: str = Field(description="of the request that was corrected", examples=["9f86d081884c7d65"])
+    formula: str = Field(
+        description="what should have been read, as it was kept: LaTeX, normalised", examples=[r"\frac{1}{2}"]
+    )
+
+
 class Status(BaseModel):
     """How the service does. Counts are those of this replica since it started."""
 

@@ -12,8 +12,10 @@ from fastapi import Request
 
 from components.serving.answers import Health, ModelInfo
 from components.serving.desk import Desk
+from components.serving.feedback import Feedback
 from components.serving.keys import Keys
 from components.serving.limits import Caller, Limits, allowance
+from components.serving.monitoring import Monitor
 from components.serving.problems import Problem, busy
 from components.serving.settings import Settings
 from components.serving.shared import Shared
@@ -60,6 +62,8 @@ class Api:
         url = settings.redis_url
         self.shared = Shared(url.get_secret_value(), settings.redis_timeout) if url is not None else None
         self.limits = Limits(settings, self.shared)
+        self.monitor = Monitor(settings)
+        self.feedback = Feedback(settings, self.shared)
         self.counts = Counts()
         self._open: tuple[Desk, Model] | None = None
         self._health: tuple[float, Health] | None = None

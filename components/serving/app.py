@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from components.serving import measures, reading, telling
+from components.serving import correcting, measures, reading, telling
 from components.serving.api import Api
 from components.serving.problems import MEDIA_TYPE, Problem, internal
 from components.serving.visits import Observed, visit_of
@@ -29,6 +29,7 @@ def build_app(api: Api) -> ASGIApp:
     )
     app.state.api = api
     app.include_router(reading.router)
+    app.include_router(correcting.router)
     app.include_router(telling.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _by_status)

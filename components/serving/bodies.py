@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from components.serving.problems import Problem
+from components.serving.visits import ID
 
 MAX_BATCH = 10
 
@@ -42,6 +43,21 @@ class BatchBody(BaseModel):
         description="picture files in base64, with or without `data:…;base64,` before them",
         min_length=1,
         max_length=MAX_BATCH,
+    )
+
+
+class FeedbackBody(BaseModel):
+    """What should have been read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    request_id: str = Field(
+        description="`X-Request-ID` of the answer that was wrong",
+        pattern=f"^{ID}$",
+        examples=["9f86d081884c7d65"],
+    )
+    formula: str = Field(
+        description="what is written there, LaTeX", max_length=4096, examples=[r"\frac{1}{2}"]
     )
 
 

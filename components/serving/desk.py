@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import anyio.to_thread
 import numpy as np
@@ -32,6 +32,8 @@ from components.serving.problems import Problem, busy
 from components.serving.settings import Settings
 
 T = TypeVar("T")
+
+Kind = Literal["picture", "strokes", "inkml"]
 
 
 class Job(BaseModel):
@@ -83,11 +85,22 @@ class UnreachableError(Exception):
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """What a caller gave, ready to be read."""
+
+    kind: Kind
+    picture: Picture  # as the recogniser sees it
+    strokes: tuple[Stroke, ...] | None = None  # where strokes were given
+
+
+@dataclass(frozen=True)
 class Found:
     """What was read, and whether it was known already."""
 
     read: Read
     known: bool
+    seconds: float  # that it took
+    sheet: Sheet | None  # None where it was known, and nobody asked for what was given
 
 
 class Desk:
@@ -102,50 +115,60 @@ class Desk:
         # than there are cores, so that a burst of large pictures does not fill the memory.
         self._hands = CapacityLimiter(max(2, os.cpu_count() or 1))
 
-    async def picture(self, data: bytes, n_best: int = 1) -> Found:
-        """Reads a picture file. Raises Problem."""
-        pixels = self._settings.max_pixels
-        return await self._found("picture", data, n_best, lambda: prepare_picture(data, self._raster, pixels))
+    async def picture(self, data: bytes, n_best: int = 1, keep: bool = False) -> Found:
+        """Reads a picture file; with `keep`, the sheet comes along even of a known answer. Raises Problem."""
+        return await self._found("picture", data, n_best, keep, lambda: self._of_picture(data))
 
-    async def inkml(self, data: bytes, n_best: int = 1) -> Found:
-        """Reads an InkML document. Raises Problem."""
-        return await self._found("inkml", data, n_best, lambda: draw(self._strokes(data), self._raster))
+    async def inkml(self, data: bytes, n_best: int = 1, keep: bool = False) -> Found:
+        """Reads an InkML document, as `picture` does. Raises Problem."""
+        return await self._found("inkml", data, n_best, keep, lambda: self._of_inkml(data))
 
-    async def strokes(self, strokes: Sequence[Sequence[Point]], n_best: int = 1) -> Found:
-        """Reads pen strokes. Raises Problem."""
+    async def strokes(self, strokes: Sequence[Sequence[Point]], n_best: int = 1, keep: bool = False) -> Found:
+        """Reads pen strokes, as `picture` does. Raises Problem."""
         arrays = _arrays(strokes, self._settings.max_points)
-        content = b"".join(len(array).to_bytes(4, "little") + array.tobytes() for array in arrays)
-        return await self._found("strokes", content, n_best, lambda: draw(arrays, self._raster))
+        return await self._found(
+            "strokes", packed(arrays), n_best, keep, lambda: self._of_strokes("strokes", arrays)
+        )
 
-    def _strokes(self, inkml: bytes) -> tuple[Stroke, ...]:
-        strokes = parse_inkml(inkml, "ink").strokes
+    def _of_picture(self, data: bytes) -> Sheet:
+        return Sheet("picture", prepare_picture(data, self._raster, self._settings.max_pixels))
+
+    def _of_inkml(self, data: bytes) -> Sheet:
+        strokes = parse_inkml(data, "ink").strokes
         _check_points(sum(map(len, strokes)), self._settings.max_points)
-        return strokes
+        return self._of_strokes("inkml", strokes)
+
+    def _of_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> Sheet:
+        return Sheet(kind, draw(strokes, self._raster), strokes)
 
     async def check(self, data: bytes) -> Read:
         """Reads a picture file anew, by one beam and whatever the cache knows. Raises Problem."""
         picture = await self._prepared(lambda: prepare_picture(data, self._raster))
         return await self._read(self._job(picture, beam=1, n_best=1))
 
-    async def _found(self, kind: str, content: bytes, n_best: int, prepare: Callable[[], Picture]) -> Found:
+    async def _found(
+        self, kind: Kind, content: bytes, n_best: int, keep: bool, prepare: Callable[[], Sheet]
+    ) -> Found:
         beam = max(self._settings.beam, n_best)
         key = answer_key(self._model, beam, n_best, kind, content)
         start = time.perf_counter()
         if (stored := await self._cache.get(key)) is not None:
             measures.phases.labels("cache").observe(time.perf_counter() - start)
-            return Found(Read.model_validate_json(stored), known=True)
-        picture = await self._prepared(prepare)
-        read = await self._read(self._job(picture, beam, n_best))
+            # Prepared anew: to keep all that was ever prepared would take more than it saves.
+            known = await self._prepared(prepare) if keep else None
+            return Found(Read.model_validate_json(stored), True, time.perf_counter() - start, known)
+        sheet = await self._prepared(prepare)
+        read = await self._read(self._job(sheet.picture, beam, n_best))
         await self._cache.put(key, read.model_dump_json().encode())
         measures.confidence.observe(read.confidence)
         measures.tokens.observe(read.tokens)
-        return Found(read, known=False)
+        return Found(read, False, time.perf_counter() - start, sheet)
 
     def _job(self, picture: Picture, beam: int, n_best: int) -> Job:
         height, width = picture.shape
         return Job(grey=picture.tobytes(), height=height, width=width, beam=beam, n_best=n_best)
 
-    async def _prepared(self, prepare: Callable[[], Picture]) -> Picture:
+    async def _prepared(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
         try:
             return await anyio.to_thread.run_sync(prepare, limiter=self._hands)
@@ -183,9 +206,12 @@ class Desk:
         return read
 
 
-def _arrays(
-    strokes: Sequence[Sequence[Point]], most: int
-) -> list[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+def packed(strokes: Sequence[Stroke]) -> bytes:
+    """Strokes as bytes: of each the number of its points (4 bytes, little endian), and its points."""
+    return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
+
+
+def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[Stroke, ...]:
     """The strokes that have points. Raises Problem."""
     total = sum(map(len, strokes))
     _check_points(total, most)
@@ -200,9 +226,9 @@ def _arrays(
     if not total:
         raise Problem(422, "nothing-written", "No stroke has a point.")
     with np.errstate(over="ignore"):
-        arrays = [
+        arrays = tuple(
             np.array([p[:2] for p in stroke], np.float64).astype(np.float32) for stroke in strokes if stroke
-        ]
+        )
     if not all(np.isfinite(array).all() for array in arrays):
         raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.")
     return arrays

@@ -35,6 +35,9 @@ tokens = Histogram(
 batch = Histogram(
     "ocr_batch_pictures", "Pictures read together", buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 )
+records = Counter("ocr_records", "Readings to be recorded, by outcome", ["outcome"])
+remembered = Counter("ocr_remembered", "Readings to be remembered for a correction", ["kept"])
+feedback = Counter("ocr_feedback", "Corrections by outcome", ["outcome"])
 redis_away = Gauge("ocr_redis_away", "1 while Redis does not answer", multiprocess_mode="livemax")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from components.recognizer.bundle import Bundle
@@ -48,4 +50,17 @@ def warn_of(settings: Settings, keys: Keys) -> str | None:
         logger.warning("AUTH=off: anybody who reaches this address may read pictures")
     if settings.rate_limits == "off":
         logger.warning("RATE_LIMITS=off: nobody is kept from asking as much as they like")
+    for name in ("monitor_folder", "feedback_folder"):
+        folder: Path | None = getattr(settings, name)
+        if folder is not None and (fault := _unwritable(folder)):
+            logger.error("%s: %s: %s; answers go on, nothing is kept there", name.upper(), folder, fault)
     return None
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror
+    return None if os.access(folder, os.W_OK | os.X_OK) else "may not be written to"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.serving.bodies import BatchBody, StrokesBody
+from components.serving.bodies import BatchBody, FeedbackBody, StrokesBody
 from components.serving.problems import MEDIA_TYPE
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -18,6 +18,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     what = {
         400: "The request is broken",
         401: "A key is needed, or is not known",
+        404: "There is nothing of this kind",
         408: "The body came too slowly",
         413: "Too large",
         415: "Of a kind that is not read",
@@ -60,4 +61,5 @@ STROKES = _body(
         "application/inkml+xml": {"schema": {"type": "string"}, "example": _CROSS},
     }
 )
+FEEDBACK = _body({"application/json": _json(FeedbackBody)})
 JSON_BATCH = _body({"application/json": _json(BatchBody)})

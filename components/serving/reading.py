@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
@@ -11,8 +11,9 @@ import latex2mathml.converter
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from components.serving import measures
+from components.serving.admission import TheApi, admitted
 from components.serving.answers import Answer, BatchAnswer
-from components.serving.api import Api, api_of
+from components.serving.api import Api
 from components.serving.bodies import (
     BatchBody,
     StrokesBody,
@@ -25,7 +26,7 @@ from components.serving.bodies import (
 from components.serving.desk import Found
 from components.serving.limits import Caller
 from components.serving.openapi import JSON_BATCH, PICTURE, STROKES, problems
-from components.serving.problems import Problem, ProblemDocument, busy
+from components.serving.problems import Problem, ProblemDocument
 from components.serving.visits import visit_of
 
 INKML = "application/inkml+xml"
@@ -35,34 +36,6 @@ T = TypeVar("T")
 router = APIRouter()
 
 
-async def admitted(
-    request: Request, response: Response, api: Annotated[Api, Depends(api_of)]
-) -> AsyncIterator[Caller]:
-    """Lets a caller in: who has the key that is needed, a place in the queue, and limits not used up."""
-    caller = api.caller(request)
-    visit_of(request.scope).caller = caller.name
-    if api.settings.auth == "required" and not caller.keyed:
-        raise Problem(
-            401,
-            "key-needed",
-            "An API key is needed: as `X-API-Key`, or as `Authorization: Bearer`.",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    if api.counts.in_flight >= api.settings.max_queue:
-        raise busy("All places in the queue are taken; come again a little later.")
-    api.counts.in_flight += 1
-    measures.in_flight.inc()
-    try:
-        async with api.limits.slot(caller):
-            await api.limits.use(caller)
-            response.headers.update(await api.limits.headers(caller))
-            yield caller
-    finally:
-        api.counts.in_flight -= 1
-        measures.in_flight.dec()
-
-
-TheApi = Annotated[Api, Depends(api_of)]
 Admitted = Annotated[Caller, Depends(admitted)]
 Best = Annotated[int, Query(ge=1, le=5, description="how many readings, the best first")]
 Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
@@ -85,8 +58,9 @@ async def predict(
     format: Format = "latex",
 ) -> Answer:
     """Reads one picture: the field `file` of a multipart form, or the body with an `image/*` type."""
-    data = await _in_time(api, picture_of(request, api.settings.max_bytes))
-    return _told(request, response, api, await api.desk.picture(data, n_best), format)
+    data = await in_time(api, picture_of(request, api.settings.max_bytes))
+    found = await api.desk.picture(data, n_best, api.feedback.wanted(caller))
+    return await _told(request, response, api, caller, found, format)
 
 
 @router.post(
@@ -107,11 +81,12 @@ async def predict_strokes(
 ) -> Answer:
     """Reads pen strokes, as JSON or as InkML."""
     kind, limit = media_type(request), api.settings.max_ink_bytes
+    keep = api.feedback.wanted(caller)
     if kind in (INKML, "application/xml", "text/xml"):
-        found = await api.desk.inkml(await _in_time(api, body(request, limit)), n_best)
+        found = await api.desk.inkml(await in_time(api, body(request, limit)), n_best, keep)
     elif kind in ("application/json", ""):
-        ink: StrokesBody = await _in_time(api, json_of(request, StrokesBody, limit))
-        found = await api.desk.strokes(ink.strokes, n_best)
+        ink: StrokesBody = await in_time(api, json_of(request, StrokesBody, limit))
+        found = await api.desk.strokes(ink.strokes, n_best, keep)
     else:
         raise Problem(
             415,
@@ -119,7 +94,7 @@ async def predict_strokes(
             f"Send strokes as application/json, or InkML as {INKML}.",
             {"Accept-Post": f"application/json, {INKML}"},
         )
-    return _told(request, response, api, found, format)
+    return await _told(request, response, api, caller, found, format)
 
 
 @router.post(
@@ -139,7 +114,7 @@ async def predict_batch(
     format: Format = "latex",
 ) -> BatchAnswer:
     """Reads up to ten pictures; each counts. A picture that can't be read does not spoil the others."""
-    batch: BatchBody = await _in_time(api, json_of(request, BatchBody, api.settings.max_batch_bytes))
+    batch: BatchBody = await in_time(api, json_of(request, BatchBody, api.settings.max_batch_bytes))
     if len(batch.images) > 1:
         await api.limits.use(caller, len(batch.images) - 1)
         response.headers.update(await api.limits.headers(caller))
@@ -150,19 +125,27 @@ async def predict_batch(
         except Problem as problem:
             measures.refusals.labels(problem.kind).inc()
             return problem.document(visit_of(request.scope).request_id)
-        api.counts.read(found.known)
+        _count(request, api, found)
         return _answer(request, found, format)
 
     results = await asyncio.gather(*map(one, batch.images))
     return BatchAnswer(results=results, processing_time=_seconds(request))
 
 
-def _told(request: Request, response: Response, api: Api, found: Found, format: str) -> Answer:
+async def _told(
+    request: Request, response: Response, api: Api, caller: Caller, found: Found, format: str
+) -> Answer:
     visit = visit_of(request.scope)
     visit.cached, visit.confidence = found.known, round(found.read.confidence, 4)
     response.headers["X-Cache"] = "hit" if found.known else "miss"
-    api.counts.read(found.known)
+    _count(request, api, found)
+    await api.feedback.remember(caller, visit, api.model.info.version, found)
     return _answer(request, found, format)
+
+
+def _count(request: Request, api: Api, found: Found) -> None:
+    api.counts.read(found.known)
+    api.monitor.record(visit_of(request.scope).request_id, api.model.info.version, found)
 
 
 def _answer(request: Request, found: Found, format: str) -> Answer:
@@ -190,7 +173,7 @@ def _seconds(request: Request) -> float:
     return round(visit_of(request.scope).spent, 6)
 
 
-async def _in_time(api: Api, reading: Awaitable[T]) -> T:
+async def in_time(api: Api, reading: Awaitable[T]) -> T:
     """What a body holds, if it comes in time. Raises Problem (408)."""
     try:
         async with asyncio.timeout(api.settings.read_timeout):

@@ -66,6 +66,19 @@ class Settings(BaseSettings):
     batch_size: int = Field(16, ge=1, le=64, description="pictures read together at most; 1: one at a time")
     read_timeout: float = Field(30, gt=0, description="seconds until a request is given up")
 
+    # What is kept of readings
+    monitor_folder: Path | None = Field(
+        None, description="folder for figures of readings, of this replica alone; none: nothing is recorded"
+    )
+    monitor_share: float = Field(0.1, ge=0, le=1, description="share of readings that are recorded")
+    monitor_pictures: Literal["off", "on"] = Field(
+        "off", description="`on`: the prepared picture is recorded with them"
+    )
+    feedback_folder: Path | None = Field(
+        None, description="folder for corrections (`POST /feedback`); none: they are not taken"
+    )
+    feedback_seconds: int = Field(3600, ge=1, description="how long an answer can be corrected, seconds")
+
     # What is told
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of the log")
     otel_exporter_otlp_endpoint: str | None = Field(
@@ -83,6 +96,20 @@ class Settings(BaseSettings):
             "exporter_type": "otlp",
             "sample_rate": self.trace_share,
             "otlp": {"protocol": "http", "endpoint": endpoint},
+        }
+
+    @property
+    def monitoring(self) -> dict[str, Any]:
+        """What BentoML's `monitoring` section says: to files or not at all."""
+        if self.monitor_folder is None:
+            return {"enabled": False}
+        return {
+            "enabled": True,
+            "type": "default",
+            "options": {
+                "log_path": str(self.monitor_folder),
+                "log_config_file": str(Path(__file__).with_name("monitoring.yaml")),
+            },
         }
 
     @property

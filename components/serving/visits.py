@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from components.serving import measures
 from components.serving.problems import MEDIA_TYPE, internal
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # a caller's own request ID; anything else could forge log lines
+ID = r"[A-Za-z0-9._-]{1,64}"
+_ID = re.compile(ID)  # a caller's own request ID; anything else could forge log lines
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
@@ -41,11 +42,13 @@ class Visit:
     """What is known of a request while it is worked on."""
 
     request_id: str
+    chosen: bool = False  # whether the caller named it so, who may have others of the same name
     start: float = field(default_factory=time.perf_counter)
     caller: str | None = None
     outcome: str = "ok"  # or the kind of problem
     cached: bool | None = None
     confidence: float | None = None
+    corrects: str | None = None  # the ID of the request that this one corrects
 
     @property
     def spent(self) -> float:
@@ -70,7 +73,8 @@ class Observed:
             await self.app(scope, receive, send)
             return
         given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
-        visit = Visit(given if _ID.fullmatch(given) else secrets.token_hex(8))
+        chosen = _ID.fullmatch(given) is not None
+        visit = Visit(given if chosen else secrets.token_hex(8), chosen)
         scope["visit"] = visit
         status = 0
 
@@ -117,5 +121,6 @@ def _tell(scope: Scope, visit: Visit, status: int) -> None:
             "seconds": round(visit.spent, 4),
             "cached": visit.cached,
             "confidence": visit.confidence,
+            "corrects": visit.corrects,
         },
     )

@@ -26,7 +26,7 @@ command -v bentoml >/dev/null || { say 'bentoml is needed: make env'; exit 1; }
 
 # Its version, and not `latest`, which may be another one in a moment. BentoML breaks lines at COLUMNS.
 path=$(COLUMNS=10000 bentoml get "$bento" --output path) ||
-  { say "there is no Bento $bento here; python -m flows.promotion build makes one"; exit 1; }
+  { say "there is no Bento $bento here; python -m flows build makes one"; exit 1; }
 bento=$(basename "$(dirname "$path")"):$(basename "$path")
 
 if [ -n "$folder" ]; then mkdir -p "$folder"

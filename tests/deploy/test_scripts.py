@@ -145,7 +145,7 @@ def test_a_parameter_can_not_change_the_service_otherwise(cloud: Cloud, wrong: s
 
 def test_a_bento_that_is_not_there_is_said_so(cloud: Cloud) -> None:
     done = cloud.run("cloudrun/deploy.sh", "nothing:latest", **PARAMETERS)
-    assert done.returncode != 0 and "flows.promotion build" in done.stderr
+    assert done.returncode != 0 and "flows build" in done.stderr
     assert not cloud.asked("replace")
 
 

@@ -63,9 +63,9 @@ def model(registry: Registry) -> str:
 
 
 def promoted(registry: Registry, what: str) -> str:
-    """The tag that `python -m flows.promotion` says."""
+    """The tag that `python -m flows build` says."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows.promotion", what],
+        [sys.executable, "-m", "flows", what],
         cwd=ROOT, env=os.environ | registry.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

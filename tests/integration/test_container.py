@@ -181,8 +181,8 @@ def bento(
         "BENTOML_DO_NOT_TRACK": "true",
     }
     (folder / "bentoml").mkdir()
-    for module, where in (("components.stages.register", folder / "project"), ("flows.promotion", ROOT)):
-        arguments = ["build"] if module == "flows.promotion" else []
+    for module, where in (("components.stages.register", folder / "project"), ("flows", ROOT)):
+        arguments = ["build"] if module == "flows" else []
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=where, env=environment, capture_output=True, text=True, timeout=240, check=False,

@@ -1,4 +1,4 @@
-"""From the registry to a Bento that has been tried: `python -m flows.promotion`."""
+"""From the registry to a Bento that has been tried: `python -m flows build`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_registry_without_the_model_says_what_to_do(registry: Registry, tmp_pa
 
 def run(what: str, registry: Registry, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.promotion", what],
+        [sys.executable, "-m", "flows", what],
         cwd=ROOT, env=os.environ | registry.environment | environment, capture_output=True, text=True,
         timeout=300,
     )  # fmt: skip

@@ -1,0 +1,43 @@
+"""The route that corrects: who got a wrong answer says what is written there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from components.serving import measures
+from components.serving.admission import TheApi, admitted_by_key
+from components.serving.answers import Corrected
+from components.serving.bodies import FeedbackBody, json_of
+from components.serving.limits import Caller
+from components.serving.openapi import FEEDBACK, problems
+from components.serving.problems import Problem
+from components.serving.reading import in_time
+from components.serving.visits import visit_of
+
+_BODY = 32 << 10  # bytes: 4,096 characters however they are written, and the rest
+
+router = APIRouter()
+
+
+@router.post(
+    "/feedback",
+    summary="Correct an answer",
+    status_code=201,
+    responses=problems(400, 401, 404, 408, 413, 422, 429, 503),
+    openapi_extra=FEEDBACK,
+)
+async def feedback(
+    request: Request, api: TheApi, caller: Annotated[Caller, Depends(admitted_by_key)]
+) -> Corrected:
+    """Says what should have been read. Who got the answer may, for a while; the last word counts."""
+    try:
+        body: FeedbackBody = await in_time(api, json_of(request, FeedbackBody, _BODY))
+        visit_of(request.scope).corrects = body.request_id
+        formula = await api.feedback.take(caller, body.request_id, body.formula)
+    except Problem as problem:
+        measures.feedback.labels(problem.kind).inc()
+        raise
+    measures.feedback.labels("kept").inc()
+    return Corrected(request_id=body.request_id, formula=formula)
