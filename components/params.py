@@ -143,6 +143,40 @@ class MonitorParams(_Section):
     p_value: float = Field(gt=0, lt=1)
 
 
+class PipelineParams(_Section):
+    retries: dict[str, int]
+    retry_delay: float = Field(gt=0)
+    time_limit: float = Field(gt=0)
+    time_limits: dict[str, float]
+
+    def limit(self, stage: str) -> float:
+        """Seconds that a stage may take."""
+        return 60 * self.time_limits.get(stage, self.time_limit)
+
+
+class RetrainingParams(_Section):
+    cron: str = Field(min_length=9)
+    timezone: str
+    feedback: Path
+    watch: float = Field(ge=1)
+    watch_drift: float = Field(ge=1)
+
+
+class PromotionParams(_Section):
+    min_exprate: float = Field(ge=0, le=1)
+    max_cer: float = Field(ge=0)
+    confidence: float = Field(gt=0.5, lt=1)
+    resamples: int = Field(ge=100)
+    margin: float = Field(ge=0, lt=1)
+    advantage: float = Field(gt=0, lt=1)
+    max_latency: float = Field(gt=0)
+    max_size: float = Field(gt=0)
+    max_structure_drop: float = Field(ge=0, le=1)
+    min_structure: int = Field(ge=1)
+    approval: bool
+    approval_hours: float = Field(gt=0)
+
+
 class Params(_Section):
     """All sections of params.yaml."""
 
@@ -159,6 +193,9 @@ class Params(_Section):
     export: ExportParams
     register_: RegisterParams = Field(alias="register")
     monitor: MonitorParams
+    pipeline: PipelineParams
+    retraining: RetrainingParams
+    promotion: PromotionParams
 
 
 class ParamsError(ValueError):
