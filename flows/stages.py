@@ -152,14 +152,9 @@ def end_leftovers() -> int:
 
 
 def _of_stage(process: psutil.Process, group: int) -> bool:
-    """Whether a process is in this group, and one of ours: the system gives numbers again."""
+    """Whether a process is in this group and works in this folder: the system gives numbers again."""
     try:
-        words = process.cmdline()
-        return (
-            os.getpgid(process.pid) == group
-            and process.cwd() == str(Path.cwd())
-            and bool({"dvc", "-m"} & set(words))
-        )
+        return os.getpgid(process.pid) == group and process.cwd() == str(Path.cwd())
     except (psutil.Error, ProcessLookupError):
         return False
 
@@ -169,10 +164,11 @@ def _whole(lock: Path) -> bool:
     from voluptuous import Invalid
 
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock.read_text(encoding="utf-8")))
+        text = lock.read_text(encoding="utf-8")
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError, Invalid):
         return False
-    return True
+    return text.endswith("\n")  # half a file may be good YAML
 
 
 def _lines(stream: IO[bytes], until: float) -> Iterator[str]:
