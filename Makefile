@@ -27,7 +27,7 @@ serve: env env-serve
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
 
 test: lint env-serve
-	@./setup.sh packages redis-server
+	@./setup.sh packages redis-server haproxy
 	python -m pytest -n 2 --dist loadgroup
 
 test-fast: env

@@ -16,7 +16,7 @@ from components.params import Params, ParamsError, load_params
 from flows.corrections import collect
 from flows.pipeline import PipelineRun, pipeline
 from flows.promotion import promotion
-from flows.registered import CHALLENGER, CHAMPION, GATE, Registry, RegistryError
+from flows.registered import CHALLENGER, CHAMPION, GATE, ROLLED_BACK, Registry, RegistryError
 
 LOCK = Path(".dvc/tmp/retraining.lock")  # the system frees it when its holder dies, however it dies
 
@@ -58,5 +58,7 @@ def _decided(name: str) -> str | None:
         return None
     if champion is not None and champion.bundle == challenger.bundle:
         return f"version {champion.version} is champion"
+    if when := challenger.tags.get(ROLLED_BACK):
+        return f"version {challenger.version} was rolled back ({when})"
     said = challenger.tags.get(GATE)
     return f"version {challenger.version} was {said}" if said else None

@@ -81,6 +81,7 @@ def server(port: int) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             stdout=stream, stderr=subprocess.STDOUT,
+            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url},  # its page would look on port 4200
         )  # fmt: skip
     try:
         _await(url, process, log)

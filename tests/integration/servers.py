@@ -1,0 +1,73 @@
+"""Servers of Prefect and MLflow for a test, as an operator runs them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+
+_PATIENCE = 180  # seconds: Prefect's server takes half a minute on a busy machine
+
+
+class Server:
+    """A server that can be killed and started again, on the same port, with what it had."""
+
+    def __init__(
+        self, command: Sequence[str], health: str, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(self.port)]
+        self._health, self._folder, self._environment = health, folder, environment
+        self.start()
+
+    def start(self) -> None:
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, env=os.environ | dict(self._environment),
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until and self._process.poll() is None:
+            with suppress(httpx.TransportError):
+                if httpx.get(self.url + self._health, timeout=5).status_code == 200:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(
+            f"{self._command} does not start: {(self._folder / 'server.log').read_text()[-2000:]}"
+        )
+
+    def stop(self) -> None:
+        """At once: nobody says goodbye."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, 9)
+        self._process.wait()
+
+
+def prefect_server(folder: Path) -> Server:
+    """Prefect's own server, with a database in `folder`."""
+    folder.mkdir()
+    environment = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+        "DO_NOT_TRACK": "1",
+    }
+    return Server(["prefect", "server", "start"], "/api/health", folder, environment)
+
+
+def mlflow_server(folder: Path) -> Server:
+    """MLflow over HTTP, registry and runs in a database, files served by it."""
+    folder.mkdir()
+    command = ["mlflow", "server", "--workers", "1", "--artifacts-destination", str(folder / "artifacts"),
+               "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]  # fmt: skip
+    return Server(command, "/health", folder, {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"})
