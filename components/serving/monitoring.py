@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextvars
 import errno
+import itertools
 import logging
 import os
 import random
@@ -95,8 +96,8 @@ class Monitor:
 class DayFile(TimedRotatingFileHandler):
     """A file of a day's records, and those of the days before for a month. Raises OSError, unlike its kind.
 
-    Days are UTC's. A line that was cut short, by a full disk or the end of the process, is taken out before
-    the next one is written.
+    Days are UTC's. Two services may write to it, while one takes over from the other. A line that was cut
+    short, by a full disk or the end of the process, is taken out before the next one is written.
     """
 
     def __init__(self, filename: str) -> None:
@@ -106,6 +107,11 @@ class DayFile(TimedRotatingFileHandler):
         if self._size() >= _LARGEST and not self.shouldRollover(record):
             raise OSError(errno.EFBIG, "the day's file is full", self.baseFilename)
         super().emit(record)
+
+    def rotation_filename(self, default_name: str) -> str:
+        """No file's that is there: where one service takes over from another, both roll over."""
+        names = itertools.chain([default_name], (f"{default_name}.{n}" for n in itertools.count(1)))
+        return next(name for name in names if not Path(name).exists())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Gives up the open file, whose buffer may hold half a line, and lets the exception go on."""
@@ -127,5 +133,7 @@ class DayFile(TimedRotatingFileHandler):
             with path.open("rb+") as file:
                 start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
                 file.seek(start)
-                file.truncate(start + file.read(_TAIL).rfind(b"\n") + 1)
+                tail = file.read(_TAIL)
+                if not tail.endswith(b"\n"):
+                    file.truncate(start + tail.rfind(b"\n") + 1)
         return super()._open()

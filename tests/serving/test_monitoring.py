@@ -206,6 +206,18 @@ class TestDayFile:
         assert (tmp_path / "data.0.log").read_text() == "today\n"
         assert len(list(tmp_path.iterdir())) == 1 + 30
 
+    def test_two_services_that_roll_over_lose_nothing(self, tmp_path: Path) -> None:
+        path = tmp_path / "data.0.log"
+        old, write = day_file(path)
+        new, write_too = day_file(path)
+        write("yesterday")
+        write_too("yesterday too")
+        old.rolloverAt = new.rolloverAt = 0
+        write("today")
+        write_too("today too")
+        lines = [line for file in tmp_path.iterdir() for line in file.read_text().splitlines()]
+        assert sorted(lines) == ["today", "today too", "yesterday", "yesterday too"]
+
     def test_a_line_that_was_cut_short_is_taken_out(self, tmp_path: Path) -> None:
         path = tmp_path / "data.0.log"
         path.write_text("whole\ncut sh")
