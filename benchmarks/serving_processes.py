@@ -62,9 +62,7 @@ def program() -> Path:
 
 def stored_model() -> str:
     """Puts the registered model into BentoML's store. Returns its tag."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flows", "store"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "flows", "store"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise NotReadyError(done.stderr.strip())
     return done.stdout.split()[-1]

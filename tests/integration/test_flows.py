@@ -16,8 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
+from flows.corrections import collect
 from tests.integration.clone import Clone
 from tests.integration.conftest import pictures
 from tests.integration.servers import Server, mlflow_server, prefect_server
@@ -70,6 +72,11 @@ class House(Clone):
         """The runs of a flow that Prefect's server knows."""
         asked = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC"}
         return httpx.post(f"{self.prefect.url}/api/flow_runs/filter", json=asked).json()
+
+    def events(self, name: str) -> list[dict]:
+        """The events of this name that Prefect's server knows."""
+        asked = {"filter": {"event": {"name": [name]}}}
+        return httpx.post(f"{self.prefect.url}/api/events/filter", json=asked).json()["events"]
 
     @contextmanager
     def doing(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
@@ -320,6 +327,40 @@ def test_poisoned_data_stops_at_validation_and_the_champion_stays(house: House) 
     assert status == 1 and "the champion stays: stage validate failed" in said, said
     assert "a label is no longer than validate.max_tokens: broken by 1 of" in said, said
     assert house.alias("champion") == "1"
+
+
+def test_what_the_service_reads_is_watched_and_what_users_correct_comes_back(house: House) -> None:
+    monitored, feedback = house.folder / "data/monitoring", house.folder / "data/feedback"
+    settings = {"MONITOR_FOLDER": str(monitored), "MONITOR_SHARE": "1", "FEEDBACK_FOLDER": str(feedback),
+                "CACHE_ANSWERS": "0"}  # fmt: skip
+    with live(house, **settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+        for strokes in inks_of_test(house)[:80]:
+            assert client.post("/predict/strokes", json={"strokes": strokes}).status_code == 200
+        status, said = house.flows("monitor")
+        assert status == 0 and "no column has drifted" in said, said
+        assert not house.events("handwriting.drift.found")
+
+        for length in range(240):  # nobody writes like this
+            strokes = [[[x, (x * 7) % 40] for x in range(400 + 2 * length)]] * 3
+            asked = client.post("/predict/strokes", json={"strokes": strokes})
+            assert asked.status_code == 200
+        status, said = house.flows("monitor")
+        assert status == 0 and "drifted from" in said and "no column" not in said, said
+        until(lambda: house.events("handwriting.drift.found"), 30, "nobody is told of the drift")
+
+        request_id = asked.headers["x-request-id"]
+        told = client.post("/feedback", json={"request_id": request_id, "formula": r"\frac 1 x"})
+        assert told.status_code == 201 and told.json()["formula"] == r"\frac{1}{x}", told.text
+    assert (house.folder / "reports/drift/drift.html").stat().st_size > 10_000
+    collected = collect(feedback, house.folder / "collected", house.folder / "collected.csv")
+    assert collected.written == 1
+    shutil.rmtree(feedback)
+
+
+def inks_of_test(house: House) -> list[list[list[tuple[float, float]]]]:
+    """The strokes of the inks of the test split."""
+    rows = pq.read_table(house.folder / "data/shards/test", columns=["strokes"]).to_pylist()
+    return [[list(zip(s[::2], s[1::2], strict=True)) for s in row["strokes"]] for row in rows]
 
 
 def test_of_two_retrainings_at_once_the_second_does_nothing(house: House) -> None:
