@@ -18,13 +18,13 @@ import numpy as np
 from lxml import etree
 from pydantic import ValidationError
 
+from components.corrections import CORRECTED_AT
 from components.ink.correction import Correction
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import MAX_BYTES, NAMESPACE, InkError, parse_inkml, read_inkml, write_inkml
 from components.latex.normalizer import LabelError, normalize
 from components.rasterization import ink_hash
 from components.report.files import whole, write_csv
-from components.stages.download import CORRECTED_AT
 
 REPORT = Path("reports/corrections.csv")
 SET_ASIDE = ".contradicted"  # the suffix of an ink that was collected before somebody contradicted

@@ -23,6 +23,7 @@ from flows.trial import Trial
 Floats = npt.NDArray[np.float64]
 
 _RESAMPLED = 256  # resamples in memory at once
+_CASE = "is better beyond chance, or not worse and faster or smaller"
 
 
 @dataclass(frozen=True)
@@ -152,13 +153,12 @@ def _advantage(
     challenger: Trial, champion: Trial, right: Interval, cer: Interval, params: PromotionParams
 ) -> Check:
     """Better beyond the interval; or not worse, and faster or smaller by a good deal."""
-    asked = "is better beyond chance, or not worse and faster or smaller"
     if right.high < 0 or cer.low > 0:
-        return Check(asked, f"it is worse beyond chance: ExpRate {right}, CER {cer}", False)
+        return Check(_CASE, f"it is worse beyond chance: ExpRate {right}, CER {cer}", False)
     if right.low > 0 or cer.high < 0:
-        return Check(asked, f"it is better beyond chance: ExpRate {right}, CER {cer}", True)
+        return Check(_CASE, f"it is better beyond chance: ExpRate {right}, CER {cer}", True)
     if right.low < -params.margin or cer.high > params.margin:
-        return Check(asked, f"it is not shown to be better: ExpRate {right}, CER {cer}", False)
+        return Check(_CASE, f"it is not shown to be better: ExpRate {right}, CER {cer}", False)
     gains = [
         f"{name} by {1 - new / old:.0%}"
         for name, new, old in (
@@ -168,8 +168,8 @@ def _advantage(
         if new <= (1 - params.advantage) * old
     ]
     if gains:
-        return Check(asked, f"it is not worse, and {' and '.join(gains)}", True)
-    return Check(asked, f"it is not worse, but has no advantage: ExpRate {right}, CER {cer}", False)
+        return Check(_CASE, f"it is not worse, and {' and '.join(gains)}", True)
+    return Check(_CASE, f"it is not worse, but has no advantage: ExpRate {right}, CER {cer}", False)
 
 
 def _kept(changes: Iterable[Change], params: PromotionParams) -> Iterator[Check]:
@@ -208,5 +208,8 @@ def _all(checks: Iterable[Check]) -> bool:
 
 
 def _why(checks: Sequence[Check], good: str) -> str:
-    failed = [f"asked: it {check.asked}; found: {check.found}" for check in checks if not check.passed]
-    return "; ".join(failed) if failed else good
+    failed = [check for check in checks if not check.passed]
+    return (
+        "; ".join(c.found if c.asked is _CASE else f"asked: {c.asked}, found: {c.found}" for c in failed)
+        or good
+    )
