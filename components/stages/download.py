@@ -12,27 +12,19 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from lxml import etree
 from rich.console import Console
 from rich.progress import track
 
 from components.archive import ArchiveError, check, fetch, replace_folder, unpack
-from components.ink.inkml import read_inkml
-from components.latex.normalizer import LabelError, normalize
 from components.params import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
 from components.shards import SPLITS
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
 CORRECTIONS = "corrections"  # the folder of train that they lie in
-CORRECTED_AT = "correctedAt"  # the annotation that says when, ISO 8601; the newest are taken
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Folders = Mapping[str, Sequence[Path]]  # of a split
 Put = Callable[[Path, Path], object]  # copies a file, or moves it
@@ -184,79 +176,25 @@ def _spread(files: Sequence[tuple[str, Path]], limit: int) -> Sequence[tuple[str
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What must not be both learnt and asked for: an ink's normalised label, and the hash of its strokes.
-
-    None where the file has none that can be used: `rasterize` lists it, and stops where such files are many.
-    """
-
-    path: Path
-    label: str | None
-    hash: str | None
-
-
 def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
-    """Puts corrections beside the train that `part` has; prints how many are left out, and why."""
+    """Puts corrections beside the train that `part` has."""
     if not folder.is_dir():
         raise SourceError(f"data.corrections: {folder} is not there; make it, or set it to null")
     target = part / "train" / CORRECTIONS
     if target.exists():
         raise SourceError(f"data.corrections: train of the source has a folder {CORRECTIONS} of its own")
-    found = [_known(path) for path in sorted(_inkml(folder))]
+    found = sorted(_inkml(folder))
     if not found:
         return
-    asked = [_known(path) for split in ("valid", "test") for path in _inkml(part / split)]
-    # People write one formula twice; the grammar's splits share none, which `validate` insists on.
-    labels = {ink.label for ink in asked if data.source == "synthetic"} - {None}
-    hashes = {ink.hash for ink in asked} - {None}
-    new = [ink for ink in found if ink.hash not in hashes]
-    _tell(len(found) - len(new), "the same ink is in valid or test")
-    allowed = [ink for ink in new if ink.label not in labels]
-    _tell(len(new) - len(allowed), "their label is in valid or test")
-    most = int(data.max_corrections * _count(part / "train") / (1 - data.max_corrections) + 1e-9)
-    newest = sorted(allowed, key=lambda ink: (_corrected_at(ink), ink.path), reverse=True)[:most]
-    limit = f"data.max_corrections ({data.max_corrections:.1%} of train)"
-    _tell(len(allowed) - len(newest), f"more than {limit}; the newest are taken")
-    for ink in newest:
-        place = (target / ink.path.relative_to(folder)).with_suffix(".inkml")
+    from components.corrections import admitted  # Dask: only where there are corrections
+
+    asked = [path for split in ("valid", "test") for path in _inkml(part / split)]
+    chosen = admitted(found, asked, _count(part / "train"), data)
+    for path in chosen:
+        place = (target / path.relative_to(folder)).with_suffix(".inkml")
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ink.path, place)
-    print(f"corrections: {len(newest):,} go to train", flush=True)
-
-
-def _tell(count: int, reason: str) -> None:
-    if count:
-        print(f"corrections: {count:,} left out, {reason}", flush=True)
-
-
-def _known(path: Path) -> _Known:
-    from components.rasterization import ink_hash  # Dask: only where there are corrections
-
-    try:
-        ink = read_inkml(path)
-    except (ValueError, OSError):
-        return _Known(path, None, None)
-    try:
-        label = normalize(ink.label or "")
-    except LabelError:
-        label = None
-    return _Known(path, label, ink_hash(ink.strokes))
-
-
-def _corrected_at(ink: _Known) -> datetime:
-    """When the file says that it was corrected; long ago where it does not."""
-    if ink.hash is None:
-        return _LONG_AGO
-    parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, recover=True)
-    for annotation in etree.fromstring(ink.path.read_bytes(), parser).iterchildren("{*}annotation"):
-        if annotation.get("type") == CORRECTED_AT:
-            try:
-                at = datetime.fromisoformat((annotation.text or "").strip())
-            except ValueError:
-                return _LONG_AGO
-            return at if at.tzinfo else at.replace(tzinfo=UTC)
-    return _LONG_AGO
+        shutil.copyfile(path, place)
+    print(f"corrections: {len(chosen):,} go to train", flush=True)
 
 
 def _count(folder: Path) -> int:

@@ -16,17 +16,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
-from components.ink.ink import Ink
-from components.ink.inkml import read_inkml, write_inkml
+from components.ink.inkml import read_inkml
 from components.params import DataParams, Params, merged
 from components.shards import SPLITS as THREE
 from components.shards import read_table
 from components.stages import rasterize
 from components.stages.download import SourceError, download, main
+from tests.inks import write_ink
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -246,16 +245,6 @@ def test_real_archive_gives_every_file_of_its_splits(
     assert run(params(name, archive=SHARED / archive), tmp_path) == counts
 
 
-def write_ink(path: Path, number: int, label: str = "x", at: str | None = None) -> None:
-    """An ink that no other number has; `at` is when it was corrected."""
-    strokes = (np.array([[0, 0], [8, 10]], np.float32), np.array([[8, 0], [0, 10 + number]], np.float32))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_inkml(Ink(path.stem, strokes, label), path)
-    if at is not None:
-        said = f'<annotation type="correctedAt">{at}</annotation></ink>'
-        path.write_text(path.read_text().replace("</ink>", said))
-
-
 def own_ink(folder: Path, train: int = 40, max_corrections: float = 0.2) -> DataParams:
     """A source of so many inks in train and two in the others, to which `folder`/corrections comes."""
     for split, count, first in (("train", train, 0), ("valid", 2, 1000), ("test", 2, 2000)):
@@ -295,47 +284,20 @@ def test_without_corrections_the_data_are_the_same(
     assert capsys.readouterr().out == ""
 
 
-def test_an_ink_of_valid_or_test_is_not_learnt_from_whatever_is_said_of_it(
+def test_corrections_give_nothing_of_valid_and_test_away_and_are_a_part_of_train(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = own_ink(tmp_path)
-    for name, number in (("new", 1), ("valid", 1001), ("test", 2001)):
-        write_ink(tmp_path / "corrections" / f"{name}.inkml", number, "y")
+    data = own_ink(tmp_path, max_corrections=0.03)
+    for name, number in (("old", 1), ("new", 2), ("valid", 1001), ("test", 2001)):
+        at = "2026-11-24" if name == "new" else None
+        write_ink(tmp_path / "corrections" / f"{name}.inkml", number, "y", at)
     run(data, tmp_path)
     assert corrected(tmp_path) == {"new.inkml"}
     assert capsys.readouterr().out.splitlines() == [
         "corrections: 2 left out, the same ink is in valid or test",
+        "corrections: 1 left out, more than data.max_corrections (3.0% of train); the newest are taken",
         "corrections: 1 go to train",
     ]
-
-
-def test_past_their_share_of_train_the_newest_corrections_are_taken(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = own_ink(tmp_path)
-    times = {
-        "a": "2026-11-24T08:00:00+00:00",
-        "b": "2026-11-24T09:30:00+02:00",  # before a, which text would not tell
-        "z": None,
-        "y": "yesterday",
-    }
-    for number, (name, at) in enumerate(times.items()):
-        write_ink(tmp_path / "corrections" / f"{name}.inkml", number, at=at)
-    for number in range(4, 310):
-        at = f"2026-11-25T00:00:00.{number:06}"
-        write_ink(tmp_path / "corrections" / f"{number}.inkml", number, at=at)
-    run(data, tmp_path)
-    assert corrected(tmp_path) == {f"{number}.inkml" for number in range(300, 310)}
-    assert capsys.readouterr().out.splitlines() == [
-        "corrections: 300 left out, more than data.max_corrections (20.0% of train); the newest are taken",
-        "corrections: 10 go to train",
-    ]
-    for number in range(4, 310):
-        (tmp_path / "corrections" / f"{number}.inkml").unlink()
-    run(data.model_copy(update={"max_corrections": 0.03}), tmp_path)
-    assert corrected(tmp_path) == {"a.inkml"}
-    run(data.model_copy(update={"max_corrections": 0.0}), tmp_path)
-    assert corrected(tmp_path) == set()
 
 
 def test_corrections_that_can_not_be_placed_are_told_by_the_field(tmp_path: Path) -> None:
