@@ -54,7 +54,8 @@ class Settings(BaseSettings):
 
     # Where what is shared between replicas lies
     redis_url: SecretStr | None = Field(
-        None, description="`redis://…`: limits and cached answers of all replicas; else in memory"
+        None,
+        description="`redis://…`: limits, answers and what they were about, of all replicas; else in memory",
     )
     redis_timeout: float = Field(0.25, gt=0, description="seconds until Redis counts as away")
     cache_answers: int = Field(2048, ge=0, description="answers kept in memory; 0: none, nowhere")
