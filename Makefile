@@ -1,8 +1,9 @@
 # make demo       from nothing to a recogniser that has read a formula: environment, pipeline, prediction
 # make test       lint, types and all tests        make test-fast  the quick ones
 # make serve      the service with the registered model, on port 3000 (PORT)
+# make live       the champion, changing over without a pause; make schedule: retraining by schedule and events
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve test test-fast fuzz lint format bench lock
+.PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
@@ -25,6 +26,13 @@ demo: env
 serve: env env-serve
 	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
+
+live: env env-serve
+	@./setup.sh packages haproxy
+	python -m flows live
+
+schedule: env env-serve
+	python -m flows serve
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy
@@ -49,6 +57,7 @@ bench: env env-serve
 	python -m benchmarks.rasterize
 	python -m benchmarks.training
 	python -m benchmarks.serving
+	python -m benchmarks.orchestration
 
 lock: env
 	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \

@@ -23,7 +23,7 @@ case ${1:-} in
     for package; do dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"; done
     # shellcheck disable=SC2086
     [ -z "$missing" ] || debian $missing ||
-      say "can't install$missing here: the tests that need them are skipped, and say so"
+      say "can't install$missing here: what needs them says so, and tests that do are skipped"
     exit 0 ;;
   *) venv=.venv lock=requirements.lock size='some gigabytes, most of them for the GPU' ;;
 esac

@@ -39,6 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _flow(options: argparse.Namespace) -> int:
     """Runs a flow here and says how it ended."""
+    try:
+        return _ended(options)
+    except RuntimeError as error:  # Prefect's, of a server that it can't reach or start
+        raise RuntimeError(
+            f"{error}; start a server by `prefect server start` and set PREFECT_API_URL to its address, "
+            "or unset it"
+        ) from None
+
+
+def _ended(options: argparse.Namespace) -> int:
     state: Any
     if options.command == "pipeline":
         from flows.pipeline import pipeline

@@ -15,6 +15,7 @@ from components.tracking import connect
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 GATE, BENTO, ROLLED_BACK = "gate", "bento", "rolled_back"  # tags of a version
+_LACKING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says where there is none
 _FOLDER = "promotion"  # where reports lie among the artifacts of a version's run
 
 
@@ -56,13 +57,15 @@ class Registry:
         Without an address: the champion, or the challenger as long as there is no champion.
         """
         asked = [address] if address else [f"models:/{self.name}@{alias}" for alias in (CHAMPION, CHALLENGER)]
-        said = ""  # by the registry, of the last one: that it lacks it, or that it can't be reached
+        said = ""  # by the registry, of the last one
         for candidate in asked:
             name, at, alias = candidate.removeprefix("models:/").partition("@")
             name, _, number = (name, "", "") if at else name.partition("/")
             try:
                 return self._get(name, alias=alias) if at else self._get(name, number=number)
             except self._mlflow.MlflowException as error:
+                if error.error_code not in _LACKING:
+                    raise self._away(error) from None
                 said = error.message
         raise RegistryError(
             f"{' and '.join(asked)}: the registry ({self._mlflow.get_tracking_uri()}) has no such version; "
@@ -74,7 +77,7 @@ class Registry:
         try:
             return self._get(self.name, alias=alias)
         except self._mlflow.MlflowException as error:
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            if error.error_code in _LACKING:
                 return None
             raise self._away(error) from None
 
