@@ -137,6 +137,7 @@ class RegisterParams(_Section):
 
 class MonitorParams(_Section):
     folder: Path
+    kinds: tuple[Literal["strokes", "inkml", "picture"], ...] = Field(min_length=1)
     window_hours: float = Field(gt=0)
     min_readings: int = Field(ge=1)
     psi: float = Field(gt=0)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -48,6 +48,7 @@ class Window:
     end: datetime
     readings: pd.DataFrame  # COLUMNS, floats, the oldest first
     broken: int  # lines of the logs that are no reading, such as a half-written last one
+    others: int = 0  # readings of kinds that do not count
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def check_drift(
     Writes drift.md and, with a verdict, Evidently's drift.html into `reports`. Raises DriftError and OSError.
     """
     expected = read_reference(reference)
-    window = read_window(settings.folder, model, settings.window_hours, now)
+    window = read_window(settings.folder, model, settings.window_hours, settings.kinds, now)
     return compare(expected, window, settings, reports)
 
 
@@ -107,25 +108,32 @@ def read_reference(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_window(folder: Path, model: str, hours: float, now: datetime | None = None) -> Window:
+def read_window(
+    folder: Path, model: str, hours: float, kinds: Collection[str], now: datetime | None = None
+) -> Window:
     """The readings of a version in the `hours` before `now`, from all logs of all workers in `folder`.
+
+    Those of `kinds` count: the test split is drawn ink, which photographs differ from by nature.
 
     There are none where there is no folder: nothing has been served yet.
     """
     end = (now or datetime.now()).astimezone()
     start = end - timedelta(hours=hours)
-    found, broken = [], 0
+    found, broken, others = [], 0, 0
     for line in _lines(folder, start):
         try:
-            at, by, values = _reading(line)
+            at, by, kind, values = _reading(line)
         except _UNREADABLE:
             broken += 1
             continue
         if by == model and start <= at <= end:
-            found.append((at, values))
+            if kind in kinds:
+                found.append((at, values))
+            else:
+                others += 1
     found.sort(key=lambda reading: reading[0])
     readings = pd.DataFrame([values for _, values in found], columns=list(COLUMNS), dtype=float)
-    return Window(model, start, end, readings, broken)
+    return Window(model, start, end, readings, broken, others)
 
 
 def compare(reference: pd.DataFrame, window: Window, settings: MonitorParams, reports: Path) -> Drift:
@@ -193,13 +201,14 @@ def _lines(folder: Path, since: datetime) -> Iterator[str]:
             continue
 
 
-def _reading(line: str) -> tuple[datetime, str, tuple[float, ...]]:
-    """When it was, by which version, and COLUMNS. Raises one of _UNREADABLE."""
+def _reading(line: str) -> tuple[datetime, str, str, tuple[float, ...]]:
+    """When it was, by which version, of what kind, and COLUMNS. Raises one of _UNREADABLE."""
     record = json.loads(line)
     values = tuple(float(record[column]) for column in COLUMNS)
     if not all(map(math.isfinite, values)):
         raise ValueError("not a finite number")
-    return datetime.fromisoformat(record["timestamp"]).astimezone(), str(record["model"]), values
+    at = datetime.fromisoformat(record["timestamp"]).astimezone()
+    return at, str(record["model"]), str(record["kind"]), values
 
 
 def _compared(reference: pd.DataFrame, readings: pd.DataFrame, settings: MonitorParams) -> Snapshot:
@@ -262,9 +271,10 @@ def _reason(window: Window, columns: tuple[Column, ...], settings: MonitorParams
     n, hours = len(window.readings), settings.window_hours
     readings = f"{n:,} readings by version {window.model} in {hours:g} hours"
     if not columns:
+        others = f"; {window.others:,} of other kinds do not count (monitor.kinds)" if window.others else ""
         return (
             f"only {readings} in {settings.folder}, fewer than monitor.min_readings "
-            f"({settings.min_readings:,}): no verdict"
+            f"({settings.min_readings:,}): no verdict{others}"
         )
     if drifted := [column.name for column in columns if column.drifted]:
         have = "has" if len(drifted) == 1 else "have"

@@ -33,8 +33,11 @@ def readings(n: int, seed: int, **shift: float) -> pd.DataFrame:
     return pd.DataFrame({name: values + shift.get(name, 0) for name, values in columns.items()}).astype(float)
 
 
+DRAWN = ("strokes", "inkml")
+
+
 def line(at: datetime, model: str = "3", **values: object) -> str:
-    record = {"timestamp": at.isoformat(), "request": "r", "model": model, "kind": "picture", "seconds": 0.1}
+    record = {"timestamp": at.isoformat(), "request": "r", "model": model, "kind": "strokes", "seconds": 0.1}
     figures = {"tokens": 5, "confidence": 0.5, "width": 90, "height": 40, "ink": 0.05}
     return json.dumps(record | figures | values) + "\n"
 
@@ -67,7 +70,7 @@ def test_the_window_has_the_last_readings_of_the_version_from_all_workers_and_da
     write_log(tmp_path, line(hours[0], tokens=11) + line(hours[0], model="2"), "readings/data/data.2.log")
     write_log(tmp_path, line(hours[1], tokens=12), "readings/data/data.2.log.2026-11-23")
     write_log(tmp_path, line(hours[0]), "readings/schema/schema.1.log")
-    window = read_window(tmp_path, "3", 24, NOW)
+    window = read_window(tmp_path, "3", 24, DRAWN, NOW)
     assert sorted(window.readings["tokens"]) == [1, 2, 11, 12]
     assert set(window.readings["tokens"][:2]) == {2, 12}, "the oldest come first"
     assert (window.end - window.start, window.broken) == (timedelta(hours=24), 0)
@@ -86,15 +89,25 @@ def test_lines_that_are_no_reading_are_counted_and_the_rest_is_read(tmp_path: Pa
     ]
     write_log(tmp_path, "")
     (tmp_path / LOG).write_bytes("".join([*broken, whole, whole[:40]]).encode(errors="surrogateescape"))
-    window = read_window(tmp_path, "3", 24, NOW)
+    window = read_window(tmp_path, "3", 24, DRAWN, NOW)
     assert (len(window.readings), window.broken) == (1, len(broken) + 1)
+
+
+def test_photographs_do_not_count_unless_asked_for(settings: MonitorParams, tmp_path: Path) -> None:
+    kinds = ("strokes", "inkml", "picture", "picture")
+    write_log(tmp_path, "".join(line(NOW, kind=kind) for kind in kinds))
+    drawn = read_window(tmp_path, "3", 24, DRAWN, NOW)
+    assert (len(drawn.readings), drawn.others) == (2, 2)
+    assert len(read_window(tmp_path, "3", 24, ("picture",), NOW).readings) == 2
+    drift = compare(pd.DataFrame(readings(300, 1)), drawn, settings, tmp_path)
+    assert drift.reason.endswith("no verdict; 2 of other kinds do not count (monitor.kinds)")
 
 
 def test_a_log_that_was_written_before_the_window_is_not_opened(tmp_path: Path) -> None:
     write_log(tmp_path, "broken\n")
     past = (NOW - timedelta(hours=25)).timestamp()
     os.utime(tmp_path / LOG, (past, past))
-    assert read_window(tmp_path, "3", 24, NOW).broken == 0
+    assert read_window(tmp_path, "3", 24, DRAWN, NOW).broken == 0
 
 
 def test_too_few_readings_give_no_verdict_and_leave_no_old_plots(
@@ -204,7 +217,7 @@ def test_the_page_needs_no_network_and_stands_whole(
     settings: MonitorParams, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DO_NOT_TRACK", raising=False)
-    window = read_window(logged(settings.folder, readings(300, 2)), "3", 24, NOW)
+    window = read_window(logged(settings.folder, readings(300, 2)), "3", 24, DRAWN, NOW)
     compare(readings(300, 1), window, settings, tmp_path / "reports")
     assert os.environ["DO_NOT_TRACK"], "Evidently would report home"
     assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["drift.html", "drift.md"]
