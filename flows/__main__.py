@@ -61,7 +61,7 @@ def _ended(options: argparse.Namespace) -> int:
     elif options.command == "promote":
         from flows.promotion import promotion
 
-        state = promotion(options.model, options.again, return_state=True)
+        state = promotion(options.model, options.again, options.afresh, return_state=True)
     else:
         from flows.monitoring import monitoring
 
@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     promote = command("promote", "judge the challenger, and make it champion if it passes", _flow)
     promote.add_argument("--model", metavar="ADDRESS", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     promote.add_argument("--again", action="store_true", help="though it was judged before, or rolled back")
+    promote.add_argument("--afresh", action="store_true", help="as a first one, whatever the champion reads")
     command("rollback", "make the previous champion champion again", _rollback)
     command("monitor", "compare what the service read lately with the champion's test split", _flow)
     for name, help in (

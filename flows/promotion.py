@@ -15,6 +15,7 @@ from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
 from components.params import Params, ParamsError, load_params
+from components.recognizer.bundle import BundleError, load_bundle
 from components.registry import bundle_folder, dvc_hashes
 from flows.gate import Verdict, judge
 from flows.gate_report import html, markdown, numbers
@@ -60,30 +61,31 @@ class Outcome:
 
 
 @flow(name="promotion", description="Challenger against champion; a Bento, tried; then the alias.")
-def promotion(model: str | None = None, again: bool = False) -> State[Outcome]:
+def promotion(model: str | None = None, again: bool = False, afresh: bool = False) -> State[Outcome]:
     """Judges a version (the challenger, or the one that `model` addresses) and makes it champion, or not.
 
-    One that was judged before, or rolled back, is judged once more only if `again`.
+    One that was judged before, or rolled back, is judged once more only if `again`. With `afresh` it is
+    judged as a first one is, whatever the champion reads: where this code can't read the champion.
     """
     logger = get_run_logger()
     try:
         params = load_params()
         registry = Registry(params.register_.name)
-        outcome = _promote(registry, params, model, again)
+        outcome = _promote(registry, params, model, again, afresh)
     except (ParamsError, RegistryError, PackagingError, ValueError, OSError) as error:
         return Failed(message=f"the champion stays: {error}")
     logger.info("%s", outcome)
     return Completed(message=str(outcome), data=outcome)
 
 
-def _promote(registry: Registry, params: Params, model: str | None, again: bool) -> Outcome:
+def _promote(registry: Registry, params: Params, model: str | None, again: bool, afresh: bool) -> Outcome:
     challenger = found(registry, model or f"models:/{registry.name}@{CHALLENGER}")
     champion = registry.find(CHAMPION)
     if champion is not None and champion.bundle == challenger.bundle:
         return Outcome(challenger.version, True, f"it is champion already, as version {champion.version}")
     if (said := before(challenger)) and not again:
         return Outcome(challenger.version, False, said)
-    verdict, trial, report = compare(registry, params, challenger, champion)
+    verdict, trial, report = compare(registry, params, challenger, None if afresh else champion)
     if not verdict.promoted:
         close(registry, challenger, f"refused: {verdict.reason}")
         return Outcome(challenger.version, False, verdict.reason, report)
@@ -92,7 +94,12 @@ def _promote(registry: Registry, params: Params, model: str | None, again: bool)
         close(registry, challenger, "refused: nobody approved of it")
         return Outcome(challenger.version, False, "nobody approved of it", report)
     crown(registry, challenger, champion)
-    close(registry, challenger, f"promoted: {verdict.reason}")
+    try:
+        close(registry, challenger, f"promoted: {verdict.reason}")
+    except RegistryError as error:  # it is champion all the same
+        get_run_logger().warning(
+            "version %s is champion, but not noted as such: %s", challenger.version, error
+        )
     return Outcome(challenger.version, True, f"{verdict.reason}; Bento {bento}", report)
 
 
@@ -116,8 +123,9 @@ def compare(
     registry: Registry, params: Params, challenger: Registered, champion: Registered | None
 ) -> tuple[Verdict, Trial, Path]:
     """Reads the test split with both, judges, and writes the report: a file, an artifact here and there."""
-    versions = [challenger] if champion is None else [challenger, champion]
-    bundles = {f"version {v.version}": bundle_folder(v.address) for v in versions}
+    bundles = {f"version {challenger.version}": bundle_folder(challenger.address)}
+    if champion is not None:
+        bundles[f"version {champion.version}"] = _readable(champion)
     trial, *others = try_out(bundles, TEST, params.evaluate.beam)
     verdict = judge(trial, others[0] if others else None, params.promotion, params.seed)
     remarks = () if champion is None else tuple(_remarks(champion))
@@ -164,7 +172,7 @@ def approved(challenger: Registered, verdict: Verdict, hours: float) -> bool:
 @task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
 def crown(registry: Registry, challenger: Registered, champion: Registered | None) -> None:
     """Moves the aliases."""
-    registry.crown(challenger.version, champion.version if champion else None)
+    registry.crown(challenger, champion)
 
 
 @task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
@@ -198,8 +206,21 @@ def rollback() -> RolledBack:
         bento = str(build(previous, params.evaluate.beam))
         registry.tag(previous.version, {BENTO: bento})
     registry.tag(champion.version, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
-    registry.crown(previous.version, champion.version)
+    registry.crown(previous, champion)
     return RolledBack(previous.version, champion.version, str(bento))
+
+
+def _readable(champion: Registered) -> Path:
+    """The champion's bundle. Raises BundleError where this code can't read it, saying what to do."""
+    folder = bundle_folder(champion.address)
+    try:
+        load_bundle(folder)
+    except BundleError as error:
+        raise BundleError(
+            f"version {champion.version}, the champion, can't be compared: {error}. `python -m flows promote "
+            "--afresh` judges the challenger as a first one"
+        ) from None
+    return folder
 
 
 def _remarks(champion: Registered) -> list[str]:

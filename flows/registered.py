@@ -105,12 +105,14 @@ class Registry:
             raise RegistryError(f"{registered.address} has no {_FOLDER}/{file}: {error}") from None
         return Path(found)
 
-    def crown(self, version: str, former: str | None) -> None:
+    def crown(self, registered: Registered, former: Registered | None) -> None:
         """Makes a version champion, and the former champion `previous`. The champion is the last to move."""
         try:
             if former is not None:
-                self._client.set_registered_model_alias(self.name, PREVIOUS, former)
-            self._client.set_registered_model_alias(self.name, CHAMPION, version)
+                self._client.set_registered_model_alias(self.name, PREVIOUS, former.version)
+            self._client.set_registered_model_alias(self.name, CHAMPION, registered.version)
+            if ROLLED_BACK in registered.tags:
+                self._client.delete_model_version_tag(self.name, registered.version, ROLLED_BACK)
         except self._mlflow.MlflowException as error:
             raise self._away(error) from None
 
