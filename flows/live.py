@@ -23,8 +23,8 @@ from types import FrameType
 import bentoml
 
 from components.params import load_params
-from flows.packaging import has_bento
-from flows.registered import BENTO, CHAMPION, Registered, Registry, RegistryError
+from flows.packaging import PackagingError, bento_of
+from flows.registered import CHAMPION, Registered, Registry, RegistryError
 from flows.served import BENTOML, NotReadyError, Served
 
 CONFIG = Path("deploy/live/haproxy.cfg")
@@ -56,8 +56,9 @@ def serve_champion(port: int) -> int:
     if shutil.which("haproxy") is None:
         raise LiveError("HAProxy is needed: `./setup.sh packages haproxy`, or apt-get install haproxy")
     signal.signal(signal.SIGTERM, _interrupt)
+    params = load_params()
     with Front(port) as front:
-        live = Live(front, Registry(load_params().register_.name))
+        live = Live(front, Registry(params.register_.name), params.evaluate.beam)
         try:
             while True:
                 live.look()
@@ -72,8 +73,8 @@ def serve_champion(port: int) -> int:
 class Live:
     """What is served now, and the change to what should be."""
 
-    def __init__(self, front: Front, registry: Registry) -> None:
-        self._front, self._registry = front, registry
+    def __init__(self, front: Front, registry: Registry, beam: int) -> None:
+        self._front, self._registry, self._beam = front, registry, beam
         self._now: Instance | None = None
         self._failed: tuple[str, float] | None = None  # a version that did not start, and when
 
@@ -85,7 +86,7 @@ class Live:
         try:
             self._change_over(champion)
             self._failed = None
-        except (NotReadyError, LiveError) as error:
+        except (NotReadyError, PackagingError, RegistryError) as error:
             self._failed = champion.version, time.monotonic()
             say(f"version {champion.version} is not served: {error}")
 
@@ -114,20 +115,15 @@ class Live:
         return self._now is None or self._now.version != champion.version or not self._now.alive
 
     def _change_over(self, champion: Registered) -> None:
-        """Starts the champion in the free place, then ends the other. Raises NotReadyError, LiveError."""
-        before, bento = self._now, champion.tags.get(BENTO)
-        if not has_bento(bento):
-            raise LiveError(
-                f"its Bento ({bento}) is not in the store of this machine; `python -m flows promote --again "
-                f"--model {champion.address}` builds one"
-            )
+        """Starts the champion in the free place, then ends the other. Raises what `look` catches."""
+        before, bento = self._now, bento_of(self._registry, champion, self._beam)
         place = "b" if before is not None and before.place == "a" else "a"
         service = Served(
-            [*BENTOML, "serve", str(bento), "--host", "127.0.0.1", "--port", "{port}"],
+            [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],
             {"TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1"},
-            home=Path(bentoml.get(str(bento)).path).parents[2],  # of bentos/NAME/VERSION
+            home=Path(bentoml.get(bento).path).parents[2],  # of bentos/NAME/VERSION
             without=(),
-            log=Path(".live") / f"{place}.log",
+            shown=True,
         ).__enter__()
         self._front.put(place, service.port)
         self._now = Instance(place, champion.version, service)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import bentoml
@@ -11,7 +12,7 @@ from bentoml.exceptions import NotFound
 
 from components.recognizer.bundle import FILES, load_bundle
 from components.registry import bundle_folder
-from flows.registered import Registered
+from flows.registered import BENTO, Registered, Registry
 from flows.smoke import Expected, SmokeError, evaluated, smoke_test
 
 BENTOFILE = Path("bentofile.yaml")
@@ -67,9 +68,15 @@ def build(registered: Registered, beam: int, expected: Sequence[Expected] | None
     return bento.tag
 
 
-def has_bento(tag: str | None) -> bool:
-    """Whether a Bento of this tag is in the store."""
-    try:
-        return tag is not None and bool(bentoml.get(tag))
-    except NotFound:
-        return False
+def bento_of(registry: Registry, registered: Registered, beam: int) -> str:
+    """The tag of a version's Bento in this machine's store, built where it is another machine's, or gone.
+
+    Raises PackagingError and RegistryError.
+    """
+    tag = registered.tags.get(BENTO)
+    with suppress(NotFound):
+        if tag is not None:
+            return str(bentoml.get(tag).tag)
+    tag = str(build(registered, beam))
+    registry.tag(registered.version, {BENTO: tag})
+    return tag

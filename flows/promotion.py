@@ -19,7 +19,7 @@ from components.recognizer.bundle import BundleError, load_bundle
 from components.registry import bundle_folder, dvc_hashes
 from flows.gate import Verdict, judge
 from flows.gate_report import html, markdown, numbers
-from flows.packaging import PackagingError, build, has_bento
+from flows.packaging import PackagingError, bento_of, build
 from flows.registered import (
     BENTO,
     CHALLENGER,
@@ -201,13 +201,10 @@ def rollback() -> RolledBack:
     champion, previous = registry.find(CHAMPION), registry.find(PREVIOUS)
     if champion is None or previous is None or previous.version == champion.version:
         raise RegistryError(f"{registry.name} has no version called {PREVIOUS} to go back to")
-    bento = previous.tags.get(BENTO)
-    if not has_bento(bento):  # of another machine, or deleted
-        bento = str(build(previous, params.evaluate.beam))
-        registry.tag(previous.version, {BENTO: bento})
+    bento = bento_of(registry, previous, params.evaluate.beam)
     registry.tag(champion.version, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
     registry.crown(previous, champion)
-    return RolledBack(previous.version, champion.version, str(bento))
+    return RolledBack(previous.version, champion.version, bento)
 
 
 def _readable(champion: Registered) -> Path:

@@ -32,7 +32,8 @@ class Served:
     In the command, `{port}` stands for the port. `environment` is laid over that of this process, of which
     the variables of `without` are not passed on. `home` is the BentoML home that models and Bentos are taken
     from: each service gets one of its own, since BentoML empties the folder of measures in it at every start,
-    under other services of the same home. What it says goes to `log`, or with it when it ends.
+    under other services of the same home. What it says goes to stderr where it is to be `shown`,
+    else it is kept in `log` until it ends.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Served:
         home: Path | None = None,
         without: Sequence[str] = ("REDIS_URL",),
         patience: float = 90,
-        log: Path | None = None,
+        shown: bool = False,
     ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -53,7 +54,7 @@ class Served:
         self._command = [part.format(port=self.port) for part in command]
         inherited = {name: value for name, value in os.environ.items() if name not in without}
         self._environment = inherited | dict(environment)
-        self._home, self._patience, self._kept = home, patience, log
+        self._home, self._patience, self._shown = home, patience, shown
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="served-")
@@ -65,11 +66,10 @@ class Served:
         start = time.perf_counter()
         # A file, since nobody reads: a pipe would be full after some hundred requests, and block the service.
         # In a session of its own: Ctrl-C is for who started this, who then ends the service.
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=subprocess.STDOUT,
-                start_new_session=True,
+                self._command, env=self._environment, start_new_session=True,
+                stdout=sys.stderr if self._shown else log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         while time.perf_counter() - start < self._patience and self.process.poll() is None:
             with suppress(httpx.TransportError):
@@ -109,4 +109,4 @@ class Served:
 
     @property
     def _log(self) -> Path:
-        return self._kept or Path(self._folder.name) / "log"
+        return Path(self._folder.name) / "log"
