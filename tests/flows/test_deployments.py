@@ -27,7 +27,7 @@ def deployed() -> dict[str, Any]:
 def as_deployed(served: RunnerDeployment) -> dict[str, Any]:
     """A deployment as prefect.yaml would say it, triggers apart."""
     assert served.concurrency_options is not None and served.schedules is not None
-    strategy = served.concurrency_options["collision_strategy"]
+    strategy = served.concurrency_options.collision_strategy.value
     said = {
         "name": served.name,
         "entrypoint": served.entrypoint,
