@@ -229,7 +229,7 @@ def test_nothing_new_ends_in_seconds_and_says_so(house: House) -> None:
     status, said = house.flows("retrain")
     assert status == 0 and "nothing changed: version 3 was rolled back" in said, said
     [last] = house.runs("retraining")[-1:]
-    assert last["state_type"] == "COMPLETED" and last["total_run_time"] < 30
+    assert last["state_type"] == "COMPLETED" and last["total_run_time"] < 60
 
 
 def test_what_people_look_at_is_there(house: House) -> None:
