@@ -71,7 +71,7 @@ def _lines(
     old = _figures(verdict.champion, champion) if champion and verdict.champion else None
     differences = [str(verdict.exprate or ""), "", "", str(verdict.cer or ""), "", ""]
     for row, (name, value) in enumerate(_figures(verdict.challenger, challenger)):
-        yield f"| {name} | {value} |" + (f" {old[row][1]} | {differences[row]} |" if old else " |")
+        yield f"| {name} | {value} |" + (f" {old[row][1]} | {differences[row]} |" if old else "")
     yield "\n## What was asked\n\n| it … | found | |\n|---|---|---|"
     for check in verdict.checks:
         yield f"| {check.asked} | {check.found} | {'yes' if check.passed else '**no**'} |"
