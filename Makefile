@@ -36,7 +36,7 @@ schedule: env env-serve
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy
-	python -m pytest -n 2 --dist loadgroup
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # fixtures are made once a file
 
 test-fast: env
 	python -m pytest -q -m "not slow" --ignore tests/integration

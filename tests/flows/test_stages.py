@@ -16,7 +16,7 @@ import yaml
 from flows import stages
 from flows.stages import StageError, mend_lock, plan, run_stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dvc")]
+pytestmark = pytest.mark.slow
 
 PROJECT = {
     "second": {"cmd": "cp one two", "deps": ["one"], "outs": ["two"]},

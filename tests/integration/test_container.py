@@ -35,7 +35,7 @@ PACKAGES = "python3,python3-venv,ca-certificates"  # of the base image
 LARGEST = 800_000_000  # bytes
 MEMORY = 8 << 30  # bytes that must be free for images and containers to be kept there
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.conftest import Serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.slow
 
 # What the description promises of answers, and that none is a 5xx.
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"

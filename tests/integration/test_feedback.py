@@ -16,7 +16,7 @@ from components.ink.correction import Correction
 from components.serving.keys import add
 from tests.integration.conftest import RedisServer, Serve, pictures, predict
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.slow
 
 CROSS = [[[0, 0], [8, 10.5]], [[8, 0], [0, 10]]]
 COLUMNS = {

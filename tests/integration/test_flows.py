@@ -24,7 +24,7 @@ from tests.integration.clone import Clone
 from tests.integration.conftest import pictures
 from tests.integration.servers import Server, mlflow_server, prefect_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flows")]
+pytestmark = pytest.mark.slow
 
 MODEL = "handwritten-math-ocr"
 

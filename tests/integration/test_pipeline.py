@@ -18,7 +18,7 @@ from tests.integration.clone import ROOT, STAGES, Clone
 
 REAL = ROOT.parent / "shared" / "data"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from flows.served import Served
 from tests.integration.conftest import ROOT, SERVE, Registry, pictures, predict, promoted
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.slow
 
 
 def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry, model: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import RedisServer, Serve, pictures, predict
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.slow
 
 
 async def statuses(addresses: list[str], files: list[bytes]) -> Counter[int]:

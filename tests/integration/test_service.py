@@ -19,7 +19,7 @@ from components.recognizer.recognizer import Recognizer
 from components.serving.keys import add
 from tests.integration.conftest import ROOT, SERVE, Registry, Serve, pictures, predict
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
+pytestmark = pytest.mark.slow
 
 
 def expected(registry: Registry, files: list[bytes], beam: int) -> list[tuple[str, float]]:

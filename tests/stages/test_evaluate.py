@@ -231,7 +231,6 @@ def test_the_pipeline_reads_the_test_split_with_the_checkpoint(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("exported")  # the bundle takes a minute to make: make it once
 def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(exported: Path, tmp_path: Path) -> None:
     shards = exported / "data/shards/test"
     (tmp_path / "inks").mkdir()
@@ -249,7 +248,6 @@ def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(exported: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("exported")  # the bundle takes a minute to make: make it once
 def test_real_files_are_read_in_depth(exported: Path, tmp_path: Path) -> None:
     archive = ROOT.parent / "shared/data/mathwriting-2024-excerpt.tgz"
     if not archive.exists():
