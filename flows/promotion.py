@@ -17,6 +17,7 @@ from prefect.states import Completed, Failed
 from components.params import Params, ParamsError, load_params
 from components.recognizer.bundle import BundleError, load_bundle
 from components.registry import bundle_folder, dvc_hashes
+from components.report.files import whole
 from flows.gate import Verdict, judge
 from flows.gate_report import html, markdown, numbers
 from flows.packaging import PackagingError, bento_of, build
@@ -131,9 +132,9 @@ def compare(
     remarks = () if champion is None else tuple(_remarks(champion))
     text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
     report = REPORTS / f"version-{challenger.version}.md"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(text, encoding="utf-8")
-    report.with_suffix(".html").write_text(html(text), encoding="utf-8")
+    for path, content in ((report, text), (report.with_suffix(".html"), html(text))):
+        with whole(path) as beside:
+            beside.write_text(content, encoding="utf-8")
     write_reference(trial, report.parent / REFERENCE)
     registry.keep(challenger, [report, report.with_suffix(".html"), report.parent / REFERENCE])
     registry.tag(challenger.version, {"gate_numbers": numbers(verdict, trial)})

@@ -23,6 +23,8 @@ from typing import IO, Literal
 import psutil
 import yaml
 
+from components.report.files import whole
+
 LOCK = Path("dvc.lock")
 _WHOLE = Path(".dvc/tmp/dvc.lock.whole")  # a copy of LOCK from when it was
 _GROUP = Path(".dvc/tmp/stage.group")  # the process group of the stage that runs
@@ -127,28 +129,22 @@ def mend_lock() -> None:
 def keep_lock() -> None:
     """Keeps a copy of dvc.lock, if it is whole."""
     if LOCK.exists() and _whole(LOCK):
-        _WHOLE.parent.mkdir(parents=True, exist_ok=True)
-        beside = _WHOLE.with_name(f"{_WHOLE.name}.part")
-        shutil.copy(LOCK, beside)
-        beside.replace(_WHOLE)
+        with whole(_WHOLE) as beside:
+            shutil.copy(LOCK, beside)
 
 
-def end_leftovers() -> int:
-    """Kills what is left of a stage whose flow was killed: it would go on writing under the next one.
-
-    Returns how many processes that were.
-    """
+def end_leftovers() -> None:
+    """Kills what is left of a stage whose flow was killed: it would go on writing under the next one."""
     try:
         group = int(_GROUP.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
-        return 0
+        return
     left = [process for process in psutil.process_iter() if _of_stage(process, group)]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=_GRACE)
     _GROUP.unlink(missing_ok=True)
-    return len(left)
 
 
 def _of_stage(process: psutil.Process, group: int) -> bool:

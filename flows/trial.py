@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,7 +17,7 @@ from components.ink.raster import Picture, draw
 from components.recognizer.observation import Observation, observe
 from components.recognizer.recognizer import Recognizer
 from components.report.files import whole
-from components.shards import shard_paths
+from components.shards import read_table, strokes_of
 from flows.smoke import Expected, expect
 
 _BATCH = 64  # inks read together
@@ -68,10 +67,8 @@ class _Ink:
 
 
 def _inks(split: Path) -> Iterator[_Ink]:
-    for path in shard_paths(split):
-        for row in pq.read_table(path, columns=["id", "strokes", "tokens"]).to_pylist():
-            strokes = tuple(np.array(stroke, np.float32).reshape(-1, 2) for stroke in row["strokes"])
-            yield _Ink(row["id"], strokes, tuple(row["tokens"]))
+    for row in read_table(split, ["id", "strokes", "tokens"]).to_pylist():
+        yield _Ink(row["id"], strokes_of(row["strokes"]), tuple(row["tokens"]))
 
 
 def _trial(

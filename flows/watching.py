@@ -16,6 +16,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 
 from components.params import DataParams, load_params
+from components.report.files import whole
 
 ARRIVED, DRIFT = "handwriting.ink.arrived", "handwriting.drift.found"
 RESOURCE = {"prefect.resource.id": "handwriting.recogniser"}
@@ -59,8 +60,6 @@ def news(now: str) -> bool:
     """
     before = json.loads(_SEEN.read_text(encoding="utf-8")) if _SEEN.exists() else {"told": now, "last": now}
     quiet, told = now == before["last"], before["told"]
-    _SEEN.parent.mkdir(parents=True, exist_ok=True)
-    beside = _SEEN.with_name(f"{_SEEN.name}.part")
-    beside.write_text(json.dumps({"told": now if quiet else told, "last": now}), encoding="utf-8")
-    beside.replace(_SEEN)
+    with whole(_SEEN) as beside:
+        beside.write_text(json.dumps({"told": now if quiet else told, "last": now}), encoding="utf-8")
     return quiet and now != told
