@@ -48,7 +48,8 @@ def parse_inkml(data: bytes, id: str) -> Ink:
     Strokes are the traces with at least one point, in the file's order, in the file's units, y downwards;
     of equal points in a row one is kept. The label is the annotation `normalizedLabel`, else `truth`, else
     `label`, verbatim but for white space around it; None where there is none of them. Symbols are the
-    trace groups without subgroups, in the file's order, which in CROHME is not the order of the label.
+    trace groups without subgroups, in the order of the formula's MathML where they refer to it, which is the
+    label's; else in the file's.
 
     Raises InkError where the document is no XML, no InkML, declares entities, has no stroke, more than
     MAX_POINTS points, or a point that is not two or more finite numbers.
@@ -172,15 +173,28 @@ def _numbers(xs: list[str], ys: list[str]) -> Stroke:
 
 def _symbols(root: etree._Element, index: dict[str, int]) -> tuple[Symbol, ...]:
     """The trace groups without subgroups that have a label and refer to strokes that are there."""
-    symbols = []
+    places = _places(root)
+    symbols: list[tuple[int, Symbol]] = []
     for group in root.iter("{*}traceGroup"):
         token = _annotation(group, "truth", "label")
         if token is None or next(group.iterchildren("{*}traceGroup"), None) is not None:
             continue
         views = (view.get("traceDataRef", "").removeprefix("#") for view in group.iter("{*}traceView"))
         if strokes := tuple(dict.fromkeys(index[view] for view in views if view in index)):
-            symbols.append(Symbol(token, strokes))
-    return tuple(symbols)
+            link = next((a.get("href", "") for a in group.iterchildren("{*}annotationXML")), "")
+            symbols.append((places.get(link.removeprefix("#"), len(places)), Symbol(token, strokes)))
+    # In half of CROHME's files the order of the groups is not the label's.
+    return tuple(symbol for _, symbol in sorted(symbols, key=lambda pair: pair[0]))
+
+
+def _places(root: etree._Element) -> dict[str, int]:
+    """The order in which the formula's MathML names its symbols."""
+    ids = (
+        element.get(_XML_ID) or element.get("id")
+        for annotation in root.iterchildren("{*}annotationXML")
+        for element in annotation.iter("{*}*")
+    )
+    return {id: place for place, id in enumerate(dict.fromkeys(filter(None, ids)))}
 
 
 def _annotation(element: etree._Element, *types: str) -> str | None:

@@ -111,6 +111,29 @@ def test_symbols_are_the_groups_without_subgroups() -> None:
         "</traceGroup>"
     )
     assert ink.symbols == (Symbol("+", (1, 0)), Symbol("x", (2,)))
+
+
+def test_symbols_come_in_the_order_of_the_formula_that_they_refer_to() -> None:
+    def group(token: str, name: str, trace: int) -> str:
+        return (
+            f'<traceGroup><annotation type="truth">{token}</annotation><annotationXML href="{name}"/>'
+            f'<traceView traceDataRef="{trace}"/></traceGroup>'
+        )
+
+    ink = ink_of(
+        '<annotationXML type="truth"><math xmlns="http://www.w3.org/1998/Math/MathML"><mrow>'
+        '<mfrac xml:id="-_1"><mi xml:id="x_1">x</mi><mn xml:id="2_1">2</mn></mfrac><mi xml:id="x_2">x</mi>'
+        "</mrow></math></annotationXML>"
+        '<trace id="0">1 1</trace><trace id="1">2 2</trace><trace id="2">3 3</trace><trace id="3">4 4</trace>'
+        + group("x", "x_2", 0)
+        + group("2", "2_1", 1)
+        + group("+", "nowhere", 1)
+        + group("x", "x_1", 2)
+        + group("-", "-_1", 3)
+    )
+    assert [(symbol.token, symbol.strokes) for symbol in ink.symbols] == [
+        ("-", (3,)), ("x", (2,)), ("2", (1,)), ("x", (0,)), ("+", (1,)),
+    ]  # fmt: skip
     assert len(ink.strokes) == 4  # the one that no group names is kept
     assert ink.writer == "w7"
 
