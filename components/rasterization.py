@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -95,20 +95,27 @@ def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
     ink = read_inkml(folder / source)
     if ink.label is None:
         raise InkError("the ink has no label (an annotation of type truth, label or normalizedLabel)")
-    latex = normalize(ink.label)
+    symbols = tuple(Symbol(symbol_token(symbol.token), symbol.strokes) for symbol in ink.symbols)
+    made = replace(ink, id=source.removesuffix(".inkml"), label=normalize(ink.label), symbols=symbols)
+    return row_of_ink(made, source, settings)
+
+
+def row_of_ink(ink: Ink, source: str, settings: RasterSettings) -> Row:
+    """Draws an ink whose label is normalised. Raises ValueError where there is nothing to draw."""
+    assert ink.label is not None
     picture = draw(ink.strokes, settings)
     done, png = cv2.imencode(".png", picture)
     assert done, "OpenCV encodes every uint8 picture"
     return Row(
-        id=source.removesuffix(".inkml"),
+        id=ink.id,
         writer=ink.writer,
         strokes=ink.strokes,
-        symbols=_symbols(ink),
+        symbols=ink.symbols,
         png=png.tobytes(),
         width=picture.shape[1],
         height=picture.shape[0],
-        latex=latex,
-        tokens=tokenize(latex),
+        latex=ink.label,
+        tokens=tokenize(ink.label),
         ink_hash=ink_hash(ink.strokes),
         source=source,
     )
@@ -134,10 +141,6 @@ def symbol_token(truth: str) -> str:
     except (LabelError, TokenError):
         return truth.strip("$ ")
     return detokenize(token for token in tokens if token not in _STRUCTURE)
-
-
-def _symbols(ink: Ink) -> tuple[Symbol, ...]:
-    return tuple(Symbol(symbol_token(symbol.token), symbol.strokes) for symbol in ink.symbols)
 
 
 def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:

@@ -89,6 +89,33 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     )
 
 
+class InkTable:
+    """The inks of shards, read one by one out of Arrow's own memory, without copies."""
+
+    def __init__(self, table: pa.Table) -> None:
+        """`table` has the columns `strokes` and `symbols`."""
+        table = table.combine_chunks()
+        strokes = table["strokes"].chunk(0)
+        self._of_ink = strokes.offsets.to_numpy()  # strokes of an ink
+        self._of_stroke = strokes.values.offsets.to_numpy()
+        self._values = strokes.values.values.to_numpy()
+        self._symbols = table["symbols"]
+
+    def __len__(self) -> int:
+        return len(self._symbols)
+
+    def strokes(self, index: int) -> tuple[Stroke, ...]:
+        """The strokes of one ink."""
+        first, last = self._of_ink[index], self._of_ink[index + 1]
+        ends = self._of_stroke[first : last + 1]
+        points = self._values[ends[0] : ends[-1]].reshape(-1, 2)
+        return tuple(np.split(points, (ends[1:-1] - ends[0]) // 2))
+
+    def symbols(self, index: int) -> tuple[Symbol, ...]:
+        """Its symbols."""
+        return symbols_of(self._symbols[index].as_py() or [])
+
+
 def strokes_of(value: Sequence[Sequence[float]]) -> tuple[Stroke, ...]:
     """Strokes as arrays of (points, 2), from a cell of the column `strokes`."""
     return tuple(np.asarray(flat, np.float32).reshape(-1, 2) for flat in value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.ink.ink import Stroke
+from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture
+from components.ink.samples import box_of
 
 Range = tuple[float, float]
 
@@ -26,6 +27,8 @@ class Variation(BaseModel):
     shear: float = Field(ge=0, le=1, description="sideways shift a unit of height, at most")
     wobble: float = Field(ge=0, le=1, description="smooth distortion, as a fraction of a symbol")
     pen: Range = Field(description="pen width as a fraction of a symbol, least and largest")
+    drop: float = Field(ge=0, lt=1, description="points left out, as by a slower pen; at most this fraction")
+    exchange: float = Field(ge=0, le=1, description="inks in which other hands write half of the symbols")
     noise: float = Field(ge=0, le=1, description="grey noise, standard deviation; white to black is 1")
 
 
@@ -46,8 +49,50 @@ def bend(
         waves = rng.normal(0, 1 / (2.5 * symbol), (3, 2))
         phase = (bent @ waves.T + rng.uniform(0, 1, 3)) * 2 * np.pi
         bent = bent + np.sin(phase) @ rng.normal(0, variation.wobble * symbol, (3, 2))
-    ends = np.cumsum([len(stroke) for stroke in strokes])[:-1]
-    return tuple(np.split(bent.astype(np.float32), ends))
+    bent = bent.astype(np.float32)
+    ends = np.cumsum([len(stroke) for stroke in strokes])
+    if variation.drop:
+        starts = np.concatenate([[0], ends[:-1]])
+        kept = rng.random(len(bent)) >= rng.uniform(0, variation.drop)
+        kept[starts] = kept[ends - 1] = True
+        bent, ends = bent[kept], np.cumsum(np.add.reduceat(kept.astype(np.int64), starts))
+    return tuple(np.split(bent, ends[:-1]))
+
+
+def exchanged(
+    strokes: Sequence[Stroke],
+    symbols: Sequence[Symbol],
+    other: Callable[[str], Sequence[Stroke] | None],
+    rng: np.random.Generator,
+) -> tuple[tuple[Stroke, ...], tuple[Symbol, ...]]:
+    """The same formula with half of its symbols from other hands; `other` finds one of a token.
+
+    Roots stay: another one's hook would run through what stands under it.
+    """
+    kept = set(range(len(strokes)))
+    result: list[Stroke] = []
+    owned: list[tuple[int, ...]] = []
+    for symbol in symbols:
+        found = other(symbol.token) if symbol.token != r"\sqrt" and rng.random() < 0.5 else None
+        own = [strokes[index] for index in symbol.strokes]
+        kept.difference_update(symbol.strokes)
+        written = own if found is None else _fitted(found, own)
+        owned.append(tuple(range(len(result), len(result) + len(written))))
+        result += written
+    moved = tuple(Symbol(symbol.token, ids) for symbol, ids in zip(symbols, owned, strict=True))
+    return (*result, *(strokes[index] for index in sorted(kept))), moved
+
+
+def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke]) -> list[Stroke]:
+    """Strokes as large as those of `place`, and where they are."""
+    box, target = box_of(strokes), box_of(place)
+    size, wanted = np.ptp(box, axis=0), np.ptp(target, axis=0)
+    scale = float(wanted.max() / max(size.max(), 1e-6))
+    # Neither much wider nor much higher: it would run into its neighbours.
+    scale = min(scale, *(1.5 * (wanted + 0.2 * wanted.max()) / np.maximum(size, 1e-6)).tolist())
+    return [
+        ((s - box.mean(axis=0)) * scale + target.mean(axis=0)).astype(np.float32, copy=False) for s in strokes
+    ]
 
 
 def soil(picture: Picture, variation: Variation, rng: np.random.Generator) -> Picture:

@@ -44,7 +44,7 @@ _LEXEME = re.compile(
     r"|(?P<other>\\[a-zA-Z]+|\\.|[^\\])"
 )
 _SPELLING = re.compile(r"\\[a-zA-Z]+|\\.|[^\\]")
-_FUNCTION = re.compile("|".join(sorted((name[1:] for name in FUNCTIONS), key=len, reverse=True)))
+FUNCTION = re.compile("|".join(sorted((name[1:] for name in FUNCTIONS), key=len, reverse=True)))
 _END = ""  # the lexeme after the last
 _CLOSING = (_END, "}", r"\right", "&", "\\\\")
 _SCRIPTS = ("_", "^", "'")
@@ -95,7 +95,7 @@ def with_functions(tokens: Sequence[str]) -> Tokens:
     text = "".join(token if len(token) == 1 else "\\" for token in tokens)
     result: list[str] = []
     at = 0
-    for match in _FUNCTION.finditer(text):
+    for match in FUNCTION.finditer(text):
         result += [*tokens[at : match.start()], "\\" + match[0]]
         at = match.end()
     return (*result, *tokens[at:])
