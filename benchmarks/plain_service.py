@@ -9,7 +9,6 @@ memory included. A lock lets one request read, the others wait in the thread poo
 from __future__ import annotations
 
 import argparse
-import math
 from pathlib import Path
 from threading import Lock
 
@@ -71,12 +70,7 @@ def read_greedily(checkpoint: Checkpoint, picture: Tensor) -> str:
 
 def _logits(model: Recogniser, memory: Tensor, tokens: Tensor) -> Tensor:
     """Of what follows the tokens (1, T)."""
-    keys, values = model.cross(memory)
-    x = model.embed(tokens) * math.sqrt(model.embed.embedding_dim) + model.places[: tokens.shape[1]]
-    for number, layer in enumerate(model.layers):
-        x, _ = layer(x, keys[:, number], values[:, number], weights=False)
-    logits: Tensor = model.head(model.norm(x))[0, -1]
-    return logits
+    return model.decode(tokens, model.nothing(memory, 1), model.cross(memory)).logits[0, -1]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from components.latex.vocabulary import Vocabulary
 from components.model.fit import Epoch, Job, fit
 from components.params import load_params
 from components.shards import Row, read_table, strokes_of, symbols_of, write_shard
+from components.stages.train import SYNTHETIC
 
 
 def main() -> None:
@@ -41,7 +42,16 @@ def main() -> None:
             for workers in chosen.workers:
                 train = params.train.model_copy(update={"epochs": 1, "workers": workers})
                 vocabulary = Vocabulary.load(Path("data/vocab.json"))
-                job = Job(shards, vocabulary, params.raster.settings, params.model, train, params.seed, "-")
+                job = Job(
+                    shards,
+                    SYNTHETIC,
+                    vocabulary,
+                    params.raster.settings,
+                    params.model,
+                    train,
+                    params.seed,
+                    "-",
+                )
                 with tempfile.TemporaryDirectory() as folder:
                     measured[workers] += fit(job, Path(folder))
     device = (

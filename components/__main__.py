@@ -12,9 +12,8 @@ from pathlib import Path
 from components.ink.raster import Picture
 from components.recognizer.preparation import prepare
 from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import bundle_folder
+from components.registry import SHIPPED, bundle_folder
 
-BUNDLE = Path("data/bundle")
 _FILES = 64  # read together
 
 
@@ -43,7 +42,8 @@ def _text(file: Path, reading: Reading) -> str:
 
 def _json(file: Path, reading: Reading) -> str:
     """One line for one file."""
-    return json.dumps({"file": str(file), **asdict(reading)}, ensure_ascii=False)
+    content = {name: value for name, value in asdict(reading).items() if name != "score"}
+    return json.dumps({"file": str(file), **content}, ensure_ascii=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.add_argument("--json", action="store_true", help="a JSON object a line, for scripts")
     command.add_argument(
-        "--model", default=str(BUNDLE), help="bundle folder or models:/… (default: %(default)s)"
+        "--model",
+        default=str(SHIPPED),
+        help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
     )
     options = parser.parse_args(arguments)
     try:

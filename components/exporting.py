@@ -20,41 +20,57 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from components.model.recogniser import Recogniser
+from components.model.recogniser import Memory, Past, Recogniser
 
 Axes = dict[int, str]  # names of the axes that are of any size
 
-_CROSS = {0: "batch", 3: "cells"}
-_SELF = {0: "batch", 3: "length"}
+_HIGH = {0: "pictures", 3: "cells"}
 
 
 def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
-    """Writes `pictures` (B, 1, H, W) → `cross_keys`, `cross_values` (B, layers, heads, cells, dh).
+    """Writes `pictures` (P, 1, H, W) → of each decoder layer i `keys.i` (P, heads, head width, cells) and
+    `values.i` (P, heads, cells, head width).
 
     H and W are multiples of `model.multiple`. The model must be in evaluation mode.
     """
+    layers = range(len(model.layers))
     picture = torch.zeros(2, 1, 2 * model.multiple, 3 * model.multiple)
-    inputs: dict[str, tuple[Tensor, Axes]] = {"pictures": (picture, {0: "batch", 2: "height", 3: "width"})}
-    _export(_Encoder(model), path, opset, inputs, {"cross_keys": _CROSS, "cross_values": _CROSS})
+    inputs: dict[str, tuple[Tensor, Axes]] = {"pictures": (picture, {0: "pictures", 2: "height", 3: "width"})}
+    outputs = {f"keys.{i}": _HIGH for i in layers} | {
+        f"values.{i}": {0: "pictures", 2: "cells"} for i in layers
+    }
+    _export(_Encoder(model), path, opset, inputs, outputs)
 
 
 def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
-    """Writes one step: `tokens` (B,), `position` (), the cached keys and values, and how many `cells` (B,) of
-    the memory are a row's own, to `logits` (B, V) and `next_keys`, `next_values`, which are `self_keys`,
-    `self_values` (B, layers, heads, t, dh) with t + 1."""
+    """Writes `tokens` (R, n) at `position` (), after what is remembered, to `logits` (R, n, V) and what is to
+    be remembered of them; `cells` (P,) of a picture's memory are its own. The names, and of each layer i the
+    shapes, are those of `recognizer.engine`: `past_keys.i`, …, `new_keys.i`, `new_values.i`, `new_looked.i`.
+    """
+    rows, n, room = 4, 3, 5  # of two pictures; none of these numbers is to be found in the graph
     with torch.inference_mode():
-        keys, values = model.cross(model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple)))
-    own = (*keys.shape[:3], 5, keys.shape[4])
+        encoded = model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple))
+        memory, past = model.cross(encoded), model.nothing(encoded, rows)
     inputs: dict[str, tuple[Tensor, Axes]] = {
-        "tokens": (torch.ones(2, dtype=torch.int64), {0: "batch"}),
-        "position": (torch.tensor(5), {}),
-        "self_keys": (torch.zeros(own), _SELF),
-        "self_values": (torch.zeros(own), _SELF),
-        "cross_keys": (keys.clone(), _CROSS),
-        "cross_values": (values.clone(), _CROSS),
-        "cells": (torch.full((2,), keys.shape[3]), {0: "batch"}),
+        "tokens": (torch.ones(rows, n, dtype=torch.int64), {0: "rows", 1: "n"}),
+        "position": (torch.tensor(2), {}),
+        "cells": (torch.full((2,), encoded.shape[1]), {0: "pictures"}),
     }
-    outputs = {"logits": {0: "batch"}, "next_keys": _SELF, "next_values": _SELF}
+    outputs: dict[str, Axes] = {"logits": {0: "rows", 1: "n"}}
+    for i, keys in enumerate(memory.keys):
+        inputs[f"keys.{i}"] = (keys.clone(), _HIGH)
+    for i, values in enumerate(memory.values):
+        inputs[f"values.{i}"] = (values.clone(), {0: "pictures", 2: "cells"})
+    for i, keys in enumerate(past.keys):
+        inputs[f"past_keys.{i}"] = (keys.new_zeros(*keys.shape[:3], room), {0: "rows", 3: "room"})
+    for i, values in enumerate(past.values):
+        shape = (*values.shape[:2], room, values.shape[3])
+        inputs[f"past_values.{i}"] = (values.new_zeros(shape), {0: "rows", 2: "room"})
+    for i, looked in enumerate(past.looked):
+        inputs[f"past_looked.{i}"] = (looked.clone(), {0: "rows", 2: "cells"})
+    outputs |= {f"new_keys.{i}": {0: "rows", 3: "n"} for i in range(len(model.layers))}
+    outputs |= {f"new_values.{i}": {0: "rows", 2: "n"} for i in range(len(model.layers))}
+    outputs |= {f"new_looked.{i}": {0: "rows", 2: "n", 3: "cells"} for i in range(len(model.layers))}
     _export(_Step(model), path, opset, inputs, outputs)
 
 
@@ -66,9 +82,10 @@ class _Encoder(nn.Module):
             if isinstance(block, SwinTransformerBlock | SwinTransformerV2Block) and any(block.shift_size):
                 block.get_attn_mask = partial(_shift_mask, block)  # type: ignore[method-assign]
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         with _Rolling():
-            return self.model.cross(self.model.encode(pictures))
+            memory = self.model.cross(self.model.encode(pictures))
+        return (*memory.keys, *memory.values)
 
 
 class _Rolling(TorchFunctionMode):
@@ -105,17 +122,14 @@ class _Step(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(
-        self,
-        tokens: Tensor,
-        position: Tensor,
-        self_keys: Tensor,
-        self_values: Tensor,
-        cross_keys: Tensor,
-        cross_values: Tensor,
-        cells: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model.step(tokens, position, self_keys, self_values, cross_keys, cross_values, cells)
+    def forward(self, tokens: Tensor, position: Tensor, cells: Tensor, *arrays: Tensor) -> tuple[Tensor, ...]:
+        n = len(self.model.layers)
+        keys, values, past_keys, past_values = (arrays[i * n : (i + 1) * n] for i in range(4))
+        seen = torch.arange(keys[0].shape[3], device=cells.device) < cells[:, None, None, None]
+        step = self.model.decode(
+            tokens, Past(past_keys, past_values, arrays[4 * n :], position), Memory(keys, values, seen)
+        )
+        return (step.logits, *step.keys, *step.values, *step.looked)
 
 
 def _export(

@@ -82,6 +82,11 @@ class VocabParams(_Section):
     min_count: int = Field(ge=1)
 
 
+class SynthesizeParams(_Section):
+    count: int = Field(ge=0)
+    max_tokens: int = Field(ge=3)
+
+
 class ModelParams(_Section):
     encoder: str
     embed_dim: int = Field(ge=8)
@@ -89,13 +94,16 @@ class ModelParams(_Section):
     heads: tuple[int, ...]
     window: int = Field(ge=2)
     stages: int = Field(ge=0)
-    stem: Literal["conv", "patch"]
+    stem: Literal["conv", "residual", "patch"]
+    stem_blocks: tuple[int, ...]
     patch: int = Field(ge=2)
     pretrained: bool
     drop_path: float = Field(ge=0, lt=1)
     decoder_layers: int = Field(ge=1)
     decoder_width: int = Field(ge=8)
     decoder_heads: int = Field(ge=1)
+    coverage: bool
+    both_ways: bool
     dropout: float = Field(ge=0, lt=1)
     max_tokens: int = Field(ge=2)
 
@@ -116,6 +124,8 @@ class TrainParams(_Section):
     workers: int = Field(ge=0)
     guidance: float = Field(ge=0)
     spotting: float = Field(ge=0)
+    start: Path | None
+    synthetic: tuple[float, float]
     augment: Variation
 
 
@@ -188,6 +198,7 @@ class Params(_Section):
     raster: RasterParams
     validate_: ValidateParams = Field(alias="validate")
     vocab: VocabParams
+    synthesize: SynthesizeParams
     model: ModelParams
     train: TrainParams
     evaluate: EvaluateParams

@@ -1,4 +1,4 @@
-"""The MLflow registry: bundles out of it, and what a version in it came from."""
+"""Where bundles come from: the MLflow registry, a folder, or the repository itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import yaml
 
 from components.recognizer.bundle import SETTINGS
 from components.tracking import connect
+
+# The bundle that comes with the repository, and its figures beside it.
+SHIPPED = Path(__file__).parents[1] / "models" / "crohme"
+METRICS = "metrics.json"
 
 
 def bundle_folder(model: str) -> Path:

@@ -81,11 +81,17 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     """Prints the tag of the model, or of the Bento, and nothing else."""
-    from flows.packaging import build, store
-    from flows.registered import Registry
+    from flows.packaging import build, store, store_shipped
+    from flows.registered import CHAMPION, Registry
 
     params = load_params()
-    registered = Registry(params.register_.name).resolve(options.model)
+    registry = Registry(params.register_.name)
+    if options.command == "store" and not options.model and registry.find(CHAMPION) is None:
+        tag = store_shipped(registry.name)
+        print(f"store: nothing is champion yet; {tag} comes with the repository", file=sys.stderr)
+        print(tag)
+        return 0
+    registered = registry.resolve(options.model)
     tag = store(registered) if options.command == "store" else build(registered, params.evaluate.beam)
     print(f"{options.command}: {registered.address} is {tag}", file=sys.stderr)
     print(tag)

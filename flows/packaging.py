@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import NotFound
 
-from components.recognizer.bundle import FILES, load_bundle
-from components.registry import bundle_folder
+from components.recognizer.bundle import FILES, Bundle, load_bundle
+from components.registry import METRICS, SHIPPED, bundle_folder
 from flows.registered import BENTO, Registered, Registry
 from flows.smoke import Expected, SmokeError, evaluated, smoke_test
 
@@ -25,18 +26,32 @@ class PackagingError(ValueError):
 def store(registered: Registered) -> bentoml.Tag:
     """Puts a registered bundle into BentoML's model store; what is there already stays."""
     bundle = load_bundle(bundle_folder(registered.address))
-    # The number is the registry's; the rest tells the same number of two registries apart.
-    tag = bentoml.Tag(registered.name, f"v{registered.version}-{bundle.version}")
+    lineage = {key: value for key, value in registered.tags.items() if not key.startswith("mlflow.")}
+    return _stored(registered.name, f"v{registered.version}", bundle, registered.metrics, lineage)
+
+
+def store_shipped(name: str) -> bentoml.Tag:
+    """Puts the bundle that comes with the repository into the store, under a registered model's name."""
+    metrics = json.loads((SHIPPED / METRICS).read_text(encoding="utf-8"))
+    numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
+    return _stored(name, "shipped", load_bundle(SHIPPED), numbers, {"source": "models/crohme"})
+
+
+def _stored(
+    name: str, version: str, bundle: Bundle, metrics: Mapping[str, float], lineage: Mapping[str, str]
+) -> bentoml.Tag:
+    # The version is the registry's; the rest tells the same number of two registries apart.
+    tag = bentoml.Tag(name, f"{version}-{bundle.version}")
     try:
         return bentoml.models.get(tag).tag
     except NotFound:
         pass
-    lineage = {key: value for key, value in registered.tags.items() if not key.startswith("mlflow.")}
+    number = version.removeprefix("v")
     with bentoml.models.create(
         tag,
         module="components.recognizer",
-        labels={"registry_version": registered.version, "bundle": bundle.version},
-        metadata={"version": registered.version, "metrics": registered.metrics, "lineage": lineage},
+        labels={"registry_version": number, "bundle": bundle.version},
+        metadata={"version": number, "metrics": dict(metrics), "lineage": dict(lineage)},
         signatures={},
     ) as model:
         for file in FILES:

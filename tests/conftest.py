@@ -17,6 +17,7 @@ from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
 from components.model.recogniser import Recogniser
 from components.params import Params, load_params
+from components.recognizer.calibration import Calibration
 from components.shards import Row, write_shard
 from components.stages import export
 from tests.recognizer.inks import formula
@@ -38,6 +39,8 @@ def tiny_model(params: Params, vocabulary: Vocabulary, seed: int) -> Recogniser:
         "window": 4,
         "decoder_width": 16,
         "decoder_heads": 2,
+        "coverage": True,
+        "both_ways": True,
     }
     tiny = params.model.model_copy(update={**small, "decoder_layers": 2, "max_tokens": 12})
     model = Recogniser(tiny, len(vocabulary)).eval()
@@ -82,6 +85,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, params: Params) -> Path:
         )
     write_shard(rows, folder / "data/shards/test/part-00000.parquet")
     (folder / "reports/metrics.json").write_text(json.dumps(METRICS))
+    (folder / "data/calibration.json").write_text(Calibration().model_dump_json())
     (folder / "reports/train.json").write_text(json.dumps({"mlflow_run": None}))
     return folder
 

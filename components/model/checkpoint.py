@@ -12,6 +12,7 @@ from components.latex.vocabulary import Vocabulary
 from components.model.recogniser import Recogniser
 from components.params import ModelParams
 from components.recognizer.bundle import BundleSettings
+from components.recognizer.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,26 @@ class Checkpoint:
     vocabulary: Vocabulary
     raster: RasterSettings
 
-    @property
-    def settings(self) -> BundleSettings:
+    def settings(self, calibration: Calibration | None = None) -> BundleSettings:
         """What reading with the model needs to know beside weights and vocabulary."""
         model = self.model
-        return BundleSettings(raster=self.raster, multiple=model.multiple, max_tokens=model.params.max_tokens)
+        return BundleSettings(
+            raster=self.raster,
+            multiple=model.multiple,
+            max_tokens=model.params.max_tokens,
+            both_ways=model.params.both_ways,
+            calibration=calibration or Calibration(),
+        )
 
 
-def save_model(checkpoint: Checkpoint, path: Path) -> None:
-    """Writes a checkpoint whole or not at all."""
+def save_model(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
+    """Writes a checkpoint whole or not at all; `half`: with 16-bit weights, to be carried about."""
     beside = path.with_name(f".{path.name}.part")
     vocabulary = checkpoint.vocabulary
-    state = {name: value.cpu() for name, value in checkpoint.model.state_dict().items()}
+    state = {
+        name: value.cpu().half() if half and value.is_floating_point() else value.cpu()
+        for name, value in checkpoint.model.state_dict().items()
+    }
     torch.save(
         {
             "model": checkpoint.model.params.model_dump(),
@@ -59,3 +68,21 @@ def load_model(path: Path) -> Checkpoint:
     except (KeyError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path}: not a model of this version ({error}); train it anew") from error
     return Checkpoint(model.eval(), vocabulary, raster)
+
+
+def begin_with(model: Recogniser, vocabulary: Vocabulary, other: Checkpoint) -> None:
+    """Gives a new model the weights of a trained one of the same sizes; tokens keep what was learnt of them.
+
+    What the trained model does not know starts as it is. Raises ValueError where the sizes differ.
+    """
+    weights = model.state_dict()
+    known = {token: number for number, token in enumerate(other.vocabulary.tokens)}
+    pairs = [(new, known[token]) for new, token in enumerate(vocabulary.tokens) if token in known]
+    new, old = (torch.tensor(numbers) for numbers in zip(*pairs, strict=True))
+    for name, value in other.model.state_dict().items():
+        if name not in weights or weights[name].shape[1:] != value.shape[1:]:
+            raise ValueError(f"train.start: {name} is {tuple(value.shape)}; `model` has other sizes than it")
+        if name.split(".")[0] in ("embed", "head", "spot"):  # a row a token
+            weights[name][new] = value[old]
+        else:
+            weights[name].copy_(value)

@@ -7,7 +7,7 @@ what ran before: a training that goes on from a checkpoint sees what it would ha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,25 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
+from rapidfuzz.distance import Indel
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from components.ink.augment import Variation, bend, soil
+from components.ink.augment import Variation, bend, exchanged, soil
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
-from components.latex.vocabulary import BOS, EOS, PAD, Vocabulary
+from components.latex.tokenizer import tokenize
+from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.recognizer.inputs import to_input
-from components.shards import read_table, symbols_of
+from components.shards import InkTable, read_table
 
 NOWHERE = -100  # a cell that no loss looks at
+
+# Training's batches have few sizes: for each that is new, oneDNN makes its kernels, which takes as long as
+# the step itself.
+_HIGH, _WIDE, _LONG = 16, 32, 16  # their sides are multiples of these, pixels and tokens
 
 
 @dataclass(frozen=True)
@@ -40,13 +47,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of B pictures with H * W pixels, answers of T tokens, a memory of `cells` cells."""
+    """A batch of B pictures with H * W pixels, answers of T tokens, a memory of `cells` cells.
+
+    R is B, or 2 B where answers are written in both directions: then a picture's two rows stand side by side.
+    """
 
     indices: tuple[int, ...]
     pictures: Tensor  # (B, 1, H, W) float
-    tokens: Tensor  # (B, T): from <bos> on
-    targets: Tensor  # (B, T): to <eos>
-    centres: Tensor  # (B, T, 2): x, y in cells, of the symbol of each target; NaN where it has no ink
+    tokens: Tensor  # (R, T): from <bos> on, or backwards from <eos> on
+    targets: Tensor  # (R, T): to <eos>, or to <bos>
+    centres: Tensor  # (R, T, 2): x, y in cells, of the symbol of each target; NaN where it has no ink
     spots: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
 
     def to(self, device: torch.device) -> Batch:
@@ -55,7 +65,7 @@ class Batch:
 
 
 class Inks(Dataset[Batch]):
-    """One split, to be asked for whole batches.
+    """One split, and more folders of shards with it, to be asked for whole batches.
 
     Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
     are left out of training's plans (`usable`).
@@ -67,6 +77,8 @@ class Inks(Dataset[Batch]):
         vocabulary: Vocabulary,
         settings: RasterSettings,
         *,
+        more: Sequence[Path] = (),
+        both_ways: bool = False,
         stride: int,
         multiple: int,
         max_tokens: int,
@@ -74,12 +86,10 @@ class Inks(Dataset[Batch]):
         variation: Variation | None = None,
     ) -> None:
         columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens"]
-        table = read_table(folder, columns).combine_chunks()
-        strokes = table["strokes"].chunk(0)
-        self._of_ink = strokes.offsets.to_numpy()  # strokes of an ink; Arrow's own memory, no copies
-        self._of_stroke = strokes.values.offsets.to_numpy()
-        self._values = strokes.values.values.to_numpy()
-        self._symbols = table["symbols"]
+        tables = [read_table(folder, columns) for folder in (folder, *more)]
+        self.first = len(tables[0])  # so many are of `folder`; the others are synthetic
+        table = pa.concat_tables(tables).combine_chunks()
+        self._inks = InkTable(table)
         self._png = table["png"]
         self.ids: list[str] = table["id"].to_pylist()
         self.latex: list[str] = table["latex"].to_pylist()
@@ -87,8 +97,13 @@ class Inks(Dataset[Batch]):
         self.widths = table["width"].to_numpy()
         self.heights = table["height"].to_numpy()
         self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
-        self.stride, self.multiple, self.seed = stride, multiple, seed
+        self.stride, self.multiple, self.seed, self.both_ways = stride, multiple, seed, both_ways
         self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
+        self._written: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        if variation is not None and variation.exchange:
+            for index in range(self.first):
+                for symbol in self._inks.symbols(index):
+                    self._written[symbol.token].append((index, symbol.strokes))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,30 +112,35 @@ class Inks(Dataset[Batch]):
         drawn = [self._drawn(index, plan) for index in plan.indices]
         height = max(picture.shape[0] for picture, *_ in drawn)
         width = max(picture.shape[1] for picture, *_ in drawn)
-        rows, columns = (-(-side // self.multiple) * self.multiple for side in (height, width))
+        high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
+        rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
         pictures = np.zeros((len(drawn), 1, rows, columns), np.float32)
-        length = max(len(self.tokens[index]) for index in plan.indices) + 1
-        tokens = np.full((len(drawn), length + 1), PAD, np.int64)
-        centres = np.full((len(drawn), length, 2), np.nan, np.float32)
+        length = _up(max(len(self.tokens[index]) for index in plan.indices) + 1, long)
+        ways = 2 if self.both_ways else 1
+        tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
+        centres = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
         spots = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
         for row, (index, (picture, symbols, boxes)) in enumerate(zip(plan.indices, drawn, strict=True)):
             made = to_input(picture, self.multiple)
             pictures[row, :, : made.shape[1], : made.shape[2]] = made
             label = self.tokens[index]
             ids = [BOS, *self.vocabulary.encode(label), EOS]
-            tokens[row, : len(ids)] = ids
-            for position, symbol in aligned(label, symbols).items():
-                centres[row, position] = boxes[symbol].mean(axis=0) / self.stride - 0.5
-            self._mark(spots[row], symbols, boxes)
-        tensors = (pictures, tokens[:, :-1], tokens[:, 1:], centres, spots.reshape(len(drawn), -1))
+            written = aligned(label, symbols)
+            for way in range(ways):  # from right to left it is the same, from <eos> to <bos>
+                tokens[row, way, : len(ids)] = ids[::-1] if way else ids
+                for position, symbol in written.items():
+                    place = len(label) - 1 - position if way else position
+                    centres[row, way, place] = boxes[symbol].mean(axis=0) / self.stride - 0.5
+            self._mark(spots[row], label, symbols, boxes, written)
+        rows_of = tokens.reshape(-1, length + 1)
+        tensors = (
+            pictures,
+            rows_of[:, :-1],
+            rows_of[:, 1:],
+            centres.reshape(-1, length, 2),
+            spots.reshape(len(drawn), -1),
+        )
         return Batch(plan.indices, *map(torch.from_numpy, tensors))
-
-    def strokes(self, index: int) -> tuple[Stroke, ...]:
-        """The strokes of one ink."""
-        first, last = self._of_ink[index], self._of_ink[index + 1]
-        ends = self._of_stroke[first : last + 1]
-        points = self._values[ends[0] : ends[-1]].reshape(-1, 2)
-        return tuple(np.split(points, (ends[1:-1] - ends[0]) // 2))
 
     def picture(self, index: int) -> Picture:
         """The picture of one ink, as the shard has it."""
@@ -132,8 +152,7 @@ class Inks(Dataset[Batch]):
         self, index: int, plan: Plan
     ) -> tuple[Picture, tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
         """A picture, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
-        settings, strokes = self.settings, self.strokes(index)
-        symbols = symbols_of(self._symbols[index].as_py() or [])
+        settings, strokes, symbols = self.settings, self._inks.strokes(index), self._inks.symbols(index)
         low, high = bounds(strokes)
         # The scale of the shard's picture, which has one pixel more than the ink, and the margins.
         room = np.array([self.widths[index], self.heights[index]]) - 2 * settings.margin - 1
@@ -146,6 +165,8 @@ class Inks(Dataset[Batch]):
                 _boxes(strokes, symbols, where.origin, scale, settings.margin),
             )
         rng = np.random.default_rng([self.seed, plan.epoch, index])
+        if symbols and rng.random() < self.variation.exchange:
+            strokes, symbols = exchanged(strokes, symbols, lambda token: self._other(token, rng), rng)
         strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
         low, high = bounds(strokes)
         scale = min(scale * plan.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
@@ -154,71 +175,98 @@ class Inks(Dataset[Batch]):
         picture = soil(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
         return picture, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
 
+    def _other(self, token: str, rng: np.random.Generator) -> list[Stroke] | None:
+        """Somebody's symbol of the same kind."""
+        found = self._written.get(token)
+        if not found:
+            return None
+        index, ids = found[int(rng.integers(len(found)))]
+        strokes = self._inks.strokes(index)
+        return [strokes[id] for id in ids]
+
     def _mark(
         self,
         spots: npt.NDArray[np.int64],
+        label: Sequence[str],
         symbols: Sequence[Symbol],
         boxes: Sequence[npt.NDArray[np.float32]],
+        written: Mapping[int, int],
     ) -> None:
         """Writes each symbol's number into the cells in the middle of its box; the smaller symbol wins."""
         if not symbols:
             spots[:] = NOWHERE
             return
-        numbers = self.vocabulary.encode([symbol.token for symbol in symbols])
-        for symbol in sorted(range(len(symbols)), key=lambda s: -np.ptp(boxes[s], axis=0).prod()):
-            low, high = boxes[symbol] / self.stride
+        # What the label calls it, where that is known: a fraction's bar is no minus.
+        names = [symbol.token for symbol in symbols]
+        for position, symbol in written.items():
+            if len(names[symbol]) == 1 or names[symbol].startswith("\\"):
+                names[symbol] = label[position]
+        numbers = [NOWHERE if number == UNK else number for number in self.vocabulary.encode(names)]
+        for index in sorted(range(len(symbols)), key=lambda s: -np.ptp(boxes[s], axis=0).prod()):
+            low, high = boxes[index] / self.stride
             middle, half = (low + high) / 2, (high - low) * 0.3
             left, top = np.floor(middle - half).astype(int)
             right, bottom = np.floor(middle + half).astype(int) + 1
-            known = symbols[symbol].token not in self.vocabulary.unknown([symbols[symbol].token])
-            spots[max(top, 0) : bottom, max(left, 0) : right] = numbers[symbol] if known else NOWHERE
+            spots[max(top, 0) : bottom, max(left, 0) : right] = numbers[index]
 
 
 def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
-    r"""Which token of a label was written as which symbol: the k-th x of the label is the k-th x of the ink.
+    r"""Which token of a label was written as which symbol, where both come in the same order.
 
-    A kind of token that the two count differently is left out: nothing says which is which. A fraction's
-    bar is `\frac` in synthetic ink and `-` in CROHME's; the latter is taken where no minus can be meant.
+    What is written with one symbol may be several tokens (`\sin`), and a fraction's bar is a `-` in CROHME.
+    Where the two differ, a longest common subsequence is taken: what is not in it has no symbol.
     """
-    positions: dict[str, list[int]] = defaultdict(list)
-    for position, token in enumerate(label):
-        positions[token].append(position)
-    owners: dict[str, list[int]] = defaultdict(list)
-    for index, symbol in enumerate(symbols):
-        owners[symbol.token].append(index)
-    if r"\frac" in positions and r"\frac" not in owners and "-" not in positions:
-        owners[r"\frac"] = owners.pop("-", [])
+    written = [(token, number) for number, symbol in enumerate(symbols) for token in tokenize(symbol.token)]
+    places = [place for place, token in enumerate(label) if token not in _UNWRITTEN]
+    matching = Indel.opcodes(
+        [_BARS.get(label[p], label[p]) for p in places], [_BARS.get(t, t) for t, _ in written]
+    )
     return {
-        position: symbol
-        for token, where in positions.items()
-        if len(where) == len(owners[token])
-        for position, symbol in zip(where, owners[token], strict=True)
+        places[code.src_start + offset]: written[code.dest_start + offset][1]
+        for code in matching
+        if code.tag == "equal"
+        for offset in range(code.src_end - code.src_start)
     }
+
+
+_UNWRITTEN = ("{", "}", "_", "^", "&", "\\\\", r"\begin{matrix}", r"\end{matrix}")
+_BARS = {r"\frac": "-"}
 
 
 class PlanSampler(Sampler[Plan]):
     """Cuts an epoch into batches of inks of about one size, in random order; on `world` machines, each
-    takes its own. Call `set_epoch` before each epoch."""
+    takes its own. Call `set_epoch` before each epoch.
+
+    Of training's inks (`scale` is given) an epoch has as many as there are real ones; `synthetic` says which
+    share of them is synthetic.
+    """
 
     def __init__(
-        self, inks: Inks, batch: int, scale: tuple[float, float] | None, rank: int = 0, world: int = 1
+        self,
+        inks: Inks,
+        batch: int,
+        scale: tuple[float, float] | None,
+        rank: int = 0,
+        world: int = 1,
+        synthetic: Callable[[int], float] = lambda epoch: 0.0,
     ) -> None:
-        self.inks, self.batch, self.scale = inks, batch, scale
-        self.rank, self.world = rank, world
-        self.epoch = 0
+        self.inks, self.batch, self.scale, self.synthetic = inks, batch, scale, synthetic
+        self.rank, self.world, self.epoch = rank, world, 0
+        usable = np.array(inks.usable, np.int64)
+        self._real, self._synthetic = usable[usable < inks.first], usable[usable >= inks.first]
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
         if self.scale:  # training drops what does not fill a batch on each machine
-            return len(self.inks.usable) // (self.batch * self.world) or 1
-        batches = -(-len(self.inks.usable) // self.batch)
+            return len(self._real) // (self.batch * self.world) or 1
+        batches = -(-len(self._real) // self.batch)
         return len(range(self.rank, batches, self.world))
 
     def __iter__(self) -> Iterator[Plan]:
         rng = np.random.default_rng([self.inks.seed, 6, self.epoch])
-        usable = np.array(self.inks.usable)
+        usable = self._chosen(rng)
         blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
         tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)
         order = usable[np.lexsort((self.inks.widths[usable] * blur, tall))]
@@ -230,6 +278,19 @@ class PlanSampler(Sampler[Plan]):
             scale = float(np.exp(rng.uniform(*np.log(self.scale)))) if self.scale else 1.0
             if number % self.world == self.rank:
                 yield Plan(tuple(map(int, batch)), self.epoch, scale)
+
+    def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """The inks of this epoch."""
+        total = len(self._real)
+        count = min(round(self.synthetic(self.epoch) * total), len(self._synthetic)) if self.scale else 0
+        if not count:
+            return self._real
+        real = rng.choice(self._real, total - count, replace=False)
+        return np.concatenate([real, rng.choice(self._synthetic, count, replace=False)])
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
 
 
 def _boxes(

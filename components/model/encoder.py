@@ -49,6 +49,38 @@ class ConvStem(nn.Module):
         return normed
 
 
+class ResidualStem(nn.Module):
+    """A small residual network (He et al. 2016) before Swin: strokes are local, and a Swin alone needs far
+    more ink than there is to find that out. Each of its halvings doubles the width, up to `width`."""
+
+    def __init__(self, width: int, patch: int, blocks: Sequence[int]) -> None:
+        super().__init__()
+        body: list[nn.Module] = []
+        inside = 1
+        for number, count in enumerate(blocks):
+            outside = width * 2 ** (number + 1) // patch
+            body += [*_conv(inside, outside, 2), *(_Residual(outside) for _ in range(count))]
+            inside = outside
+        self.body = nn.Sequential(*body)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        normed: Tensor = self.norm(self.body(pictures).permute(0, 2, 3, 1))
+        return normed
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = nn.BatchNorm2d(width)
+        nn.init.zeros_(last.weight)  # at first the block changes nothing
+        second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.body = nn.Sequential(*_conv(width, width, 1), second, last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.gelu(x + self.body(x))
+
+
 def _conv(inside: int, outside: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(inside, outside, 3, stride, 1, bias=False), nn.BatchNorm2d(outside), nn.GELU()]
 
@@ -75,6 +107,14 @@ def build_encoder(params: ModelParams) -> Encoder:
     width = swin.feature_info[len(stages) - 1]["num_chs"]
     if params.stem == "patch":
         return Encoder(swin.patch_embed, stages, params.patch, width)
+    if params.stem == "residual":
+        if params.patch != 2 ** len(params.stem_blocks):
+            raise ValueError(
+                f"model.stem_blocks: {len(params.stem_blocks)} halvings, but model.patch is {params.patch}"
+            )
+        return Encoder(
+            ResidualStem(swin.embed_dim, params.patch, params.stem_blocks), stages, params.patch, width
+        )
     if params.patch != 4:
         raise ValueError(f"model.patch: the convolutional stem has stride 4, not {params.patch}")
     return Encoder(ConvStem(swin.embed_dim), stages, params.patch, width)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from components.model import recogniser
 from components.model.checkpoint import load_model
 from components.model.recogniser import Recogniser
-from components.recognizer.engine import Floats, Memory, State, Tokens
+from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 
 
 class TorchEngine:
@@ -27,17 +28,31 @@ class TorchEngine:
 
     @torch.inference_mode()
     def encode(self, pictures: Floats) -> Memory:
-        keys, values = self.model.cross(self.model.encode(torch.from_numpy(pictures).to(self.device)))
-        return Memory.whole(keys.cpu().numpy(), values.cpu().numpy())
+        memory = self.model.cross(self.model.encode(self._tensor(pictures)))
+        return Memory.whole(_arrays(memory.keys), _arrays(memory.values))
 
     @torch.inference_mode()
-    def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
-        arrays = (
-            *(state.self_keys, state.self_values),
-            *(memory.cross_keys, memory.cross_values, memory.cells),
+    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+        cells = memory.keys[0].shape[3]
+        seen = torch.arange(cells) < torch.from_numpy(memory.cells)[:, None, None, None]
+        step = self.model.decode(
+            self._tensor(tokens),
+            recogniser.Past(
+                self._tensors(past.keys),
+                self._tensors(past.values),
+                self._tensors(past.looked),
+                torch.tensor(past.position, device=self.device),
+            ),
+            recogniser.Memory(self._tensors(memory.keys), self._tensors(memory.values), seen.to(self.device)),
         )
-        tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
-        logits, keys, values = self.model.step(
-            torch.from_numpy(tokens).to(self.device), torch.tensor(position, device=self.device), *tensors
-        )
-        return logits.cpu().numpy(), State(keys.cpu().numpy(), values.cpu().numpy())
+        return Step(step.logits.cpu().numpy(), _arrays(step.keys), _arrays(step.values), _arrays(step.looked))
+
+    def _tensors(self, arrays: Sequence[Floats]) -> tuple[torch.Tensor, ...]:
+        return tuple(map(self._tensor, arrays))
+
+    def _tensor(self, array: Floats | Tokens) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def _arrays(tensors: Sequence[torch.Tensor]) -> tuple[Floats, ...]:
+    return tuple(tensor.cpu().numpy() for tensor in tensors)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
-from components.model.checkpoint import Checkpoint, load_model, save_model
+from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
 from components.model.data import Batch, Inks, PlanSampler
 from components.model.recogniser import Recogniser
 from components.model.training import Training
@@ -32,6 +32,7 @@ class Job:
     """What a training run is made of; the same job gives the same model."""
 
     shards: Path
+    synthetic: Path  # shards of formulas that are no one's; looked at where train.synthetic asks for them
     vocabulary: Vocabulary
     raster: RasterSettings
     model: ModelParams
@@ -75,11 +76,19 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     folder.mkdir(parents=True, exist_ok=True)
     pl.seed_everything(job.seed, verbose=False)
     model = Recogniser(job.model, len(job.vocabulary))
+    if job.train.start:
+        begin_with(model, job.vocabulary, load_model(job.train.start))
     train, valid = (_inks(job, model, split) for split in ("train", "valid"))
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
     history = History(folder / "history.csv", job.train.batch, on_epoch)
-    sampler = PlanSampler(train, job.train.batch, job.train.augment.scale)
+    first, last_ = job.train.synthetic
+    sampler = PlanSampler(
+        train,
+        job.train.batch,
+        job.train.augment.scale,
+        synthetic=lambda epoch: first + (last_ - first) * epoch / max(job.train.epochs - 1, 1),
+    )
     trainer = _trainer(job, folder, [GoOn(sampler), history])
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
@@ -237,6 +246,8 @@ def _inks(job: Job, model: Recogniser, split: str) -> Inks:
         max_tokens=job.model.max_tokens,
         seed=job.seed,
         variation=job.train.augment if split == "train" else None,
+        more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
+        both_ways=job.model.both_ways,
     )
 
 

@@ -1,12 +1,14 @@
 """The recogniser: a Swin encoder looks at the picture, a Transformer decoder writes LaTeX.
 
     picture (B, 1, H, W) ─ stem ─ Swin stages ─ + 2-D positions ─► memory (B, cells, width)
-    tokens  (B, T) ─ embedding + positions ─ decoder layers, each looking at the memory ─► logits (B, T, V)
+    tokens  (R, T) ─ embedding + positions ─ decoder layers, each looking at the memory ─► logits (R, T, V)
 
 Swin: Liu et al. 2021 (arXiv 2103.14030), by timm. Decoder: Vaswani et al. 2017, pre-norm. 2-D sinusoidal
-positions: as in BTTR (Zhao et al. 2021). Two helpers teach a small model to look, where the data say which
-strokes are which symbol: *spotting* names the symbol at each cell of the memory; *guidance* points the last
-layer's cross-attention at the symbol that is being written.
+positions, and one decoder that writes in both directions (from right to left it begins with <eos> and ends
+with <bos>): BTTR (Zhao et al. 2021, arXiv 2105.02412). Coverage, what was looked at before: CoMER (Zhao and
+Gao 2022, arXiv 2207.04410), here the linear part alone, which costs a tenth. Two helpers teach a small model
+to look, where the data say which strokes are which symbol: *spotting* names the symbol at each cell of the
+memory; *guidance* points the last layer's cross-attention at the symbol that is being written.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from components.model.encoder import build_encoder
@@ -26,11 +27,43 @@ from components.params import ModelParams
 
 @dataclass(frozen=True)
 class Output:
-    """What a training step needs."""
+    """What a training step needs. R rows are B pictures times the directions that are written."""
 
-    logits: Tensor  # (B, T, V)
-    attention: Tensor  # (B, T, cells): the last layer's cross-attention, mean of its heads
+    logits: Tensor  # (R, T, V)
+    attention: Tensor  # (R, T, cells): the last layer's cross-attention, mean of its heads
     spots: Tensor  # (B, cells, V): which symbol is here
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder looks at: of each layer, the keys and values of its cross-attention. Keys stand
+    upright, as the product with a query wants them: no step has to turn them."""
+
+    keys: tuple[Tensor, ...]  # (B, heads, head width, cells)
+    values: tuple[Tensor, ...]  # (B, heads, cells, head width)
+    seen: Tensor | None = None  # (B, 1, 1, cells): which cells are a picture's own; None: all
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the decoder remembers of the tokens before `position`, of each layer."""
+
+    keys: tuple[Tensor, ...]  # (R, heads, head width, room): of its self-attention; only `position` count
+    values: tuple[Tensor, ...]  # (R, heads, room, head width)
+    looked: tuple[
+        Tensor, ...
+    ]  # (R, heads, cells): the sum of its cross-attention; of all layers but the last
+    position: Tensor  # (): how many tokens
+
+
+@dataclass(frozen=True)
+class Step:
+    """What n tokens more give: the next token, and what is to be remembered of them."""
+
+    logits: Tensor  # (R, n, V)
+    keys: tuple[Tensor, ...]  # (R, heads, head width, n)
+    values: tuple[Tensor, ...]  # (R, heads, n, head width)
+    looked: tuple[Tensor, ...]  # (R, heads, n, cells): where each layer looked
 
 
 class Recogniser(nn.Module):
@@ -51,7 +84,8 @@ class Recogniser(nn.Module):
         self.embed = nn.Embedding(vocabulary, width)
         self.register_buffer("places", _sinusoids(params.max_tokens + 1, width), persistent=False)
         layers = (
-            DecoderLayer(width, params.decoder_heads, params.dropout) for _ in range(params.decoder_layers)
+            DecoderLayer(width, params.decoder_heads, params.dropout, params.coverage and number > 0)
+            for number in range(params.decoder_layers)
         )
         self.layers = cast("Sequence[DecoderLayer]", nn.ModuleList(layers))
         self.norm = nn.LayerNorm(width)
@@ -60,15 +94,11 @@ class Recogniser(nn.Module):
         nn.init.normal_(self.embed.weight, std=width**-0.5)
 
     def forward(self, pictures: Tensor, tokens: Tensor) -> Output:
-        """Reads with the answer's tokens given: pictures (B, 1, H, W), tokens (B, T) from <bos> on."""
+        """Reads with the answers' tokens given: pictures (B, 1, H, W), tokens (R, T) from the first one on;
+        rows of one picture stand side by side."""
         memory = self.encode(pictures)
-        keys, values = self.cross(memory)
-        x = self._embedded(tokens, 0)
-        attention = x.new_zeros(())
-        for number, layer in enumerate(self.layers):
-            last = number == len(self.layers) - 1
-            x, attention = layer(x, keys[:, number], values[:, number], weights=last)
-        return Output(self.head(self.norm(x)), attention, self.spot(memory))
+        step = self.decode(tokens, self.nothing(memory, len(tokens)), self.cross(memory))
+        return Output(step.logits, step.looked[-1].mean(dim=1), self.spot(memory))
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 1, H, W), ink 1 and paper 0, to memory (B, cells, width)."""
@@ -77,75 +107,80 @@ class Recogniser(nn.Module):
         memory: Tensor = self.memory_norm(seen.flatten(1, 2))
         return memory
 
-    def cross(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of all layers' cross-attention, each (B, layers, heads, cells, head width)."""
-        pairs = [layer.cross.keys_values(memory) for layer in self.layers]
-        return torch.stack([k for k, _ in pairs], 1), torch.stack([v for _, v in pairs], 1)
+    def cross(self, memory: Tensor) -> Memory:
+        """The keys and values that all steps share."""
+        keys, values = zip(*(layer.cross.keys_values(memory) for layer in self.layers), strict=True)
+        return Memory(keys, values)
 
-    def step(
-        self,
-        tokens: Tensor,
-        position: Tensor,
-        self_keys: Tensor,
-        self_values: Tensor,
-        cross_keys: Tensor,
-        cross_values: Tensor,
-        cells: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One token more: tokens (B,) at `position`, with the keys and values of all before it,
-        (B, layers, heads, position, head width). Of a row's memory the first `cells` (B,) count: pictures of
-        different size share a step. Returns logits (B, V) and the grown keys and values."""
-        seen = torch.arange(cross_keys.shape[3], device=cells.device) < cells[:, None, None, None]
-        x = self.embed(tokens)[:, None] * math.sqrt(self.embed.embedding_dim) + self.places[position]
-        keys, values = [], []
+    def nothing(self, memory: Tensor, rows: int) -> Past:
+        """What is remembered before the first token."""
+        layers, heads = len(self.layers), self.params.decoder_heads
+        keys = memory.new_zeros(rows, heads, memory.shape[2] // heads, 0)
+        looked = memory.new_zeros(rows, heads, memory.shape[1])
+        position = torch.zeros((), dtype=torch.int64, device=memory.device)
+        return Past((keys,) * layers, (keys.transpose(2, 3),) * layers, (looked,) * (layers - 1), position)
+
+    def decode(self, tokens: Tensor, past: Past, memory: Memory) -> Step:
+        """n tokens more: tokens (R, n), R = B * the rows of each picture. Training and re-scoring give a
+        whole answer at once, a search one token at a time: the same computation."""
+        count = tokens.shape[1]
+        where = past.position + torch.arange(count, device=tokens.device)
+        x = self.dropout(self.embed(tokens) * math.sqrt(self.embed.embedding_dim) + self.places[where])
+        # A token sees what is remembered, and of its own step what is not after it.
+        known = torch.arange(past.keys[0].shape[3], device=tokens.device) < past.position
+        causal = torch.ones(count, count, dtype=torch.bool, device=tokens.device).tril()
+        own_seen = torch.cat([known.expand(count, -1), causal], dim=1)
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        looked: list[Tensor] = []
         for number, layer in enumerate(self.layers):
-            x, k, v = layer.step(
-                x,
-                self_keys[:, number],
-                self_values[:, number],
-                cross_keys[:, number],
-                cross_values[:, number],
-                seen,
+            normed = layer.norms[0](x)
+            k, v = layer.own.keys_values(normed)
+            x = x + layer.dropout(
+                layer.own.remember(normed, past.keys[number], past.values[number], k, v, own_seen)
             )
+            # Where the layer below looked before each of the n tokens.
+            bias = (
+                layer.covered(past.looked[number - 1][:, :, None] + looked[-1].cumsum(dim=2) - looked[-1])
+                if layer.covered is not None
+                else None
+            )
+            seen, attention = layer.cross.look(
+                layer.norms[1](x), memory.keys[number], memory.values[number], memory.seen, bias
+            )
+            x = x + layer.dropout(seen)
+            x = x + layer.dropout(layer.feed(layer.norms[2](x)))
             keys.append(k)
             values.append(v)
-        logits: Tensor = self.head(self.norm(x))
-        return logits[:, 0], torch.stack(keys, 1), torch.stack(values, 1)
-
-    def _embedded(self, tokens: Tensor, start: int) -> Tensor:
-        x = self.embed(tokens) * math.sqrt(self.embed.embedding_dim)
-        embedded: Tensor = self.dropout(x + self.places[start : start + tokens.shape[1]])
-        return embedded
+            looked.append(attention)
+        return Step(self.head(self.norm(x)), tuple(keys), tuple(values), tuple(looked))
 
 
 class DecoderLayer(nn.Module):
     """Self-attention, cross-attention, feed-forward; each normalised before and added after."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, dropout: float, coverage: bool) -> None:
         super().__init__()
         self.own = Attention(width, heads)
         self.cross = Attention(width, heads)
+        self.covered = Coverage(heads) if coverage else None
         self.norms = cast("Sequence[nn.LayerNorm]", nn.ModuleList(nn.LayerNorm(width) for _ in range(3)))
         self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, weights: bool) -> tuple[Tensor, Tensor]:
-        normed = self.norms[0](x)
-        x = x + self.dropout(self.own(normed, *self.own.keys_values(normed), causal=True))
-        normed = self.norms[1](x)
-        looked, attention = self.cross.look(normed, keys, values, weights)
-        x = x + self.dropout(looked)
-        return x + self.dropout(self.feed(self.norms[2](x))), attention
 
-    def step(
-        self, x: Tensor, own_keys: Tensor, own_values: Tensor, keys: Tensor, values: Tensor, seen: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        normed = self.norms[0](x)
-        k, v = self.own.keys_values(normed)
-        own_keys, own_values = torch.cat([own_keys, k], 2), torch.cat([own_values, v], 2)
-        x = x + self.own(normed, own_keys, own_values)
-        x = x + self.cross(self.norms[1](x), keys, values, seen)
-        return x + self.feed(self.norms[2](x)), own_keys, own_values
+class Coverage(nn.Module):
+    """What the layer below looked at before, as a bias of where to look now."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.mix = nn.Linear(heads, heads, bias=False)
+        nn.init.zeros_(self.mix.weight)  # at first it says nothing
+
+    def forward(self, looked: Tensor) -> Tensor:
+        """looked (R, heads, n, cells): of each cell the sum of the attention that it had. So is the bias."""
+        bias: Tensor = (self.mix.weight @ looked.flatten(2)).reshape(looked.shape)
+        return bias
 
 
 class Attention(nn.Module):
@@ -153,30 +188,51 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.scale = heads, (width // heads) ** -0.5
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(
-        self, x: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None, causal: bool = False
+    def remember(
+        self, x: Tensor, past_keys: Tensor, past_values: Tensor, keys: Tensor, values: Tensor, seen: Tensor
     ) -> Tensor:
-        """Looks from x (B, n, width) at keys and values (B, heads, m, head width), where `seen` is true."""
-        query = self._split(self.query(x))
-        return self._merged(F.scaled_dot_product_attention(query, keys, values, seen, is_causal=causal))
+        """Looks from x (R, n, width) at what is remembered, `room` tokens, and at its own step's n, where
+        `seen` (n, room + n) is true. What is remembered is not copied."""
+        room = past_keys.shape[3]
+        query = self._split(self.query(x)) * self.scale
+        scores = torch.cat([query @ past_keys, query @ keys], dim=3)
+        weights = scores.masked_fill(~seen, -torch.inf).softmax(dim=3)
+        return self._merged(weights[..., :room] @ past_values + weights[..., room:] @ values)
 
-    def look(self, x: Tensor, keys: Tensor, values: Tensor, weights: bool) -> tuple[Tensor, Tensor]:
-        """As forward, and where it looked, (B, T, cells), where `weights` asks for it (else a zero)."""
-        if not weights:
-            return self(x, keys, values), x.new_zeros(())
-        query = self._split(self.query(x))
-        attention = (query @ keys.transpose(2, 3) / math.sqrt(query.shape[3])).softmax(dim=3)
-        return self._merged(attention @ values), attention.mean(dim=1)
+    def look(
+        self, x: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Looks from x (R, n, width) at the B pictures' keys and values, which the rows of a picture share;
+        returns that and where it looked (R, heads, n, cells)."""
+        rows, n, width = x.shape
+        pictures, cells = keys.shape[0], keys.shape[3]
+        query = self._split(self.query(x.reshape(pictures, -1, width))) * self.scale
+        scores = query @ keys  # (B, heads, rows of a picture * n, cells)
+        if bias is not None:
+            scores = scores + self._by_picture(bias, pictures)
+        if seen is not None:
+            scores = scores.masked_fill(~seen, -torch.inf)
+        weights = scores.softmax(dim=3)
+        looked = weights.reshape(pictures, self.heads, -1, n, cells).transpose(1, 2)
+        return (
+            self._merged(weights @ values).reshape(rows, n, width),
+            looked.reshape(rows, self.heads, n, cells),
+        )
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of x (B, n, width), each (B, heads, n, head width)."""
+        """Keys (R, heads, head width, n) and values (R, heads, n, head width) of x (R, n, width)."""
         keys, values = self.key_value(x).chunk(2, dim=2)
-        return self._split(keys), self._split(values)
+        return self._split(keys).transpose(2, 3), self._split(values)
+
+    def _by_picture(self, bias: Tensor, pictures: int) -> Tensor:
+        _, heads, n, cells = bias.shape
+        by_row = bias.reshape(pictures, -1, heads, n, cells).transpose(1, 2)
+        return by_row.reshape(pictures, heads, -1, cells)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)

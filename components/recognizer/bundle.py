@@ -1,7 +1,7 @@
 """The bundle: a folder with all that reading a formula needs.
 
-encoder.onnx   pictures → cross_keys, cross_values
-decoder.onnx   one decoder step with cached keys and values
+encoder.onnx   pictures → keys and values of each decoder layer's cross-attention
+decoder.onnx   some tokens more, with remembered keys and values
 vocab.json     the tokens
 bundle.json    how to draw and pad pictures, what the model is, and the other files' hashes
 example.png    a picture, so that whoever has the bundle can check that it reads
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary, VocabularyError
+from components.recognizer.calibration import Calibration
 
 ENCODER, DECODER, VOCABULARY, SETTINGS, EXAMPLE, CARD = FILES = (
     "encoder.onnx",
@@ -41,10 +42,12 @@ class BundleSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     raster: RasterSettings
     multiple: int = Field(ge=1, description="the sides of the model's pictures are multiples of this, pixels")
     max_tokens: int = Field(ge=1, description="the longest answer")
+    both_ways: bool = Field(False, description="the decoder also writes from right to left")
+    calibration: Calibration = Calibration()
 
 
 class About(BaseModel):

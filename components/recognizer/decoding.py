@@ -1,85 +1,200 @@
 """From memory to tokens: beam search with cached keys and values, all pictures and beams in one step.
 
-The search maximises the probability of the whole token sequence, its end included, with no bonus for
-length: what is ranked is what is reported as confidence. With one beam it is greedy decoding.
+The search maximises the probability of the whole token sequence, its end included, with no bonus for length.
+Only tokens are offered that keep the answer LaTeX (`latex.validity`), with the probability that the model
+gives them. With one beam it is greedy decoding. A model that writes in both directions searches in both; what
+was found in one is scored in the other, and the mean of both decides: BTTR's re-scoring (Zhao et al. 2021).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.latex.vocabulary import BOS, EOS, PAD, UNK
-from components.recognizer.engine import Engine, Floats, Memory, State
+from components.latex.validity import Grammar
+from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from components.recognizer.engine import Engine, Floats, Memory, Past
 
 Scores = npt.NDArray[np.float64]  # natural logarithms of probabilities
 Ids = npt.NDArray[np.int64]
 
 _NEVER = (PAD, BOS, UNK)  # no answer holds these
+_WORSE = 8.0  # nats: what is so much less probable than the best is not looked for
+_SHRINK = 0.75  # rows are dropped when fewer than this share is still open: dropping copies the others
 
 
 @dataclass(frozen=True)
 class Hypothesis:
     """A complete token sequence."""
 
-    ids: tuple[int, ...]  # without <bos> and <eos>
-    score: float  # ln of its probability, that of <eos> included
+    ids: tuple[int, ...]  # without <bos> and <eos>, from left to right
+    score: float  # ln of its probability, that of its end included; of both directions the mean
+
+
+class Rules:
+    """What a model's answers may be: grammars over its vocabulary, and the longest answer."""
+
+    def __init__(self, vocabulary: Vocabulary, max_tokens: int, both_ways: bool = False) -> None:
+        self.max_tokens, self.both_ways = max_tokens, both_ways
+        self.forward = Grammar(vocabulary)
+        self.backward = Grammar(vocabulary, backward=True) if both_ways else None
 
 
 def decode(
-    engine: Engine, memory: Memory, max_tokens: int, beam: int = 1, n_best: int = 1
+    engine: Engine, memory: Memory, rules: Rules, beam: int = 1, n_best: int = 1
 ) -> list[list[Hypothesis]]:
-    """Finds for each of the P pictures in `memory` up to `n_best` sequences, the most probable first.
+    """Finds for each of the P pictures in `memory` up to `n_best` sequences, the best first.
 
-    Every sequence has at most `max_tokens` tokens and ends by <eos>. Raises ValueError where `n_best` is more
+    Every sequence is a formula of at most `rules.max_tokens` tokens. Raises ValueError where `n_best` is more
     than `beam`, or one of them is less than 1.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best} and beam {beam}: expected 1 <= n_best <= beam")
-    pictures = len(memory.cross_keys)
+    if beam == 1 or rules.backward is None:
+        return search(engine, memory, rules.forward, rules.max_tokens, beam, n_best)
+    forward = search(engine, memory, rules.forward, rules.max_tokens, beam, beam)
+    backward = search(engine, memory, rules.backward, rules.max_tokens, beam, beam, backward=True)
+    return [
+        sorted(found, key=lambda h: -h.score)[:n_best]
+        for found in rescored(engine, memory, rules, forward, backward)
+    ]
+
+
+def search(
+    engine: Engine,
+    memory: Memory,
+    grammar: Grammar,
+    max_tokens: int,
+    beam: int,
+    n_best: int,
+    backward: bool = False,
+) -> list[list[Hypothesis]]:
+    """Beam search in one direction; the most probable sequences of each picture, the best first."""
+    pictures = len(memory.cells)
     found: list[list[Hypothesis]] = [[] for _ in range(pictures)]
     running = np.arange(pictures)  # which pictures the rows are of: `beam` rows each, side by side
-    if beam > 1:
-        memory = memory.take(np.repeat(running, beam))
-    state = State.empty(memory)
-    tokens = np.full((pictures, beam, 1), BOS, np.int64)  # grows along its last axis
+    past = Past.empty(memory, beam)
+    tokens = np.full((pictures, beam, 1), EOS if backward else BOS, np.int64)  # grows along its last axis
+    states = np.empty((pictures, beam), object)
+    states.fill(grammar.start)
     # At first all beams of a picture are the same: only one counts.
     scores = np.where(np.arange(beam) == 0, 0.0, -np.inf) * np.ones((pictures, 1))
 
     for position in range(max_tokens + 1):
-        logits, state = engine.step(tokens[:, :, -1].ravel(), position, state, memory)
-        steps = _log_probabilities(logits).reshape(len(running), beam, -1)
-        if position == max_tokens:
-            steps[:, :, np.arange(steps.shape[2]) != EOS] = -np.inf
+        step = engine.step(tokens[:, :, -1].reshape(-1, 1), past, memory)
+        past.keep(step)
+        steps = _log_probabilities(step.logits[:, 0], backward).reshape(len(running), beam, -1)
+        _forbid(steps, scores, states, tokens, grammar, max_tokens - position)
         choice = _best(scores[:, :, None] + steps, beam)
         for row, picture in enumerate(running):
             for at in np.flatnonzero(choice.ended[row]):
-                ids = tokens[row, choice.ended_beam[row, at], 1:]
-                found[picture].append(Hypothesis(tuple(ids.tolist()), float(choice.ended_score[row, at])))
+                ids = tokens[row, choice.ended_beam[row, at], 1:].tolist()
+                found[picture].append(
+                    Hypothesis(tuple(ids[::-1] if backward else ids), float(choice.ended_score[row, at]))
+                )
             found[picture] = sorted(found[picture], key=lambda h: -h.score)[:n_best]
         scores = choice.score
-        open_ = np.array(
-            [
-                # Probabilities only shrink: what is behind now stays behind.
-                np.isfinite(scores[row, 0]) and (len(hs) < n_best or scores[row, 0] > hs[-1].score)
-                for row, hs in enumerate(found[picture] for picture in running)
-            ]
-        )
+        for row, picture in enumerate(running):
+            # Probabilities only shrink: what is behind now stays behind.
+            if found[picture]:
+                bar = found[picture][0].score - _WORSE
+                full = len(found[picture]) == n_best
+                scores[row, scores[row] <= (max(bar, found[picture][-1].score) if full else bar)] = -np.inf
+        open_ = np.isfinite(scores).any(axis=1)
         if not open_.any():
             break
-        parents = choice.beam[open_]
-        rows = np.flatnonzero(open_)[:, None] * beam + parents
-        tokens = np.concatenate(
-            [tokens.reshape(-1, position + 1)[rows], choice.token[open_, :, None]], axis=2
-        )
-        scores, running = scores[open_], running[open_]
-        if not np.array_equal(rows.ravel(), np.arange(len(open_) * beam)):
-            state = state.take(rows.ravel())
-        if not open_.all():
-            memory = memory.take((np.flatnonzero(open_)[:, None] * beam + np.arange(beam)).ravel())
+        # Rows that are done are dropped, but not one by one: dropping copies the memory of the others.
+        kept = open_ if open_.mean() < _SHRINK else np.ones_like(open_)
+        parents = choice.beam[kept]
+        rows = np.flatnonzero(kept)[:, None] * beam + parents
+        states = _advanced(grammar, states.ravel()[rows], choice.token[kept], scores[kept])
+        tokens = np.concatenate([tokens.reshape(-1, position + 1)[rows], choice.token[kept, :, None]], axis=2)
+        scores, running = scores[kept], running[kept]
+        past.take(rows.ravel())
+        if not kept.all():
+            memory = memory.take(np.flatnonzero(kept))
     return found
+
+
+def rescored(
+    engine: Engine,
+    memory: Memory,
+    rules: Rules,
+    forward: Sequence[Sequence[Hypothesis]],
+    backward: Sequence[Sequence[Hypothesis]],
+) -> list[list[Hypothesis]]:
+    """What either direction found, with the mean of both directions' scores, for each picture."""
+    known: list[dict[tuple[int, ...], list[float | None]]] = [{} for _ in forward]
+    for way, found in enumerate((forward, backward)):
+        for candidates, hypotheses in zip(known, found, strict=True):
+            for hypothesis in hypotheses:
+                candidates.setdefault(hypothesis.ids, [None, None])[way] = hypothesis.score
+    missing = [
+        [(ids, scores.index(None)) for ids, scores in candidates.items() if None in scores]
+        for candidates in known
+    ]
+    for candidates, asked, scores in zip(
+        known, missing, sequence_scores(engine, memory, missing), strict=True
+    ):
+        for (ids, way), score in zip(asked, scores, strict=True):
+            candidates[ids][way] = score
+    return [
+        [Hypothesis(ids, sum(s for s in scores if s is not None) / 2) for ids, scores in candidates.items()]
+        for candidates in known
+    ]
+
+
+def sequence_scores(
+    engine: Engine, memory: Memory, asked: Sequence[Sequence[tuple[tuple[int, ...], int]]]
+) -> list[list[float]]:
+    """ln of the probability of sequences of each picture, from left to right (0) or from right to left (1),
+    all in one step."""
+    most = max(map(len, asked))
+    if not most:
+        return [[] for _ in asked]
+    longest = max(len(ids) for wanted in asked for ids, _ in wanted)
+    tokens = np.full((len(asked), most, longest + 2), PAD, np.int64)
+    for row, wanted in enumerate(asked):
+        for place, (ids, way) in enumerate(wanted):
+            whole = [BOS, *ids, EOS]
+            tokens[row, place, : len(whole)] = whole[::-1] if way else whole
+    flat = tokens.reshape(-1, longest + 2)
+    step = engine.step(flat[:, :-1].copy(), Past.empty(memory, most, room=0), memory)
+    wide = step.logits.astype(np.float64)
+    wide -= wide.max(axis=2, keepdims=True)
+    wide -= np.log(np.exp(wide).sum(axis=2, keepdims=True))
+    next_ = np.take_along_axis(wide, flat[:, 1:, None], axis=2)[:, :, 0]
+    totals = np.where(flat[:, 1:] == PAD, 0.0, next_).sum(axis=1).reshape(len(asked), most)
+    return [row[: len(wanted)].tolist() for row, wanted in zip(totals, asked, strict=True)]
+
+
+def _forbid(
+    steps: Scores,
+    scores: Scores,
+    states: npt.NDArray[np.object_],
+    tokens: Ids,
+    grammar: Grammar,
+    room: int,
+) -> None:
+    """Takes away what would not be LaTeX, would be too long, or would go round in circles."""
+    for row, beam in zip(*np.nonzero(np.isfinite(scores)), strict=True):
+        mask = grammar.allowed(states[row, beam], room)
+        mask = grammar.unlooped(mask, tokens[row, beam, 1:].tolist())
+        steps[row, beam, ~mask] = -np.inf
+
+
+def _advanced(
+    grammar: Grammar, states: npt.NDArray[np.object_], tokens: Ids, scores: Scores
+) -> npt.NDArray[np.object_]:
+    result = np.empty_like(states)
+    for place in np.ndindex(*states.shape):
+        state: Any = states[place]
+        result[place] = grammar.advance(state, int(tokens[place])) if np.isfinite(scores[place]) else state
+    return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +232,11 @@ def _best(scores: Scores, beam: int) -> _Choice:
     )
 
 
-def _log_probabilities(logits: Floats) -> Scores:
-    """Log-softmax (rows, V), with what must not be answered at minus infinity (it keeps its probability)."""
+def _log_probabilities(logits: Floats, backward: bool) -> Scores:
+    """Log-softmax (rows, V), with what must not be answered at minus infinity (it keeps its probability).
+
+    From right to left an answer ends with <bos>; here <eos> is the end in both directions.
+    """
     if not np.isfinite(logits).all():
         raise ValueError(
             "the model's logits are not finite numbers: its weights are broken, or its precision"
@@ -126,5 +244,7 @@ def _log_probabilities(logits: Floats) -> Scores:
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=1, keepdims=True)
     wide -= np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    if backward:
+        wide[:, [BOS, EOS]] = wide[:, [EOS, BOS]]
     wide[:, _NEVER] = -np.inf
     return wide

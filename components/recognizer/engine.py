@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,66 +18,112 @@ import onnxruntime as ort
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
+
+_ROOM = 32  # tokens that there is room for at first; most answers are shorter
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """What the decoder looks at: keys and values of every decoder layer's cross-attention."""
+    """What the decoder looks at: of each layer, keys and values of its cross-attention. A picture's beams
+    share them."""
 
-    cross_keys: Floats  # (B, layers, heads, cells, dh)
-    cross_values: Floats
-    cells: Tokens  # (B,): so many are the row's own, what follows them is padding
+    keys: tuple[Floats, ...]  # (P, heads, head width, cells)
+    values: tuple[Floats, ...]  # (P, heads, cells, head width)
+    cells: Tokens  # (P,): so many are the picture's own, what follows them is padding
 
     @classmethod
-    def whole(cls, cross_keys: Floats, cross_values: Floats) -> Memory:
+    def whole(cls, keys: Sequence[Floats], values: Sequence[Floats]) -> Memory:
         """The memory of pictures of one size, without padding."""
-        return cls(cross_keys, cross_values, np.full(len(cross_keys), cross_keys.shape[3], np.int64))
+        return cls(tuple(keys), tuple(values), np.full(len(keys[0]), keys[0].shape[3], np.int64))
 
     @classmethod
     def joined(cls, parts: Sequence[Memory]) -> Memory:
         """The memory of pictures of any sizes, one part after another."""
         if len(parts) == 1:
             return parts[0]
-        most = max(part.cross_keys.shape[3] for part in parts)
-        keys, values = (
-            np.concatenate([_padded(getattr(part, name), most) for part in parts])
-            for name in ("cross_keys", "cross_values")
-        )
-        return cls(keys, values, np.concatenate([part.cells for part in parts]))
+        most = max(part.keys[0].shape[3] for part in parts)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Memory:
-        """The memory of some rows, in their order; a row may occur more than once."""
-        return Memory(self.cross_keys[rows], self.cross_values[rows], self.cells[rows])
+        def together(name: str, axis: int) -> tuple[Floats, ...]:
+            layers = zip(*(getattr(part, name) for part in parts), strict=True)
+            return tuple(np.concatenate([_padded(array, axis, most) for array in layer]) for layer in layers)
+
+        cells = np.concatenate([part.cells for part in parts])
+        return cls(together("keys", 3), together("values", 2), cells)
+
+    def take(self, pictures: Rows) -> Memory:
+        """The memory of some pictures, in their order."""
+        return Memory(
+            tuple(keys[pictures] for keys in self.keys),
+            tuple(values[pictures] for values in self.values),
+            self.cells[pictures],
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """What the decoder remembers of the t tokens so far: keys and values of its self-attention."""
+class Step:
+    """What n more tokens gave."""
 
-    self_keys: Floats  # (B, layers, heads, t, dh)
-    self_values: Floats
+    logits: Floats  # (R, n, V)
+    keys: tuple[Floats, ...]  # (R, heads, head width, n), of each layer
+    values: tuple[Floats, ...]  # (R, heads, n, head width)
+    looked: tuple[Floats, ...]  # (R, heads, n, cells): where each layer looked
+
+
+@dataclass(eq=False)
+class Past:
+    """What the decoder remembers of the tokens so far, in buffers that are written into and not copied."""
+
+    keys: tuple[Floats, ...]  # (R, heads, head width, room), of each layer's self-attention
+    values: tuple[Floats, ...]  # (R, heads, room, head width)
+    looked: tuple[
+        Floats, ...
+    ]  # (R, heads, cells): the sum of the cross-attention, of all layers but the last
+    position: int = 0  # how many tokens
 
     @classmethod
-    def empty(cls, memory: Memory) -> State:
-        """The state before the first token."""
-        rows, layers, heads, _, size = memory.cross_keys.shape
-        nothing = np.zeros((rows, layers, heads, 0, size), np.float32)
-        return cls(nothing, nothing)
+    def empty(cls, memory: Memory, beams: int, room: int = _ROOM) -> Past:
+        """Nothing remembered, for `beams` rows of each picture; with no room for what never goes on."""
+        pictures, heads, width, cells = memory.keys[0].shape
+        rows, layers = pictures * beams, len(memory.keys)
+        return cls(
+            tuple(np.zeros((rows, heads, width, room), np.float32) for _ in range(layers)),
+            tuple(np.zeros((rows, heads, room, width), np.float32) for _ in range(layers)),
+            tuple(np.zeros((rows, heads, cells), np.float32) for _ in range(layers - 1)),
+        )
 
-    def take(self, rows: npt.NDArray[np.int64]) -> State:
-        """The state of some rows, in their order; a row may occur more than once."""
-        return State(self.self_keys[rows], self.self_values[rows])
+    def keep(self, step: Step) -> None:
+        """Remembers a step of one token."""
+        if self.position == self.keys[0].shape[3]:  # twice the room: each token is moved once on average
+            self.keys = tuple(_padded(array, 3, 2 * self.position) for array in self.keys)
+            self.values = tuple(_padded(array, 2, 2 * self.position) for array in self.values)
+        for own, new in zip(self.keys, step.keys, strict=True):
+            own[:, :, :, self.position] = new[:, :, :, 0]
+        for own, new in zip(self.values, step.values, strict=True):
+            own[:, :, self.position] = new[:, :, 0]
+        for total, new in zip(self.looked, step.looked, strict=False):
+            total += new[:, :, 0]
+        self.position += 1
+
+    def take(self, rows: Rows) -> None:
+        """Goes on with some rows, in their order; one may occur more than once."""
+        if np.array_equal(rows, np.arange(len(self.keys[0]))):
+            return
+        self.keys = tuple(array[rows] for array in self.keys)
+        self.values = tuple(array[rows] for array in self.values)
+        self.looked = tuple(array[rows] for array in self.looked)
 
 
 class Engine(Protocol):
     """A network that reads pictures."""
 
     def encode(self, pictures: Floats) -> Memory:
-        """Looks at pictures (B, 1, H, W) as `to_input` makes them."""
+        """Looks at pictures (P, 1, H, W) as `to_input` makes them."""
         ...
 
-    def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
-        """Takes the tokens (B,) at `position` (<bos> is at 0); returns the next one's logits (B, V)."""
+    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+        """Takes n tokens more, (R, n), the first one at `past.position`; the R rows are those of the P
+        pictures, equally many of each, side by side. What it gives is remembered only if `past` keeps it."""
         ...
 
 
@@ -88,29 +134,42 @@ class OnnxEngine:
         """Loads the graphs; `threads` = 0 takes all cores. Raises ValueError naming a file that is none."""
         self._encoder = _session(encoder, threads)
         self._decoder = _session(decoder, threads)
+        self._layers = len(self._encoder.get_outputs()) // 2
+        # A model without coverage does not take where it looked.
+        self._taken = {argument.name for argument in self._decoder.get_inputs()}
 
     def encode(self, pictures: Floats) -> Memory:
-        keys, values = self._encoder.run(["cross_keys", "cross_values"], {"pictures": pictures})
-        return Memory.whole(keys, values)
+        outputs = self._encoder.run(None, {"pictures": pictures})
+        return Memory.whole(outputs[: self._layers], outputs[self._layers :])
 
-    def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
-        logits, keys, values = self._decoder.run(
-            ["logits", "next_keys", "next_values"],
-            {
-                "tokens": tokens,
-                "position": np.array(position, np.int64),
-                "self_keys": state.self_keys,
-                "self_values": state.self_values,
-                "cross_keys": memory.cross_keys,
-                "cross_values": memory.cross_values,
-                "cells": memory.cells,
-            },
-        )
-        return logits, State(keys, values)
+    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+        # ONNX Runtime reads NumPy's own memory: nothing is copied on the way in.
+        inputs: dict[str, npt.NDArray[Any]] = {
+            "tokens": tokens,
+            "position": np.array(past.position, np.int64),
+            "cells": memory.cells,
+        }
+        for name, arrays in (
+            ("keys", memory.keys),
+            ("values", memory.values),
+            ("past_keys", past.keys),
+            ("past_values", past.values),
+            ("past_looked", past.looked),
+        ):
+            names = (f"{name}.{layer}" for layer in range(len(arrays)))
+            inputs.update((n, array) for n, array in zip(names, arrays, strict=True) if n in self._taken)
+        logits, *others = self._decoder.run(None, inputs)
+        n = self._layers
+        return Step(logits, tuple(others[:n]), tuple(others[n : 2 * n]), tuple(others[2 * n :]))
 
 
-def _padded(array: Floats, cells: int) -> Floats:
-    return np.pad(array, ((0, 0),) * 3 + ((0, cells - array.shape[3]), (0, 0)))
+def _padded(array: Floats, axis: int, size: int) -> Floats:
+    """The array with zeros at the end of an axis."""
+    shape = list(array.shape)
+    before, shape[axis] = shape[axis], size
+    result = np.zeros(shape, np.float32)
+    result[(slice(None),) * axis + (slice(before),)] = array
+    return result
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,14 @@ from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
-from components.recognizer.decoding import Hypothesis, decode
+from components.recognizer.calibration import Confidence
+from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
 from components.recognizer.preparation import prepare
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
+_SPREAD = 2.0  # the largest picture of a batch to its smallest
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Reading:
 
     latex: str
     tokens: tuple[str, ...]
-    confidence: float  # 0 to 1: the model's probability of the whole formula
+    confidence: float  # 0 to 1: how probably the whole formula is right
     alternatives: tuple[Alternative, ...] = ()  # the next best, best first
+    score: float = 0.0  # ln of the model's own probability, before calibration
 
 
 class Recognizer:
@@ -49,6 +50,7 @@ class Recognizer:
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
         self.engine, self.vocabulary, self.settings = engine, vocabulary, settings
+        self.rules = Rules(vocabulary, settings.max_tokens, settings.both_ways)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Recognizer:
@@ -64,16 +66,18 @@ class Recognizer:
         """
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
-        # Of about one size, so that little of a batch's memory is padding.
-        order = sorted(range(len(inputs)), key=lambda index: (inputs[index].size, inputs[index].shape))
-        size = max(1, _BATCH // beam)
         readings: dict[int, Reading] = {}
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
-            alike = (list(indices) for _, indices in groupby(batch, lambda index: inputs[index].shape))
-            parts = [self.engine.encode(np.stack([inputs[index] for index in part])) for part in alike]
-            answers = decode(self.engine, Memory.joined(parts), self.settings.max_tokens, beam, n_best)
-            readings.update(zip(batch, map(self._reading, answers), strict=True))
+        for batch in _batches([picture.size for picture in inputs], max(1, _BATCH // beam)):
+            alike: dict[tuple[int, ...], list[int]] = {}
+            for index in batch:
+                alike.setdefault(inputs[index].shape, []).append(index)
+            parts = [self.engine.encode(np.stack([inputs[i] for i in part])) for part in alike.values()]
+            answers = decode(self.engine, Memory.joined(parts), self.rules, beam, n_best)
+            order = [index for part in alike.values() for index in part]
+            confide = self.settings.calibration.of(beam)
+            readings.update(
+                (index, self._reading(found, confide)) for index, found in zip(order, answers, strict=True)
+            )
         return [readings[index] for index in range(len(inputs))]
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
@@ -84,10 +88,23 @@ class Recognizer:
         """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
-    def _reading(self, hypotheses: list[Hypothesis]) -> Reading:
+    def _reading(self, hypotheses: list[Hypothesis], confide: Confidence) -> Reading:
         tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses]
-        best, *others = (
-            Alternative(detokenize(t), math.exp(hypothesis.score))
-            for t, hypothesis in zip(tokens, hypotheses, strict=True)
+        best, *others = confide.of([hypothesis.score for hypothesis in hypotheses], len(tokens[0]))
+        alternatives = (
+            Alternative(detokenize(t), confidence) for t, confidence in zip(tokens[1:], others, strict=True)
         )
-        return Reading(best.latex, tokens[0], best.confidence, tuple(others))
+        return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), hypotheses[0].score)
+
+
+def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices of pictures that are decoded together: about equally large ones, so that little of their memory
+    is padding."""
+    batch: list[int] = []
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
+        if batch and (len(batch) == most or sizes[index] > _SPREAD * sizes[batch[0]]):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

@@ -19,6 +19,7 @@ from rich.progress import Progress
 from components.evaluation import Answer, Evaluation, evaluate
 from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.params import load_params
+from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
 from components.registry import bundle_folder
 from components.report.files import whole, write_csv, write_metrics, write_predictions
@@ -38,7 +39,8 @@ def run_pipeline() -> None:
     params = load_params().evaluate
     checkpoint, split = Path("data/model.pt"), Path("data/shards/test")
     data = LabelledShards(split, params.limit)
-    answers, _ = read(data, trained(checkpoint), params.beam)
+    calibration = Calibration.model_validate_json(Path("data/calibration.json").read_bytes())
+    answers, _ = read(data, trained(checkpoint, calibration), params.beam)
     about = {"beam": params.beam, "model": checkpoint.as_posix(), "data": split.as_posix()}
     report(answers, data, Path("reports"), params.worst, about)
 
@@ -77,7 +79,7 @@ def read(data: Labelled, recognizer: Recognizer, beam: int) -> tuple[list[Answer
             for part in _chunks(samples, _STEP):
                 readings = recognizer.read([sample.picture for sample in part], beam)
                 answers += [
-                    Answer(sample.id, sample.label, reading.tokens, reading.confidence)
+                    Answer(sample.id, sample.label, reading.tokens, reading.confidence, reading.score)
                     for sample, reading in zip(part, readings, strict=True)
                 ]
                 progress.advance(task, len(part))
@@ -105,8 +107,9 @@ def report(
     return evaluation
 
 
-def trained(path: Path) -> Recognizer:
-    """A recogniser that runs a checkpoint in PyTorch, on a GPU where there is one."""
+def trained(path: Path, calibration: Calibration | None = None) -> Recognizer:
+    """A recogniser that runs a checkpoint in PyTorch, on a GPU where there is one. Without calibration its
+    confidences are the model's own probabilities."""
     # Imported here: reading with a bundle needs no PyTorch.
     import torch
 
@@ -115,7 +118,7 @@ def trained(path: Path) -> Recognizer:
 
     checkpoint = load_model(path)
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings)
+    return Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings(calibration))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,12 +24,14 @@ from components.model.checkpoint import Checkpoint, load_model
 from components.model.engine import TorchEngine
 from components.params import Params, load_params
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
-from components.recognizer.engine import Engine, Floats, State
+from components.recognizer.calibration import Calibration
+from components.recognizer.engine import Past
 from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
 from components.shards import shard_paths
 
 MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
+CALIBRATION = Path("data/calibration.json")
 METRICS, REPORT = Path("reports/metrics.json"), Path("reports/export.json")
 
 _TIE = 1e-3  # two tokens whose log-probabilities differ by less are equally good for PyTorch itself
@@ -65,13 +67,14 @@ def export(params: Params) -> Comparison:
     with console.status("decoder to ONNX"):
         export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
     checkpoint.vocabulary.save(beside / VOCABULARY)
-    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, checkpoint.settings)
+    settings = checkpoint.settings(Calibration.model_validate_json(CALIBRATION.read_bytes()))
+    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
     about = About(
         architecture=_architecture(checkpoint),
         parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
         example=write_example(torch_reads, beside / EXAMPLE),
     )
-    version = seal_bundle(beside, checkpoint.settings, about).version
+    version = seal_bundle(beside, settings, about).version
 
     comparison = compare(torch_reads, Recognizer.load(beside), TEST, params.export.check)
     metrics = json.loads(METRICS.read_text(encoding="utf-8"))
@@ -129,19 +132,10 @@ def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], oth
     vocabulary, engine = recognizer.vocabulary, recognizer.engine
     first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
     place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    logits = _logits(engine, to_input(picture, recognizer.settings.multiple), [BOS, *first[:place]])
+    memory = engine.encode(to_input(picture, recognizer.settings.multiple)[None])
+    prefix = np.array([[BOS, *first[:place]]], np.int64)
+    logits = engine.step(prefix, Past.empty(memory, 1, room=0), memory).logits[0, -1]
     return float(logits[first[place]] - logits[second[place]])
-
-
-def _logits(engine: Engine, picture: Floats, prefix: Sequence[int]) -> Floats:
-    """The logits (V,) of what follows `prefix`."""
-    memory = engine.encode(picture[None])
-    state = State.empty(memory)
-    logits = np.zeros((1, 0), np.float32)
-    for position, token in enumerate(prefix):
-        logits, state = engine.step(np.array([token], np.int64), position, state, memory)
-    last: Floats = logits[0]
-    return last
 
 
 def _architecture(checkpoint: Checkpoint) -> str:

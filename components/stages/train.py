@@ -17,8 +17,9 @@ from components.latex.vocabulary import Vocabulary, VocabularyError
 from components.params import Params, ParamsError, load_params
 from components.shards import SPLITS, data_hash
 
-SHARDS, VOCAB, RUNS, MODEL = (
+SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),
+    Path("data/synthetic"),
     Path("data/vocab.json"),
     Path("data/training"),
     Path("data/model.pt"),
@@ -31,14 +32,16 @@ def train(params: Params) -> dict[str, Any]:
     """Trains as `params` say and writes model, summary and history. Returns the summary."""
     from components.model.fit import Epoch, Job, best_model, fit
 
+    more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = Job(
         shards=SHARDS,
+        synthetic=SYNTHETIC,
         vocabulary=Vocabulary.load(VOCAB),
         raster=params.raster.settings,
         model=params.model,
         train=params.train,
         seed=params.seed,
-        data_hash=data_hash([SHARDS / split for split in SPLITS]),
+        data_hash=data_hash([*(SHARDS / split for split in SPLITS), *more]),
     )
     folder = RUNS / job.fingerprint
     forget_others(folder)
@@ -145,7 +148,7 @@ def samples(checkpoint: Any) -> Any:
     )  # fmt: skip
     shown = range(0, len(inks), max(1, len(inks) // _SHOWN))[:_SHOWN]
     pictures = [inks.picture(index) for index in shown]
-    readings = Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings).read(pictures)
+    readings = Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings()).read(pictures)
     figure = Figure(figsize=(11, 1.3 * -(-len(pictures) // 2)), layout="constrained")
     panels = figure.subplots(-(-len(pictures) // 2), 2, squeeze=False).ravel()
     for panel in panels:
@@ -174,6 +177,8 @@ def main() -> None:
     # Lightning's advertisements and its advice on its own internals; faults still show.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
+    # Of every size that a batch can have there is a kernel for each layer: room for all of them.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "100000")
     try:
         summary = train(load_params())
     except (ParamsError, VocabularyError, ValueError, OSError) as error:

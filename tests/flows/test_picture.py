@@ -48,7 +48,7 @@ def test_a_new_stage_appears_after_those_that_it_needs(params: Params, stages: M
 def test_a_stage_needs_whose_files_it_reads_and_nobody_twice(stages: Mapping[str, Any]) -> None:
     found = needs(stages)
     assert found["download"] == frozenset()
-    assert found["evaluate"] == {"train"}, "the shards came with what train needs"
+    assert found["evaluate"] == {"calibrate"}, "model and shards came with what calibrate needs"
 
 
 def test_a_flow_without_a_place_is_named(

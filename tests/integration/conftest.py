@@ -59,13 +59,16 @@ def registry(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Regist
 @pytest.fixture(scope="session")
 def model(registry: Registry) -> str:
     """The version of the registered bundle in BentoML's store."""
-    return promoted(registry, "store").partition(":")[2]
+    return promoted(registry, "store", "--model", CHALLENGER).partition(":")[2]
 
 
-def promoted(registry: Registry, what: str) -> str:
+CHALLENGER = "models:/handwritten-math-ocr@challenger"
+
+
+def promoted(registry: Registry, *what: str) -> str:
     """The tag that `python -m flows build` says."""
     done = subprocess.run(
-        [sys.executable, "-m", "flows", what],
+        [sys.executable, "-m", "flows", *what],
         cwd=ROOT, env=os.environ | registry.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

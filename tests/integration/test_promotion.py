@@ -12,8 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.recognizer.bundle import load_bundle
+from components.registry import SHIPPED
 from flows.served import Served
-from tests.integration.conftest import ROOT, SERVE, Registry, pictures, predict, promoted
+from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictures, predict, promoted
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +40,16 @@ def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry,
 
 
 def test_the_same_version_is_stored_once(registry: Registry, model: str) -> None:
-    assert promoted(registry, "store") == f"handwritten-math-ocr:{model}"
+    tag = promoted(registry, "store", "--model", CHALLENGER)
+    assert tag == f"handwritten-math-ocr:{model}"
+
+
+def test_until_something_is_promoted_the_shipped_model_is_served(registry: Registry, model: str) -> None:
+    name, _, version = promoted(registry, "store").partition(":")
+    shipped = load_bundle(SHIPPED)
+    assert (name, version) == ("handwritten-math-ocr", f"shipped-{shipped.version}")
+    stored = Path(registry.environment["BENTOML_HOME"], "models", name, version)
+    assert load_bundle(stored).version == shipped.version
 
 
 def test_a_bento_that_answers_otherwise_is_removed(registry: Registry, model: str, tmp_path: Path) -> None:
@@ -55,7 +66,7 @@ def test_a_bento_that_answers_otherwise_is_removed(registry: Registry, model: st
 
 
 def test_a_registry_without_the_model_says_what_to_do(registry: Registry, tmp_path: Path) -> None:
-    done = run("store", registry, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'empty.db'}")
+    done = run("build", registry, MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path / 'empty.db'}")
     assert done.returncode == 1
     assert "champion and models:/handwritten-math-ocr@challenger" in done.stderr
     assert "`dvc repro` registers one" in done.stderr and "Traceback" not in done.stderr

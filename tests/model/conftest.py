@@ -59,4 +59,5 @@ def job(shards: Path, params: Params) -> Job:
 
     tokens = pq.read_table(shards / "train" / "part-00000.parquet")["tokens"].to_pylist()
     train = params.train.model_copy(update={"epochs": 4, "workers": 0, "ema": 0.9})
-    return Job(shards, Vocabulary.build(tokens), RASTER, params.model, train, seed=7, data_hash="x")
+    vocabulary = Vocabulary.build(tokens)
+    return Job(shards, shards / "valid", vocabulary, RASTER, params.model, train, seed=7, data_hash="x")

@@ -86,7 +86,7 @@ def test_labels_that_are_too_long_are_not_trained_on(still: Inks, job: Job, shar
 
 
 def test_an_ink_without_symbols_guides_nothing(still: Inks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.model.data.symbols_of", lambda _: ())
+    monkeypatch.setattr("components.shards.symbols_of", lambda _: ())
     batch = still[Plan((0,), 0, 1.0)]
     assert batch.centres.isnan().all() and (batch.spots == NOWHERE).all()
 
@@ -95,10 +95,11 @@ def test_an_ink_without_symbols_guides_nothing(still: Inks, monkeypatch: pytest.
     ("label", "symbols", "expected"),
     [
         ("x+x", "x+x", {0: 0, 1: 1, 2: 2}),
-        ("x+x", "+xx", {0: 1, 1: 0, 2: 2}),
-        ("x+x", "x+", {1: 1}),
-        ([r"\frac", "{", "1", "}", "{", "2", "}"], "1-2", {0: 1, 2: 0, 5: 2}),
-        ([r"\frac", "{", "-", "1", "}", "{", "2", "}"], "-1-2", {3: 1, 6: 3}),
+        ("x+x", "x+", {0: 0, 1: 1}),
+        ("sin x", ["sin", "x"], {0: 0, 1: 0, 2: 0, 4: 1}),
+        ("x+y", "x-y", {0: 0, 2: 2}),
+        ([r"\frac", "{", "1", "}", "{", "2", "}"], "-12", {0: 0, 2: 1, 5: 2}),
+        ([r"\frac", "{", "-", "1", "}", "{", "2", "}"], "--12", {0: 0, 2: 1, 3: 2, 6: 3}),
     ],
 )
 def test_tokens_find_their_symbols(label: str, symbols: str, expected: dict[int, int]) -> None:

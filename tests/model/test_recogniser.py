@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
+from components.model.engine import TorchEngine
 from components.model.recogniser import Recogniser
 from components.params import ModelParams, Params
+from components.recognizer.engine import Memory, Past
 
 NAMED = {"encoder": "swin_tiny_patch4_window7_224", "window": 8, "stages": 3}
 SECOND = {"encoder": "swinv2_tiny_window8_256", "window": 8, "stages": 2, "stem": "patch"}
@@ -33,21 +35,50 @@ def test_a_name_that_timm_does_not_know_is_answered_with_those_it_knows(params: 
         model_of(params, encoder="swin_giant")
 
 
-def test_step_by_step_gives_the_logits_of_the_whole(params: Params) -> None:
-    model = model_of(params, decoder_layers=2)
-    pictures, tokens = torch.rand(3, 1, 32, 64), torch.randint(0, 20, (3, 7))
+@pytest.mark.parametrize("coverage", [False, True])
+def test_step_by_step_gives_the_logits_of_the_whole(params: Params, coverage: bool) -> None:
+    model = model_of(params, decoder_layers=3, coverage=coverage)
+    for layer in model.layers:
+        if layer.covered is not None:
+            torch.nn.init.normal_(layer.covered.mix.weight)
+    pictures, tokens = torch.rand(3, 1, 32, 64), torch.randint(0, 20, (6, 7))  # two answers a picture
     with torch.inference_mode():
         whole = model(pictures, tokens).logits
-        keys, values = model.cross(model.encode(pictures))
-        own_keys = own_values = keys[:, :, :, :0]
-        cells = torch.full((3,), keys.shape[3])
-        # What pads a row's memory to the size of another's is not looked at.
-        keys, values = (F.pad(memory, (0, 0, 0, 5), value=9.0) for memory in (keys, values))
-        for position in range(7):
-            logits, own_keys, own_values = model.step(
-                tokens[:, position], torch.tensor(position), own_keys, own_values, keys, values, cells
-            )
-            assert torch.allclose(logits, whole[:, position], atol=1e-4)
+    engine = TorchEngine(model)
+    memory = engine.encode(pictures.numpy())
+    # What pads a picture's memory to the size of another's is not looked at.
+    wide = Memory.joined([memory, Memory.whole(*([np.full(s, 9.0, np.float32)] * 3 for s in _wide(memory)))])
+    past = Past.empty(padded := wide.take(np.arange(3)), 2, room=2)
+    for position in range(7):
+        step = engine.step(tokens[:, position : position + 1].numpy(), past, padded)
+        past.keep(step)
+        assert np.allclose(step.logits[:, 0], whole[:, position], atol=1e-4)
+
+
+def _wide(memory: Memory) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    _, heads, width, cells = memory.keys[0].shape
+    return (1, heads, width, cells + 5), (1, heads, cells + 5, width)
+
+
+def test_what_was_looked_at_before_matters_where_coverage_is_asked_for(params: Params) -> None:
+    model = model_of(params, decoder_layers=2, coverage=True)
+    picture, tokens = torch.rand(1, 1, 32, 64), torch.randint(0, 20, (1, 5))
+    before = model(picture, tokens).logits
+    torch.nn.init.normal_(model.layers[1].covered.mix.weight)
+    after = model(picture, tokens).logits
+    assert torch.allclose(before[:, 0], after[:, 0], atol=1e-4), "at first, nothing was looked at"
+    assert not torch.allclose(before[:, 1:], after[:, 1:], atol=1e-3)
+
+
+@pytest.mark.parametrize(("patch", "blocks"), [(4, (0, 1)), (8, (0, 1, 1))])
+def test_a_residual_stem_halves_the_picture_as_often_as_it_says(
+    params: Params, patch: int, blocks: tuple[int, ...]
+) -> None:
+    model = model_of(params, stem="residual", patch=patch, stem_blocks=blocks, depths=(1,), heads=(1,))
+    assert model.stride == model.multiple == patch
+    assert model.encode(torch.rand(1, 1, 2 * patch, 3 * patch)).shape[1] == 6
+    with pytest.raises(ValueError, match=r"model\.stem_blocks: 1 halvings"):
+        model_of(params, stem="residual", patch=patch, stem_blocks=(1,))
 
 
 def test_a_token_depends_on_those_before_it_only(params: Params) -> None:

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.recognizer.engine import Floats, Memory, State, Tokens
+from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 
 
 class TableEngine:
     """The next token depends on the picture's number (its darkest pixel's value) and all tokens so far.
 
-    `table[number]` maps a prefix of tokens to the probabilities of what follows; others follow uniformly.
-    The tokens so far travel in `State`, as keys do: a decoder that mixes up rows or loses state is found out.
+    `table[number]` maps a prefix of tokens, without the first, to the probabilities of what follows; others
+    follow uniformly. An answer that begins with <eos>, from right to left, has its own table, `backward`.
+    The tokens so far travel in `Past`, as keys do: a decoder that mixes up rows or loses them is found out.
     """
 
-    def __init__(self, table: list[dict[tuple[int, ...], dict[int, float]]], size: int) -> None:
-        self.table, self.size, self.shapes = table, size, []
+    def __init__(
+        self,
+        table: list[dict[tuple[int, ...], dict[int, float]]],
+        size: int,
+        backward: list[dict[tuple[int, ...], dict[int, float]]] | None = None,
+    ) -> None:
+        self.table, self.size, self.shapes, self.backward = table, size, [], backward or []
 
     def encode(self, pictures: Floats) -> Memory:
         self.shapes.append(pictures.shape)
         number = np.rint(255 - 255 * pictures.max(axis=(1, 2, 3))).astype(np.float32)
-        return Memory.whole(*(number[:, None, None, None, None],) * 2)
+        return Memory.whole([number[:, None, None, None]], [number[:, None, None, None]])
 
-    def step(self, tokens: Tokens, position: int, state: State, memory: Memory) -> tuple[Floats, State]:
-        assert state.self_keys.shape == (len(tokens), 1, 1, position, 1)
-        newest = tokens.astype(np.float32)[:, None, None, None, None]
-        keys = np.concatenate([state.self_keys, newest], axis=3)
-        logits = np.zeros((len(tokens), self.size), np.float32)
-        for row, prefix in enumerate(keys[:, 0, 0, 1:, 0].astype(int)):
-            follows = self.table[int(memory.cross_keys[row, 0, 0, 0, 0])].get(tuple(prefix))
-            if follows is not None:
-                logits[row] = -50
-                for token, probability in follows.items():
-                    logits[row, token] = np.log(probability)
-        return logits, State(keys, keys)
+    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+        beams = len(tokens) // len(memory.cells)
+        known = past.keys[0][:, 0, 0, : past.position].astype(int)
+        logits = np.zeros((*tokens.shape, self.size), np.float32)
+        for row, new in enumerate(tokens):
+            number = int(memory.keys[0][row // beams, 0, 0, 0])
+            for place in range(len(new)):
+                first, *prefix = [*known[row], *new[: place + 1]]
+                table = self.table if first == 1 else self.backward
+                follows = table[number].get(tuple(map(int, prefix)))
+                if follows is not None:
+                    logits[row, place] = -50
+                    for token, probability in follows.items():
+                        logits[row, place, token] = np.log(probability)
+        newest = tokens.astype(np.float32)[:, None, None, :]
+        looked = np.ones((len(tokens), 1, tokens.shape[1], 1), np.float32)
+        return Step(logits, (newest,), (newest.transpose(0, 1, 3, 2),), (looked,))

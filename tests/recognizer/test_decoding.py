@@ -8,11 +8,15 @@ import math
 import numpy as np
 import pytest
 
-from components.latex.vocabulary import EOS, UNK
-from components.recognizer.decoding import Hypothesis, decode
+from components.latex.normalizer import normalize
+from components.latex.tokenizer import detokenize
+from components.latex.vocabulary import BOS, EOS, UNK, Vocabulary
+from components.recognizer.decoding import Hypothesis, Rules, decode
+from components.recognizer.engine import Memory, Past, Step
 from tests.recognizer.engines import TableEngine
 
-A, B = 4, 5  # the first tokens after the specials
+VOCABULARY = Vocabulary.build([["a", "b", "{", "}", "^"]])
+A, B, OPEN, CLOSE, UP = VOCABULARY.encode(["a", "b", "{", "}", "^"])
 GARDEN = {  # greedy goes by A (0.6) to 0.6 * 0.5; by B there is 0.4 * 0.9
     (): {A: 0.6, B: 0.4},
     (A,): {EOS: 0.5, A: 0.3, B: 0.2},
@@ -25,9 +29,13 @@ SURE = {(): {B: 1.0}, (B,): {EOS: 1.0}}
 
 
 def search(table: list[dict], beam: int = 1, n_best: int = 1, max_tokens: int = 8) -> list[list[Hypothesis]]:
-    engine = TableEngine(table, 6)
-    pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(len(table))])
-    return decode(engine, engine.encode(pictures), max_tokens, beam, n_best)
+    return ask(TableEngine(table, len(VOCABULARY)), Rules(VOCABULARY, max_tokens), beam, n_best)
+
+
+def ask(engine: TableEngine, rules: Rules, beam: int, n_best: int) -> list[list[Hypothesis]]:
+    count = len(engine.table)
+    pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(count)])
+    return decode(engine, engine.encode(pictures), rules, beam, n_best)
 
 
 def test_one_beam_takes_the_best_token_each_time() -> None:
@@ -52,13 +60,13 @@ def test_a_wide_beam_finds_the_best_of_all_sequences() -> None:
         return math.prod(table[prefix][token] for prefix, token in steps)
 
     [found] = search([table], beam=8, n_best=5, max_tokens=3)
-    assert [h.ids for h in found] == sorted(prefixes, key=probability, reverse=True)[:5]
+    assert [h.ids for h in found] == sorted(prefixes[1:], key=probability, reverse=True)[:5]
     assert [math.exp(h.score) for h in found] == pytest.approx([probability(h.ids) for h in found], rel=1e-5)
 
 
 @pytest.mark.parametrize("beam", [1, 3])
 def test_pictures_decoded_together_read_as_alone(beam: int) -> None:
-    tables = [SURE, GARDEN, SURE, {(): {EOS: 1.0}}]
+    tables = [SURE, GARDEN, SURE, {(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 1.0}}]
     together = search(tables, beam, beam)
     assert together == [search([table], beam, beam)[0] for table in tables]
 
@@ -84,3 +92,58 @@ def test_more_answers_than_beams_is_refused() -> None:
 def test_broken_weights_are_an_error_not_an_answer() -> None:
     with pytest.raises(ValueError, match="not finite"):
         search([{(): {A: float("nan")}}])
+
+
+class NoisyEngine(TableEngine):
+    """Says anything, but always the same of the same tokens."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        super().__init__([{}], size, [{}])
+        self.seed = seed
+
+    def step(self, tokens: np.ndarray, past: Past, memory: Memory) -> Step:
+        step = super().step(tokens, past, memory)
+        logits = np.empty_like(step.logits)
+        for place in np.ndindex(*tokens.shape):
+            written = [*past.keys[0][place[0], 0, 0, : past.position], *tokens[place[0], : place[1] + 1]]
+            rng = np.random.default_rng([self.seed, *map(int, written)])
+            logits[place] = rng.normal(0, 3, self.size)
+        return Step(logits, step.keys, step.values, step.looked)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("beam", [1, 4])
+def test_whatever_the_network_says_the_answer_is_latex(both_ways: bool, beam: int) -> None:
+    label = [r"\frac", r"\sqrt", r"\hat", "{", "}", "_", "^", "[", "]", "x", r"\begin{matrix}", "&"]
+    vocabulary = Vocabulary.build([[*label, "\\\\", r"\end{matrix}", r"\sum", "1"]])
+    rules = Rules(vocabulary, 30, both_ways)
+    for seed in range(12):
+        [found] = ask(NoisyEngine(len(vocabulary), seed), rules, beam, beam)
+        assert found
+        for hypothesis in found:
+            assert 0 < len(hypothesis.ids) <= 30
+            assert normalize(detokenize(vocabulary.decode(hypothesis.ids)))
+
+
+def test_braces_are_closed_in_time_and_none_is_left_open() -> None:
+    wanted = {(): {A: 1.0}, (A,): {UP: 1.0}, (A, UP): {EOS: 0.9, OPEN: 0.1}}
+    [[best]] = search([wanted], max_tokens=5)
+    assert best.ids[:3] == (A, UP, OPEN) and best.ids[-1] == CLOSE and len(best.ids) <= 5
+
+
+def test_an_answer_does_not_go_round_in_circles() -> None:
+    forever = {(A, B) * n + end: {following: 0.999, EOS: 0.001} for n in range(90) for end, following in
+               (((), A), ((A,), B))}  # fmt: skip
+    [[best]] = search([forever], max_tokens=150)
+    assert len(best.ids) < 60
+
+
+def test_what_one_direction_finds_the_other_judges() -> None:
+    forward = {(): {A: 0.6, B: 0.4}, (A,): {EOS: 1.0}, (B,): {A: 1.0}, (B, A): {EOS: 1.0}}
+    backward = {(): {A: 1.0}, (A,): {B: 0.9, BOS: 0.1}, (A, B): {BOS: 1.0}}
+    rules = Rules(VOCABULARY, 8, both_ways=True)
+    engine = TableEngine([forward], len(VOCABULARY), [backward])
+    [found] = ask(engine, rules, beam=2, n_best=2)
+    assert [h.ids for h in found] == [(B, A), (A,)]
+    # The mean of ln 0.4 and ln 0.9, and of ln 0.6 and ln 0.1.
+    assert [math.exp(2 * h.score) for h in found] == pytest.approx([0.36, 0.06], rel=1e-5)
