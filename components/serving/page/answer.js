@@ -119,7 +119,7 @@ export class AnswerView {
     const meter = document.createElement("meter");
     Object.assign(meter, { min: 0, max: 1, low: 0.4, high: 0.75, optimum: 1, value: answer.confidence });
     meter.setAttribute("aria-label", "Confidence");
-    const service = cached ? "known already" : `${Math.round(1000 * answer.processing_time)} ms in the service`;
+    const service = cached ? "known already" : `service ${Math.round(1000 * answer.processing_time)} ms`;
     $("facts").replaceChildren(meter, `${percent(answer.confidence)} sure · ${Math.round(milliseconds)} ms, ${service}`);
   }
 

@@ -1,7 +1,7 @@
 /** Lines over time, as inline SVG. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [480, 170, 42, 8, 20];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [480, 170, 54, 8, 20];
 const NAMES = ["one", "two", "three"];
 
 /**
@@ -32,11 +32,16 @@ export function draw({ title, note, series, say, least }, times) {
     const d = values.map((value, i) => {
       if (value === null) return "";
       const joined = i > 0 && values[i - 1] !== null;
-      // A minute between two of which nothing is known is a dot.
-      return `${joined ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}${!joined && values[i + 1] == null ? "h.1" : ""}`;
+      if (!joined && (values[i + 1] ?? null) === null) { // a minute between two of which nothing is known
+        svg.append(made("circle", { class: `series ${NAMES[number]}`, cx: x(i), cy: y(value), r: 2 }));
+      }
+      return `${joined ? "L" : "M"}${x(i).toFixed(1)} ${y(value).toFixed(1)}`;
     });
     svg.append(made("path", { class: `series ${NAMES[number]}`, d: d.join("") }));
   });
+  if (series.every(({ values }) => values.every((value) => value === null))) {
+    svg.append(made("text", { x: (LEFT + WIDTH) / 2, y: y(0.75 * top), "text-anchor": "middle" }, "nothing yet"));
+  }
   const caption = document.createElement("figcaption");
   const small = document.createElement("small");
   small.textContent = note;

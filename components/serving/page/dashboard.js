@@ -9,6 +9,7 @@ const EVERY = 5; // seconds
 /** @param {string} id @returns {any} */
 const $ = (id) => document.getElementById(id);
 const whole = (/** @type {number} */ value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
+const index = (/** @type {number} */ value) => value.toFixed(2);
 const share = (/** @type {number} */ value) => `${Math.round(100 * value)} %`;
 const seconds = (/** @type {number} */ value) => (value < 1 ? `${whole(1000 * value)} ms` : `${whole(value)} s`);
 
@@ -27,7 +28,7 @@ function charts(minutes) {
       series: [of("known", (m) => (m.looked_up ? m.known / m.looked_up : null))] },
     { title: "Length", note: "mean tokens of what was read anew", say: whole, least: 10,
       series: [of("tokens", (m) => m.tokens)] },
-    { title: "Drift", note: "half an hour against all before it (PSI); from 0.2 on worth a look", say: whole, least: 0.4,
+    { title: "Drift", note: "half an hour against all before it (PSI); from 0.2 on worth a look", say: index, least: 0.4,
       series: [of("confidence", (m) => m.drift.confidence ?? null), of("length", (m) => m.drift.tokens ?? null)] },
   ];
 }
