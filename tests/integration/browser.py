@@ -55,7 +55,7 @@ class Hand:
         for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
             self.devtools.send(
                 "Input.dispatchMouseEvent",
-                {"type": kind, "x": x, "y": y, "button": "left", "buttons": kind != "mouseReleased",
+                {"type": kind, "x": x, "y": y, "button": "left", "buttons": int(kind != "mouseReleased"),
                  "clickCount": 1, "force": force, "pointerType": "pen"},
             )  # fmt: skip
 

@@ -151,7 +151,7 @@ class TestWriting:
         held: list[Route] = []
         page.route(WHERE, lambda route: held.append(route) if not held else route.continue_())
         hand.write(KNOWN["x"][:1])
-        page.wait_for_function("document.querySelector('.answer').getAttribute('aria-busy') === 'true'")
+        expect(page.locator(".answer")).to_have_attribute("aria-busy", "true")
         hand.write(KNOWN["x"][1:])
         hand.sees("x")
         [late] = held  # the page gave it up: what it answers is nobody's any more
@@ -253,12 +253,11 @@ class TestFiles:
 
     def test_ink_of_another_form_goes_to_the_service_as_it_is(self, page: Page, service: Served) -> None:
         hand = at(page, service)
-        # Channels in another order, which the page leaves to the service.
-        channels = "".join(f'<channel name="{name}" type="decimal"/>' for name in "TXY")
+        # What the pen did in the air, which the page leaves to the service to leave out.
         traces = "".join(
-            f"<trace>{', '.join(f'0 {x} {y}' for x, y in stroke.tolist())}</trace>" for stroke in KNOWN["x"]
+            f"<trace>{', '.join(f'{x} {y}' for x, y in stroke.tolist())}</trace>" for stroke in KNOWN["x"]
         )
-        ink = f"<ink><traceFormat>{channels}</traceFormat>{traces}</ink>"
+        ink = f'<ink><trace type="penUp">9 9, 500 500</trace>{traces}</ink>'
         with page.expect_request(WHERE) as sent:
             page.locator("#file").set_input_files({"name": "f.inkml", "mimeType": "", "buffer": ink.encode()})
         assert sent.value.headers["content-type"] == "application/inkml+xml"
@@ -313,7 +312,7 @@ class TestCorrecting:
         expect(page.get_by_role("button", name="Send correction")).to_be_disabled()
         page.locator("#latex").fill(r"\frac{x")
         hand.press("Send correction")
-        hand.told("That can't be read. Formula")
+        hand.told("That is no formula that can be kept: the end stands where } is expected")
         page.locator("#latex").fill(r"\sqrt x")
         hand.press("Send correction")
         expect(page.locator("#thanks")).to_contain_text("Thank you")

@@ -14,7 +14,9 @@ const BY_STATUS = {
   413: ({ message }) => `That is too large. ${message}`,
   415: ({ message }) => `That is not a kind of file that is read here. ${message}`,
   422: ({ kind, message }) =>
-    kind === "nothing-written" ? "Nothing is written there, as far as can be seen." : `That can't be read. ${message}`,
+    kind === "nothing-written" ? "Nothing is written there, as far as can be seen."
+    : message.startsWith("formula: ") ? `That is no formula that can be kept: ${message.slice(9)}`
+    : `That can't be read. ${message}`,
   429: ({ message }) => `The limit is reached. ${message}`,
   503: ({ message }) => `The service is busy. ${message}`,
 };
