@@ -1,4 +1,4 @@
-"""`python -m components report open`: what evaluation, validation, drift and the gate have found."""
+"""`python -m components report open`: what evaluation, validation and monitoring have found."""
 
 from __future__ import annotations
 
@@ -27,9 +27,6 @@ REPORTS = {
     ),
     "drift": Report(
         Path("reports/drift/drift.html"), "what is read now beside the test split", "python -m flows monitor"
-    ),
-    "promotion": Report(
-        Path("reports/promotion/report.html"), "challenger and champion", "python -m flows promote"
     ),
 }
 _EXAMPLES = """examples:

@@ -556,7 +556,7 @@ class TestTelling:
             async with serving() as service:
                 description = (await service.client.get("/docs.json")).json()
                 assert set(description["paths"]) == {
-                    "/predict", "/predict/batch", "/predict/strokes", "/feedback", "/status", "/health",
+                    "/predict", "/predict/batch", "/predict/strokes", "/feedback", "/history", "/status", "/health",
                     "/model/info", "/rate-limit/status",
                 }  # fmt: skip
                 predict = description["paths"]["/predict"]["post"]
