@@ -4,9 +4,9 @@
 
 Chromium writes inks of the test split on the page of a service (the registered model's, started here, or the
 one at --address), and looks at the clock as the last stroke ends and after the frame that shows the formula.
-The recogniser's own time is taken of the same ink, by itself, in turn with the page, so that both suffer alike
-from whatever else runs. What is asked: at most 60 ms more at the median; that the page waits for 30 ms before
-it asks is part of that.
+The recogniser's own time is taken of the same ink, by itself, in turn with the page, so that both suffer
+alike from whatever else runs. What is asked: at most 60 ms more at the median; that the page waits for 30 ms
+before it asks is part of that.
 """
 
 from __future__ import annotations

@@ -205,8 +205,9 @@ class TestHands:
         hand = at(page, service)
         hand.pen([hand.place(50, 50), hand.place(250, 50)], force=0.1)
         hand.pen([hand.place(50, 150), hand.place(250, 150)], force=1.0)
-        column = "y => document.getElementById('ink').getContext('2d').getImageData(150, y - 10, 1, 20).data"
-        light, firm = (sum(1 for a in [*page.evaluate(column, y).values()][3::4] if a) for y in (50, 150))
+        height = """y => Array.from(document.getElementById("ink").getContext("2d")
+          .getImageData(150, y - 10, 1, 20).data).filter((value, i) => i % 4 === 3 && value).length"""
+        light, firm = (page.evaluate(height, y) for y in (50, 150))
         assert 0 < light < firm
 
 

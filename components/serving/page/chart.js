@@ -1,7 +1,7 @@
 /** Lines over time, as inline SVG. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [480, 170, 54, 8, 20];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 160, 54, 8, 20];
 const NAMES = ["one", "two", "three"];
 
 /**

@@ -71,6 +71,8 @@ function start() {
 
   listenForFiles({ sheet: $("sheet"), button: $("choose"), field: $("file") }, (file) => void open(file));
 
+  $("picture").addEventListener("error", () => { $("picture").hidden = true; }); // its name is seen instead
+
   $("undo").addEventListener("click", () => { ink.undo(); changed(); });
   $("redo").addEventListener("click", () => { ink.redo(); changed(); });
   $("clear").addEventListener("click", () => {
@@ -125,8 +127,8 @@ function start() {
     if ($("picture").src) URL.revokeObjectURL($("picture").src);
     $("picture").removeAttribute("src");
     given = file;
-    $("picture").hidden = !file;
-    $("picture").alt = file ? file.name : "";
+    $("picture").hidden = !file?.picture;
+    $("picture").alt = $("name").textContent = file ? file.name : "";
     if (file?.picture) $("picture").src = URL.createObjectURL(file.body);
   }
 

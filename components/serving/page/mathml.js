@@ -1,13 +1,14 @@
 /** The service's MathML as elements of the page: those of mathematics, and nothing else. */
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
+// Those that the service's library makes.
 const ELEMENTS = new Set(
-  ("math mrow mi mn mo mtext ms mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mmultiscripts " +
-    "mprescripts none mtable mtr mtd mpadded mphantom mstyle menclose semantics").split(" "),
+  ("math mrow mi mn mo mtext mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd " +
+    "mpadded mphantom mstyle menclose").split(" "),
 );
 const ATTRIBUTES = new Set(
-  ("display displaystyle scriptlevel mathvariant stretchy fence separator form lspace rspace largeop movablelimits " +
-    "accent accentunder linethickness columnalign rowspan columnspan width height depth minsize maxsize notation").split(" "),
+  ("displaystyle scriptlevel mathvariant stretchy fence form lspace rspace accent linethickness columnalign width " +
+    "height depth voffset minsize maxsize notation").split(" "),
 );
 
 /** @param {{formula: string, mathml?: string}} reading @param {"block" | "inline"} display @returns {Element} */
