@@ -69,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         model = Path(bentoml.models.get(options.model or stored_model()).path)
         inks = [strokes_of(cell.as_py()) for cell in read_table(options.shards, ["strokes"])["strokes"]]
+        if len(inks) < _WARM + 2:
+            raise OSError(f"{options.shards}: {len(inks)} inks are too few to say anything")
         with ExitStack() as stack:
             address = options.address or stack.enter_context(ours(model)).address
             browser = stack.enter_context(sync_playwright()).chromium.launch(
