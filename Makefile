@@ -3,7 +3,7 @@
 # make serve      the service with the registered model, on port 3000 (PORT)
 # make live       the champion, changing over without a pause; make schedule: retraining by schedule and events
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench lock
+.PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench screenshots lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
@@ -35,7 +35,7 @@ schedule: env env-serve
 	python -m flows serve
 
 test: lint env-serve
-	@./setup.sh packages redis-server haproxy
+	@./setup.sh packages redis-server haproxy chromium
 	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # fixtures are made once a file
 
 test-fast: env
@@ -59,6 +59,13 @@ bench: env env-serve
 	python -m benchmarks.reading
 	python -m benchmarks.serving
 	python -m benchmarks.orchestration
+	@./setup.sh packages chromium
+	python -m benchmarks.page
+
+# Of a service that runs (make serve, with AUTH=off): pictures of its pages, in reports/page.
+screenshots: env
+	@./setup.sh packages chromium
+	python -m tests.screenshots --address http://127.0.0.1:$${PORT:-3000}
 
 lock: env
 	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \

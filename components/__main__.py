@@ -1,82 +1,40 @@
-"""The command line: `python -m components predict FILE…` reads pictures and InkML."""
+"""The command line for people: `python -m components COMMAND --help` has examples of each."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 
-from components.ink.raster import Picture
-from components.recognizer.preparation import prepare
-from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import SHIPPED, bundle_folder
+from components.commands import data, predict, report, serve
+from components.commands.command import Command, CommandError
 
-_FILES = 64  # read together
-
-
-def predict(files: Sequence[Path], recognizer: Recognizer, beam: int, n_best: int, as_json: bool) -> int:
-    """Reads files and prints what stands on them, a bad one's fault on stderr; returns how many are bad."""
-    bad = 0
-    for start in range(0, len(files), _FILES):
-        pictures: dict[Path, Picture] = {}
-        for file in files[start : start + _FILES]:
-            try:
-                pictures[file] = prepare(file.read_bytes(), recognizer.settings.raster)
-            except (ValueError, OSError) as error:
-                bad += 1
-                print(f"{file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
-        for file, reading in zip(
-            pictures, recognizer.read(list(pictures.values()), beam, n_best), strict=True
-        ):
-            print(_json(file, reading) if as_json else _text(file, reading), flush=True)
-    return bad
-
-
-def _text(file: Path, reading: Reading) -> str:
-    lines = [(reading.latex, reading.confidence), *((a.latex, a.confidence) for a in reading.alternatives)]
-    return f"{file}\n" + "\n".join(f"  {confidence:6.1%}  {latex}" for latex, confidence in lines)
-
-
-def _json(file: Path, reading: Reading) -> str:
-    """One line for one file."""
-    content = {name: value for name, value in asdict(reading).items() if name != "score"}
-    return json.dumps({"file": str(file), **content}, ensure_ascii=False)
+_COMMANDS: tuple[Command, ...] = (predict, serve, data, report)
+_EXAMPLES = """examples:
+  python -m components predict docs/sample.png        what stands on a picture
+  python -m components serve --open                   the page to write on, on port 3000
+  python -m components data show test                 what the data look like
+  python -m components report open                    what went wrong"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 where a file could not be read."""
-    parser = argparse.ArgumentParser(prog="python -m components", description=__doc__)
-    command = parser.add_subparsers(required=True).add_parser(
-        "predict", help="read pictures and InkML files", description="Reads pictures and InkML files."
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components",
+        description="Handwritten mathematics to LaTeX.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG … or InkML")
-    command.add_argument("--beam", type=_count, default=3, metavar="N", help="beams (default: %(default)s)")
-    command.add_argument(
-        "--n-best", type=_count, default=1, metavar="N", help="say the best N readings (default: %(default)s)"
-    )
-    command.add_argument("--json", action="store_true", help="a JSON object a line, for scripts")
-    command.add_argument(
-        "--model",
-        default=str(SHIPPED),
-        help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
-    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for command in _COMMANDS:
+        command.add(commands)
     options = parser.parse_args(arguments)
     try:
-        recognizer = Recognizer.load(bundle_folder(options.model))
-    except (ValueError, OSError) as error:
-        print(f"predict: {error}", file=sys.stderr)
+        status: int = options.run(options)
+    except CommandError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
         return 1
-    return min(1, predict(options.files, recognizer, options.beam, options.n_best, options.json))
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return number
+    return status
 
 
 if __name__ == "__main__":

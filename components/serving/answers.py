@@ -12,6 +12,12 @@ from components.serving.limits import Tier
 from components.serving.problems import ProblemDocument
 
 
+class Other(Alternative):
+    """Another way to read the picture."""
+
+    mathml: str | None = Field(None, description="as that of the best")
+
+
 class Answer(BaseModel):
     """What stands on a picture."""
 
@@ -19,9 +25,7 @@ class Answer(BaseModel):
     confidence: float = Field(ge=0, le=1, description="the model's probability that all of it is right")
     processing_time: float = Field(description="seconds from the request's arrival")
     timestamp: datetime
-    alternatives: list[Alternative] | None = Field(
-        None, description="the next best, where `n_best` asks for them"
-    )
+    alternatives: list[Other] | None = Field(None, description="the next best, where `n_best` asks for them")
     mathml: str | None = Field(
         None, description="where `format=mathml` asks for it and the formula allows it"
     )
@@ -40,6 +44,9 @@ class Corrected(BaseModel):
     request_id: str = Field(description="of the request that was corrected", examples=["9f86d081884c7d65"])
     formula: str = Field(
         description="what should have been read, as it was kept: LaTeX, normalised", examples=[r"\frac{1}{2}"]
+    )
+    mathml: str | None = Field(
+        None, description="the same, where `format=mathml` asks for it and it allows it"
     )
 
 
@@ -66,6 +73,32 @@ class Health(BaseModel):
     )
     queue: int = Field(description="requests for reading at this moment")
     queue_limit: int
+
+
+class Minute(BaseModel):
+    """What happened in one minute to requests for reading and corrections. Times are seconds."""
+
+    start: datetime
+    answered: int
+    refused: int = Field(description="4xx: the caller's fault, or beyond what the caller may")
+    failed: int = Field(description="5xx: the service's own fault, or too much to do")
+    problems: dict[str, int] = Field(description="of all requests, by kind")
+    median: float | None = Field(description="time from request to answer")
+    p95: float | None
+    confidence: float | None = Field(description="median confidence of what was read anew")
+    tokens: float | None = Field(description="mean length of what was read anew")
+    looked_up: int = Field(description="answers looked for in the cache")
+    known: int = Field(description="of these, those that were there")
+    drift: dict[str, float] = Field(
+        description="how far confidence and length of the last half hour are from all before it (PSI; from "
+        "0.2 on worth a look); empty where there is too little of either"
+    )
+
+
+class History(BaseModel):
+    """What this replica has measured; the last minute is not over."""
+
+    minutes: list[Minute]
 
 
 class ModelInfo(BaseModel):

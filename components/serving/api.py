@@ -16,6 +16,7 @@ from components.serving.feedback import Feedback
 from components.serving.keys import Keys
 from components.serving.limits import Caller, Limits, allowance
 from components.serving.monitoring import Monitor
+from components.serving.past import Past
 from components.serving.problems import Problem, busy
 from components.serving.settings import Settings
 from components.serving.shared import Shared
@@ -65,6 +66,7 @@ class Api:
         self.monitor = Monitor(settings)
         self.feedback = Feedback(settings, self.shared)
         self.counts = Counts()
+        self.history = Past()
         self._open: tuple[Desk, Model] | None = None
         self._health: tuple[float, Health] | None = None
         self._checking = asyncio.Lock()

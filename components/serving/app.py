@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from components.serving import correcting, measures, reading, telling
+from components.serving import correcting, measures, reading, showing, telling
 from components.serving.api import Api
 from components.serving.problems import MEDIA_TYPE, Problem, internal
 from components.serving.visits import Observed, visit_of
@@ -31,6 +31,7 @@ def build_app(api: Api) -> ASGIApp:
     app.include_router(reading.router)
     app.include_router(correcting.router)
     app.include_router(telling.router)
+    app.include_router(showing.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -43,7 +44,7 @@ def build_app(api: Api) -> ASGIApp:
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Cache", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
-    return Observed(app, api.counts)
+    return Observed(app, api.counts, api.history.look)
 
 
 async def _problem(request: Request, error: Any) -> Response:

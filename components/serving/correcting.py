@@ -13,7 +13,7 @@ from components.serving.bodies import FeedbackBody, json_of
 from components.serving.limits import Caller
 from components.serving.openapi import FEEDBACK, problems
 from components.serving.problems import Problem
-from components.serving.reading import in_time
+from components.serving.reading import Format, in_time, mathml
 from components.serving.visits import visit_of
 
 _BODY = 32 << 10  # bytes: 4,096 characters however they are written, and the rest
@@ -25,11 +25,15 @@ router = APIRouter()
     "/feedback",
     summary="Correct an answer",
     status_code=201,
+    response_model_exclude_none=True,
     responses=problems(400, 401, 404, 408, 413, 422, 429, 503),
     openapi_extra=FEEDBACK,
 )
 async def feedback(
-    request: Request, api: TheApi, caller: Annotated[Caller, Depends(admitted_by_key)]
+    request: Request,
+    api: TheApi,
+    caller: Annotated[Caller, Depends(admitted_by_key)],
+    format: Format = "latex",
 ) -> Corrected:
     """Says what should have been read. Who got the answer may, for a while; the last word counts."""
     try:
@@ -40,4 +44,5 @@ async def feedback(
         measures.feedback.labels(problem.kind).inc()
         raise
     measures.feedback.labels("kept").inc()
-    return Corrected(request_id=body.request_id, formula=formula)
+    typeset = mathml(formula) if format == "mathml" else None
+    return Corrected(request_id=body.request_id, formula=formula, mathml=typeset)

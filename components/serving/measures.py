@@ -15,19 +15,20 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_QUICK = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30)
+QUICK = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
 # Labels have few values, whatever is asked for: paths are those of routes.
 requests = Counter("ocr_requests", "Requests answered", ["route", "method", "status"])
-seconds = Histogram("ocr_request_seconds", "From request to answer", ["route"], buckets=_QUICK)
+seconds = Histogram("ocr_request_seconds", "From request to answer", ["route"], buckets=QUICK)
 refusals = Counter("ocr_refusals", "Requests without an answer, by kind of problem", ["kind"])
 in_flight = Gauge("ocr_in_flight", "Requests for reading at this moment", multiprocess_mode="livesum")
 cached = Counter("ocr_cache", "Answers looked for in the cache", ["found"])
-phases = Histogram("ocr_phase_seconds", "Time of one picture by phase", ["phase"], buckets=_QUICK)
+phases = Histogram("ocr_phase_seconds", "Time of one picture by phase", ["phase"], buckets=QUICK)
 confidence = Histogram(
     "ocr_confidence",
     "Confidence of answers",
-    buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
+    buckets=SHARES,
 )
 tokens = Histogram(
     "ocr_tokens", "Tokens of answers", buckets=(1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)

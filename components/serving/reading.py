@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from components.serving import measures
 from components.serving.admission import TheApi, admitted
-from components.serving.answers import Answer, BatchAnswer
+from components.serving.answers import Answer, BatchAnswer, Other
 from components.serving.api import Api
 from components.serving.bodies import (
     BatchBody,
@@ -150,23 +150,29 @@ def _count(request: Request, api: Api, found: Found) -> None:
 
 def _answer(request: Request, found: Found, format: str) -> Answer:
     read = found.read
+    typeset = mathml if format == "mathml" else _nothing
     return Answer(
         formula=read.formula,
         confidence=round(read.confidence, 6),
         processing_time=_seconds(request),
         timestamp=datetime.now(UTC),
-        alternatives=list(read.alternatives) or None,
-        mathml=_mathml(read.formula) if format == "mathml" else None,
+        alternatives=[Other(**dict(o), mathml=typeset(o.formula)) for o in read.alternatives] or None,
+        mathml=typeset(read.formula),
     )
 
 
-def _mathml(formula: str) -> str | None:
+def mathml(formula: str) -> str | None:
+    """A formula as MathML, or None where it is none that can be typeset."""
     try:
-        mathml: str = latex2mathml.converter.convert(formula)
+        made: str = latex2mathml.converter.convert(formula)
     except Exception:  # the library raises whatever it trips over in LaTeX that is not balanced
         measures.refusals.labels("no-mathml").inc()
         return None
-    return mathml
+    return made
+
+
+def _nothing(_: str) -> None:
+    return None
 
 
 def _seconds(request: Request) -> float:

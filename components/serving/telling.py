@@ -6,22 +6,15 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
 
 from components.serving import measures
-from components.serving.answers import Health, ModelInfo, Status, Usage
+from components.serving.answers import Health, History, ModelInfo, Status, Usage
 from components.serving.api import Api, api_of
 from components.serving.openapi import problems
-from components.serving.page import POLICY, START
 
 TheApi = Annotated[Api, Depends(api_of)]
 
 router = APIRouter()
-
-
-@router.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def start() -> HTMLResponse:
-    return HTMLResponse(START, headers={"Content-Security-Policy": POLICY})
 
 
 @router.get("/status", summary="How the service does")
@@ -36,6 +29,12 @@ async def health(api: TheApi, response: Response) -> Health:
     found = await api.health()
     response.status_code = 200 if found.healthy else 503
     return found
+
+
+@router.get("/history", summary="What was measured, minute by minute")
+async def history(api: TheApi) -> History:
+    """The last three hours of this replica. Nothing that `/metrics` does not tell, and nothing of anybody."""
+    return api.history.told()
 
 
 @router.get("/model/info", summary="What reads")

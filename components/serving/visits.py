@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,10 +64,11 @@ def visit_of(scope: Scope) -> Visit:
 
 
 class Observed:
-    """Wraps the application. `counts.requests` grows with each request that has been answered."""
+    """Wraps the application. `counts.requests` grows with each request that has been answered; right before
+    that, `look` is called."""
 
-    def __init__(self, app: ASGIApp, counts: Any) -> None:
-        self.app, self.counts = app, counts
+    def __init__(self, app: ASGIApp, counts: Any, look: Callable[[], None]) -> None:
+        self.app, self.counts, self.look = app, counts, look
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,6 +99,7 @@ class Observed:
                 document = internal().document(visit.request_id).model_dump()
                 await JSONResponse(document, 500, media_type=MEDIA_TYPE)(scope, receive, observed)
         finally:
+            self.look()
             self.counts.requests += 1
             _tell(scope, visit, status)
 

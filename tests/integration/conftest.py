@@ -36,6 +36,11 @@ class Registry:
 
 @pytest.fixture(scope="session")
 def registry(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return registered(exported, tmp_path_factory)
+
+
+def registered(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with the bundle of a project folder."""
     folder = tmp_path_factory.mktemp("registered") / "project"
     shutil.copytree(exported, folder)
     for name in ("mlflow.db", "mlartifacts"):  # of tests that register too
@@ -87,16 +92,20 @@ def serve(registry: Registry, model: str, monkeypatch: pytest.MonkeyPatch) -> It
     with ExitStack() as running:
 
         def start(**settings: object) -> Served:
-            usual = {"AUTH": "off", "RATE_LIMITS": "off"}
-            service = Served(
-                [str(SERVE), "serve", "service:HandwrittenMath", "--arg", f"model={model}",
-                 "--host", "127.0.0.1", "--port", "{port}"],
-                usual | {name.upper(): str(value) for name, value in settings.items()},
-                home=Path(registry.environment["BENTOML_HOME"]),
-            )  # fmt: skip
-            return running.enter_context(service)
+            return running.enter_context(service_of(registry, model, **settings))
 
         yield start
+
+
+def service_of(registry: Registry, model: str, **settings: object) -> Served:
+    """A service with settings (environment variables), not started yet."""
+    usual = {"AUTH": "off", "RATE_LIMITS": "off"}
+    return Served(
+        [str(SERVE), "serve", "service:HandwrittenMath", "--arg", f"model={model}",
+         "--host", "127.0.0.1", "--port", "{port}"],
+        usual | {name.upper(): str(value) for name, value in settings.items()},
+        home=Path(registry.environment["BENTOML_HOME"]),
+    )  # fmt: skip
 
 
 class RedisServer:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from components.__main__ import main, predict
+from components.__main__ import main
+from components.commands.predict import predict
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings

@@ -556,8 +556,8 @@ class TestTelling:
             async with serving() as service:
                 description = (await service.client.get("/docs.json")).json()
                 assert set(description["paths"]) == {
-                    "/predict", "/predict/batch", "/predict/strokes", "/feedback", "/status", "/health",
-                    "/model/info", "/rate-limit/status",
+                    "/predict", "/predict/batch", "/predict/strokes", "/feedback", "/history", "/status",
+                    "/health", "/model/info", "/rate-limit/status",
                 }  # fmt: skip
                 predict = description["paths"]["/predict"]["post"]
                 assert {"multipart/form-data", "image/*"} <= set(predict["requestBody"]["content"])

@@ -1,0 +1,66 @@
+/** What is asked of the service, and what comes back: an answer, or a problem. */
+
+import { limitsOf } from "./limits.js";
+
+/**
+ * @typedef {{formula: string, confidence: number, mathml?: string}} Reading
+ * @typedef {import("./limits.js").Limits} Limits
+ * @typedef {Reading & {processing_time: number, alternatives?: Reading[]}} Answer
+ * @typedef {{answer: any, id: string, limits: Limits | null, cached: boolean, milliseconds: number}} Told
+ */
+
+/** No answer. `status` is 0 where the service could not be reached; `wait`: seconds until it is worth trying. */
+export class Problem extends Error {
+  /** @param {number} status @param {string} kind @param {string} detail
+   *  @param {{wait?: number | null, id?: string, limits?: Limits | null}} more */
+  constructor(status, kind, detail, { wait = null, id = "", limits = null } = {}) {
+    super(detail);
+    this.status = status;
+    this.kind = kind;
+    this.wait = wait;
+    this.id = id;
+    this.limits = limits;
+  }
+}
+
+/**
+ * Asks. Throws Problem; and AbortError where `signal` says that nobody waits any more.
+ * @param {string} path
+ * @param {{body?: BodyInit, type?: string, key?: string, signal?: AbortSignal}} options a body makes it a POST
+ * @returns {Promise<Told>}
+ */
+export async function ask(path, { body, type, key, signal } = {}) {
+  const headers = new Headers();
+  if (type) headers.set("Content-Type", type);
+  if (key) headers.set("X-API-Key", key);
+  const start = performance.now();
+  let response, text;
+  try {
+    response = await fetch(path, { method: body === undefined ? "GET" : "POST", body, headers, signal });
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Problem(0, "unreachable", "The service can't be reached.");
+  }
+  const limits = limitsOf(response.headers);
+  const id = response.headers.get("X-Request-ID") ?? "";
+  const content = parsed(text);
+  if (!response.ok || content === null) {
+    const kind = String(content?.type ?? "").replace("urn:problem:", "");
+    const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+    // Something before the service, such as a proxy, may answer in its own words.
+    const detail = content?.detail ?? `The answer was ${response.status} ${response.statusText}, without a reason.`;
+    throw new Problem(response.status, kind, detail, { wait: Number.isFinite(wait) ? wait : null, id, limits });
+  }
+  const milliseconds = performance.now() - start;
+  return { answer: content, id, limits, cached: response.headers.get("X-Cache") === "hit", milliseconds };
+}
+
+/** @param {string} text @returns {any} null where it is no JSON */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

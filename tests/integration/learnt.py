@@ -1,0 +1,100 @@
+"""A model that has learnt a few inks by heart: small, soon trained, and right about them in any hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from components.ink.augment import Variation, bend
+from components.ink.ink import Stroke
+from components.ink.raster import RasterSettings, draw
+from components.latex.vocabulary import BOS, EOS, Vocabulary
+from components.model.checkpoint import Checkpoint, save_model
+from components.model.recogniser import Recogniser
+from components.params import Params
+from components.recognizer.calibration import Calibration
+from components.recognizer.inputs import to_input
+from components.shards import Row, write_shard
+from components.stages import export
+from tests.recognizer.inks import formula
+
+KNOWN: dict[str, tuple[Stroke, ...]] = {
+    "x": formula()[:2],
+    "x=": formula()[:4],
+    r"x=\frac{1}{2}": formula(),
+}
+TOKENS = {"x": ["x"], "x=": ["x", "="], r"x=\frac{1}{2}": ["x", "=", r"\frac", "{", "1", "}", "{", "2", "}"]}
+
+_HAND = Variation(
+    scale=(0.9, 1.1), rotate=4, shear=0.08, wobble=0.03, pen=(0.06, 0.12), drop=0, exchange=0, noise=0
+)
+_HANDS = 8
+
+
+def learnt_project(folder: Path, params: Params) -> Path:
+    """The folder after `export`: the model, and a test split of the inks that it knows."""
+    (folder / "data/shards/test").mkdir(parents=True)
+    (folder / "reports").mkdir()
+    checkpoint = learnt(params)
+    save_model(checkpoint, folder / "data/model.pt")
+    rows = []
+    for number, (label, strokes) in enumerate(KNOWN.items()):
+        picture = draw(strokes, checkpoint.raster)
+        png = cv2.imencode(".png", picture)[1].tobytes()
+        height, width = picture.shape
+        row = Row(f"ink{number}", None, strokes, (), png, width, height, label, tuple(TOKENS[label]), "", "")
+        rows.append(row)
+    write_shard(rows, folder / "data/shards/test/part-00000.parquet")
+    metrics = {"n": 3, "exprate": 1.0, "exprate_le1": 1.0, "exprate_le2": 1.0, "cer": 0.0, "ece": None}
+    (folder / "reports/metrics.json").write_text(json.dumps(metrics))
+    (folder / "data/calibration.json").write_text(Calibration().model_dump_json())
+    (folder / "reports/train.json").write_text(json.dumps({"mlflow_run": None}))
+    with contextlib.chdir(folder):
+        export.export(params)
+    return folder
+
+
+def learnt(params: Params, steps: int = 300) -> Checkpoint:
+    """The model, after it has seen each ink in some hundred hands."""
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    vocabulary = Vocabulary.build(TOKENS.values())
+    small = {
+        "embed_dim": 24, "depths": (1, 1), "heads": (1, 2), "window": 4, "decoder_width": 48,
+        "decoder_heads": 2, "decoder_layers": 1, "max_tokens": 12, "dropout": 0.0, "drop_path": 0.0,
+    }  # fmt: skip
+    model = Recogniser(params.model.model_copy(update=small), len(vocabulary)).train()
+    raster = RasterSettings()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
+    for step in range(steps):
+        # One ink a batch: a picture beside larger ones would be padded as it never is when read alone.
+        name = list(KNOWN)[step % len(KNOWN)]
+        pictures, tokens = _batch(name, vocabulary, raster, model.multiple, rng)
+        logits = model(pictures, tokens[:, :-1]).logits
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    return Checkpoint(model.eval(), vocabulary, raster)
+
+
+def _batch(
+    name: str, vocabulary: Vocabulary, raster: RasterSettings, multiple: int, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """An ink in several hands."""
+    inputs = [to_input(draw(bend(KNOWN[name], 14, _HAND, rng), raster), multiple) for _ in range(_HANDS)]
+    height, width = (max(made.shape[side] for made in inputs) for side in (1, 2))
+    pictures = np.zeros((_HANDS, 1, height, width), np.float32)
+    for picture, made in zip(pictures, inputs, strict=True):
+        picture[:, : made.shape[1], : made.shape[2]] = made
+    label = [BOS, *vocabulary.encode(TOKENS[name]), EOS]
+    return torch.from_numpy(pictures), torch.tensor([label] * _HANDS)

@@ -1,0 +1,94 @@
+"""Pictures of the pages, to be looked at: `python -m tests.screenshots --address http://127.0.0.1:3000`.
+
+Of a service that runs; open to all, or the page says that it needs a key. Wide, narrow and dark; the page
+before, while and after something is written, and with a fault; the dashboard. They lie in reports/page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.integration.browser import CHROMIUM, Hand, chromium
+from tests.recognizer.inks import formula
+
+SCREENS: dict[str, dict[str, object]] = {
+    "wide": {"viewport": {"width": 1280, "height": 800}},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True},
+    "narrow-dark": {
+        "viewport": {"width": 390, "height": 844},
+        "device_scale_factor": 2,
+        "color_scheme": "dark",
+    },
+}
+
+
+def empty(page: Page, address: str) -> None:
+    page.goto(address)
+
+
+def written(page: Page, address: str) -> None:
+    page.goto(address)
+    Hand(page).write(formula(), size=7, at=(30, 60))
+    expect(page.locator("#correction")).to_be_visible(timeout=20_000)
+    expect(page.locator("#undo")).to_be_enabled()
+    page.wait_for_timeout(1000)  # the last of several readings
+
+
+def corrected(page: Page, address: str) -> None:
+    written(page, address)
+    page.locator("#latex").fill(r"x=\frac{1}{2}y")
+
+
+def refused(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator("#file").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"x = 1/2"}
+    )
+    expect(page.locator("#trouble")).to_be_visible(timeout=20_000)
+
+
+def gone(page: Page, address: str) -> None:
+    page.goto(address)
+    page.route("**/predict/**", lambda route: route.abort())
+    Hand(page).write(formula()[:2], size=7, at=(30, 60))
+    expect(page.locator("#trouble")).to_be_visible(timeout=20_000)
+
+
+def dashboard(page: Page, address: str) -> None:
+    page.goto(f"{address}/dashboard")
+    expect(page.locator("figure")).to_have_count(7, timeout=20_000)
+
+
+SCENES: tuple[Callable[[Page, str], None], ...] = (empty, written, corrected, refused, gone, dashboard)
+
+
+def main() -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    parser.add_argument("--address", default="http://127.0.0.1:3000", help="(default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("reports/page"), help="(default: %(default)s)")
+    options = parser.parse_args()
+    if CHROMIUM is None:
+        print("screenshots: needs Chromium: apt-get install chromium", file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    with chromium() as browser:
+        for screen, settings in SCREENS.items():
+            for scene in SCENES:
+                with browser.new_context(**settings) as context:
+                    page = context.new_page()
+                    scene(page, options.address.rstrip("/"))
+                    file = options.out / f"{scene.__name__}-{screen}.png"
+                    page.screenshot(path=file, full_page=True)
+                    print(file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
