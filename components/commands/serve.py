@@ -1,4 +1,4 @@
-"""`python -m components serve`: the champion, or the shipped model, behind the API and a page to write on."""
+"""`python -m components serve`: the champion, or the shipped model, behind API and page."""
 
 from __future__ import annotations
 

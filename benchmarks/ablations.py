@@ -1,0 +1,100 @@
+"""What each part of the recipe is worth: `python -m benchmarks.ablations` (after `dvc repro synthesize`).
+
+Trains the recogniser of params.yaml several times for a few epochs, each time with one thing taken away, all
+else the same, and prints ExpRate and loss on valid. A short training says which way leads faster, not how far:
+differences of a few points are within what another seed does (`--seeds`). What has been trained is kept in
+--out: killed, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from components.latex.vocabulary import Vocabulary
+from components.model.fit import Epoch, Job, fit
+from components.params import ModelParams, Params, TrainParams, load_params
+from components.shards import SPLITS, data_hash
+from components.stages.train import SHARDS, SYNTHETIC, VOCAB
+
+# Of each variant, what it changes of the sections `model` and `train`.
+VARIANTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "as it is": ({}, {}),
+    "one direction": ({"both_ways": False}, {}),
+    "no coverage": ({"coverage": False}, {}),
+    "no guidance": ({}, {"guidance": 0.0}),
+    "no spotting": ({}, {"spotting": 0.0}),
+    "no synthetic formulas": ({}, {"synthetic": (0.0, 0.0)}),
+    "no exchange of symbols": ({}, {"augment": {"exchange": 0.0}}),
+    "no residual blocks": ({"stem_blocks": (0, 0, 0)}, {}),
+    "two decoder layers": ({"decoder_layers": 2}, {}),
+}
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--out", type=Path, default=Path("data/ablations"))
+    options = parser.parse_args()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    params = load_params()
+    measured: dict[str, list[Epoch]] = {}
+    for name in options.only:
+        measured[name] = [
+            train(params, name, options.epochs, params.seed + seed, options.out)
+            for seed in range(options.seeds)
+        ]
+        Console().print(table(measured, options.epochs))
+
+
+def train(params: Params, name: str, epochs: int, seed: int, out: Path) -> Epoch:
+    """The last epoch of one variant."""
+    model, training = VARIANTS[name]
+    done = out / f"{name.replace(' ', '-')}-{epochs}-{seed}"
+    if (found := done / "last.json").exists():
+        return Epoch(**json.loads(found.read_text(encoding="utf-8")))
+    augment = params.train.augment.model_dump() | training.get("augment", {})
+    changed = params.train.model_dump() | training | {"epochs": epochs, "augment": augment}
+    job = Job(
+        SHARDS,
+        SYNTHETIC,
+        Vocabulary.load(VOCAB),
+        params.raster.settings,
+        ModelParams(**params.model.model_dump() | model),
+        TrainParams(**changed),
+        seed,
+        data_hash([SHARDS / split for split in SPLITS]),
+    )
+    last = fit(job, done)[-1]
+    found.write_text(json.dumps(vars(last)) + "\n", encoding="utf-8")
+    return last
+
+
+def table(measured: Mapping[str, list[Epoch]], epochs: int) -> Table:
+    """Medians over the seeds."""
+    made = Table("", "ExpRate", "loss", "inks/s", title=f"valid after {epochs} epochs")
+    for name, runs in measured.items():
+        made.add_row(
+            name,
+            f"{statistics.median(run.valid_exprate for run in runs):.1%}",
+            f"{statistics.median(run.valid_loss for run in runs):.3f}",
+            f"{statistics.median(run.inks_per_second for run in runs):.0f}",
+        )
+    return made
+
+
+if __name__ == "__main__":
+    main()
