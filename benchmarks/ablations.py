@@ -1,9 +1,9 @@
 """What each part of the recipe is worth: `python -m benchmarks.ablations` (after `dvc repro synthesize`).
 
 Trains the recogniser of params.yaml several times for a few epochs, each time with one thing taken away, all
-else the same, and prints ExpRate and loss on valid. A short training says which way leads faster, not how far:
-differences of a few points are within what another seed does (`--seeds`). What has been trained is kept in
---out: killed, it goes on where it was.
+else the same, and prints ExpRate and loss on valid. A short training says which way leads faster, not how
+far: differences of a few points are within what another seed does (`--seeds`). What has been trained is kept
+in --out: killed, it goes on where it was.
 """
 
 from __future__ import annotations

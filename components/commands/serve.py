@@ -24,8 +24,8 @@ def add(commands: Commands) -> None:
     command = commands.add_parser(
         "serve",
         help="serve a model, with a page to write on",
-        description="Serves the champion, or the model that comes with the repository until there is one: the "
-        "page on /, the API beside it, until Ctrl-C.",
+        description="Serves the champion, or until there is one the model that comes with the repository: "
+        "the page on /, the API beside it, until Ctrl-C.",
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
