@@ -90,20 +90,8 @@ def search(
         steps = _log_probabilities(step.logits[:, 0], backward).reshape(len(running), beam, -1)
         _forbid(steps, scores, states, tokens, grammar, max_tokens - position)
         choice = _best(scores[:, :, None] + steps, beam)
-        for row, picture in enumerate(running):
-            for at in np.flatnonzero(choice.ended[row]):
-                ids = tokens[row, choice.ended_beam[row, at], 1:].tolist()
-                found[picture].append(
-                    Hypothesis(tuple(ids[::-1] if backward else ids), float(choice.ended_score[row, at]))
-                )
-            found[picture] = sorted(found[picture], key=lambda h: -h.score)[:n_best]
-        scores = choice.score
-        for row, picture in enumerate(running):
-            # Probabilities only shrink: what is behind now stays behind.
-            if found[picture]:
-                bar = found[picture][0].score - _WORSE
-                full = len(found[picture]) == n_best
-                scores[row, scores[row] <= (max(bar, found[picture][-1].score) if full else bar)] = -np.inf
+        _collect(found, running, choice, tokens, n_best, backward)
+        scores = _pruned(choice.score, [found[picture] for picture in running], n_best)
         open_ = np.isfinite(scores).any(axis=1)
         if not open_.any():
             break
@@ -118,6 +106,28 @@ def search(
         if not kept.all():
             memory = memory.take(np.flatnonzero(kept))
     return found
+
+
+def _collect(
+    found: list[list[Hypothesis]], running: Ids, choice: _Choice, tokens: Ids, n_best: int, backward: bool
+) -> None:
+    """Puts what ends here among the best of its picture."""
+    for row, picture in enumerate(running):
+        for at in np.flatnonzero(choice.ended[row]):
+            ids = tokens[row, choice.ended_beam[row, at], 1:].tolist()
+            score = float(choice.ended_score[row, at])
+            found[picture].append(Hypothesis(tuple(ids[::-1] if backward else ids), score))
+        found[picture] = sorted(found[picture], key=lambda h: -h.score)[:n_best]
+
+
+def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) -> Scores:
+    """The beams' scores, minus infinity where a beam can't come among the best any more."""
+    for row, best in enumerate(found):
+        if best:
+            # Probabilities only shrink: what is behind now stays behind.
+            bar = max(best[0].score - _WORSE, best[-1].score if len(best) == n_best else -np.inf)
+            scores[row, scores[row] <= bar] = -np.inf
+    return scores
 
 
 def rescored(

@@ -1,6 +1,6 @@
 """Stage `evaluate`: how well the trained model reads the test split; or any model any folder of InkML.
 
-In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER --out DIR`.
+In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject
 from components.params import load_params
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
-from components.registry import bundle_folder
+from components.registry import SHIPPED, bundle_folder
 from components.report.files import whole, write_csv, write_metrics, write_predictions
 from components.report.summary import confidence_line, summary
 from components.report.worst import page, worst
 
-BUNDLE = Path("data/bundle")
 WORST = 40
 _PICTURES = 1024  # in memory at once: enough to find many of one size
 _STEP = 128  # of them are read between two moves of the progress bar
@@ -125,19 +124,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m components.stages.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="labelled InkML, searched in depth")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the results go")
     parser.add_argument(
-        "--model", default=str(BUNDLE), help="bundle folder or models:/… (default: %(default)s)"
+        "--out", type=Path, metavar="DIR", help="where the results go (default: reports/evaluate/FOLDER)"
     )
-    parser.add_argument("--beam", type=_count, default=1, metavar="N", help="beams (default: 1, greedy)")
+    parser.add_argument(
+        "--model",
+        default=str(SHIPPED),
+        help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
+    )
+    parser.add_argument("--beam", type=_count, default=5, metavar="N", help="beams (default: %(default)s)")
     parser.add_argument("--limit", type=_count, default=0, metavar="N", help="use at most N files")
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
-    if arguments and (options.data is None or options.out is None):
-        parser.error("--data and --out are both needed (no argument at all: the pipeline's test split)")
+    if arguments and options.data is None:
+        parser.error("--data is needed (no argument at all: the pipeline's test split)")
     try:
         if arguments:
-            run_alone(options.data, options.out, options.model, options.beam, options.limit)
+            out = options.out or Path("reports/evaluate") / options.data.resolve().name
+            run_alone(options.data, out, options.model, options.beam, options.limit)
         else:
             run_pipeline()
     except (ValueError, OSError) as error:
