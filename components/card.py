@@ -33,7 +33,7 @@ def card(checkpoint: Checkpoint, params: Params, metrics: Mapping[str, object], 
     return f"""# Handwritten mathematics to LaTeX, bundle {version}
 
 Reads one handwritten formula, from a picture or from pen strokes, and says it in LaTeX, with the probability
-that all of it is right by the model's own reckoning (see the reliability diagram of `evaluate`).
+that all of it is right, calibrated on the validation split (see the reliability diagram of `evaluate`).
 
 - **Model**: {encoder}, then a Transformer decoder of {model.params.decoder_layers} layers; {
         size:,} parameters.
