@@ -111,6 +111,8 @@ def test_symbols_are_the_groups_without_subgroups() -> None:
         "</traceGroup>"
     )
     assert ink.symbols == (Symbol("+", (1, 0)), Symbol("x", (2,)))
+    assert len(ink.strokes) == 4  # the one that no group names is kept
+    assert ink.writer == "w7"
 
 
 def test_symbols_come_in_the_order_of_the_formula_that_they_refer_to() -> None:
@@ -134,8 +136,6 @@ def test_symbols_come_in_the_order_of_the_formula_that_they_refer_to() -> None:
     assert [(symbol.token, symbol.strokes) for symbol in ink.symbols] == [
         ("-", (3,)), ("x", (2,)), ("2", (1,)), ("x", (0,)), ("+", (1,)),
     ]  # fmt: skip
-    assert len(ink.strokes) == 4  # the one that no group names is kept
-    assert ink.writer == "w7"
 
 
 def test_a_byte_that_is_no_utf_8_does_not_lose_the_ink() -> None:
