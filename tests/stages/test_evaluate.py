@@ -132,9 +132,7 @@ class TestAlone:
         assert "rejected.csv" in capsys.readouterr().err
         assert "label" in (tmp_path / "out/rejected.csv").read_text()
 
-    @pytest.mark.parametrize(
-        "arguments", [["--out", "x"], ["--limit", "0"], ["--beam", "two"]]
-    )
+    @pytest.mark.parametrize("arguments", [["--out", "x"], ["--limit", "0"], ["--beam", "two"]])
     def test_refuses_arguments_that_make_no_sense(self, arguments: list[str]) -> None:
         with pytest.raises(SystemExit) as stopped:
             alone(*arguments)
