@@ -1,6 +1,6 @@
 # make demo       from nothing to a recogniser that has read a formula: environment, pipeline, prediction
 # make test       lint, types and all tests        make test-fast  the quick ones
-# make serve      the service with the registered model, on port 3000 (PORT)
+# make serve      the service with the champion, or the shipped model until there is one, on port 3000 (PORT)
 # make live       the champion, changing over without a pause; make schedule: retraining by schedule and events
 # make bench      what measures speed              make lock       resolve the dependencies anew
 .PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench screenshots lock

@@ -174,10 +174,7 @@ def sequence_scores(
             tokens[row, place, : len(whole)] = whole[::-1] if way else whole
     flat = tokens.reshape(-1, longest + 2)
     step = engine.step(flat[:, :-1].copy(), Past.empty(memory, most, room=0), memory)
-    wide = step.logits.astype(np.float64)
-    wide -= wide.max(axis=2, keepdims=True)
-    wide -= np.log(np.exp(wide).sum(axis=2, keepdims=True))
-    next_ = np.take_along_axis(wide, flat[:, 1:, None], axis=2)[:, :, 0]
+    next_ = np.take_along_axis(_log_softmax(step.logits), flat[:, 1:, None], axis=2)[:, :, 0]
     totals = np.where(flat[:, 1:] == PAD, 0.0, next_).sum(axis=1).reshape(len(asked), most)
     return [row[: len(wanted)].tolist() for row, wanted in zip(totals, asked, strict=True)]
 
@@ -251,10 +248,16 @@ def _log_probabilities(logits: Floats, backward: bool) -> Scores:
         raise ValueError(
             "the model's logits are not finite numbers: its weights are broken, or its precision"
         )
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    wide -= np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    wide = _log_softmax(logits)
     if backward:
         wide[:, [BOS, EOS]] = wide[:, [EOS, BOS]]
     wide[:, _NEVER] = -np.inf
+    return wide
+
+
+def _log_softmax(logits: Floats) -> Scores:
+    """ln of the probabilities, over the last axis."""
+    wide: Scores = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    wide -= np.log(np.exp(wide).sum(axis=-1, keepdims=True))
     return wide

@@ -76,9 +76,7 @@ class Past:
 
     keys: tuple[Floats, ...]  # (R, heads, head width, room), of each layer's self-attention
     values: tuple[Floats, ...]  # (R, heads, room, head width)
-    looked: tuple[
-        Floats, ...
-    ]  # (R, heads, cells): the sum of the cross-attention, of all layers but the last
+    looked: tuple[Floats, ...]  # (R, heads, cells): the sum of where all layers but the last looked
     position: int = 0  # how many tokens
 
     @classmethod

@@ -16,6 +16,7 @@ import cv2
 from rich.console import Console
 from rich.progress import Progress
 
+from components.commands.command import count
 from components.evaluation import Answer, Evaluation, evaluate
 from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.params import load_params
@@ -132,8 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=str(SHIPPED),
         help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
     )
-    parser.add_argument("--beam", type=_count, default=5, metavar="N", help="beams (default: %(default)s)")
-    parser.add_argument("--limit", type=_count, default=0, metavar="N", help="use at most N files")
+    parser.add_argument("--beam", type=count, default=5, metavar="N", help="beams (default: %(default)s)")
+    parser.add_argument("--limit", type=count, default=0, metavar="N", help="use at most N files")
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(arguments)
     if arguments and options.data is None:
@@ -148,13 +149,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a number of 1 or more")
-    return number
 
 
 def _chunks(entries: Iterable[_T], size: int) -> Iterator[list[_T]]:
