@@ -47,9 +47,10 @@ class Job:
             self.vocabulary.version,
             self.raster.model_dump(),
             self.model.model_dump(),
-            self.train.model_dump(exclude={"workers"}),
+            self.train.model_dump(mode="json", exclude={"workers"}),
             self.seed,
             self.data_hash,
+            hashlib.sha256(self.train.start.read_bytes()).hexdigest() if self.train.start else None,
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 

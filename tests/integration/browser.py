@@ -73,7 +73,8 @@ class Hand:
         return box["x"] + x, box["y"] + y
 
     def sees(self, formula: str, seconds: float = 20) -> None:
-        """Waits until this is what is read."""
+        """Waits until this is what is read, from all of the ink."""
+        expect(self.page.locator(".answer")).to_have_attribute("aria-busy", "false", timeout=1000 * seconds)
         expect(self.page.locator("#latex")).to_have_value(formula, timeout=1000 * seconds)
         expect(self.page.locator("#correction")).to_be_visible()
 

@@ -9,7 +9,7 @@ const LONGEST = 15; // seconds between two tries to reach a service that is gone
 
 /**
  * @typedef {object} Show
- * @property {() => void} waiting a question is on its way
+ * @property {() => void} waiting there is something else to read
  * @property {(told: Told) => void} told
  * @property {(problem: Problem, seconds: number | null) => void} trouble and in how many seconds it tries again
  */
@@ -43,9 +43,14 @@ export class Reader {
     this.#asking?.abort();
     this.#asking = null;
     this.#tries = 0;
+    const blocked = this.#blocked - Date.now();
+    if (source === null) this.#in(null);
     // While the limits are used up, another stroke does not bring the next question any nearer.
-    if (source === null || !(this.#blocked > Date.now())) this.#in(source === null ? null : pause(this.#limits));
-    else this.#in(this.#blocked - Date.now());
+    else if (blocked > 0) this.#in(blocked);
+    else {
+      this.#show.waiting(); // from now on: what is shown was read from less ink
+      this.#in(pause(this.#limits));
+    }
   }
 
   /** Asks once more, at once, if something was in the way. */
