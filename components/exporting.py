@@ -88,6 +88,30 @@ class _Encoder(nn.Module):
         return (*memory.keys, *memory.values)
 
 
+class _Shaping(TorchFunctionMode):
+    """`flatten` and `unflatten` of the last axes as one operation with constants: traced as they are, they
+    become half a dozen that compute with sizes, which in a step of one token is most of the work."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.flatten and len(args) == 2:  # from an axis to the last one
+            return _Reshaped.apply(args[0], (0,) * args[1] + (-1,))
+        if func is torch.unflatten and args[1] == args[0].ndim - 1:
+            return _Reshaped.apply(args[0], (0,) * args[1] + tuple(args[2]))
+        return func(*args, **(kwargs or {}))
+
+
+class _Reshaped(torch.autograd.Function):
+    """ONNX's Reshape: an axis of 0 stays as large as it is."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, shape: tuple[int, ...]) -> Any:
+        return graph.op("Reshape", x, graph.op("Constant", value_t=torch.tensor(shape)))
+
+
 class _Rolling(TorchFunctionMode):
     """`torch.roll` by indices. Traced as it is, it becomes two slices, which do nothing where the shift is
     larger than the side: a picture may be smaller than half a window."""
@@ -126,9 +150,10 @@ class _Step(nn.Module):
         n = len(self.model.layers)
         keys, values, past_keys, past_values = (arrays[i * n : (i + 1) * n] for i in range(4))
         seen = torch.arange(keys[0].shape[3], device=cells.device) < cells[:, None, None, None]
-        step = self.model.decode(
-            tokens, Past(past_keys, past_values, arrays[4 * n :], position), Memory(keys, values, seen)
-        )
+        with _Shaping():
+            step = self.model.decode(
+                tokens, Past(past_keys, past_values, arrays[4 * n :], position), Memory(keys, values, seen)
+            )
         return (step.logits, *step.keys, *step.values, *step.looked)
 
 

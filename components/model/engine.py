@@ -16,6 +16,8 @@ from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 class TorchEngine:
     """Runs a recogniser step by step, as `recognizer.engine.Engine` asks."""
 
+    threads = 1  # PyTorch takes the cores by itself
+
     def __init__(self, model: Recogniser) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
@@ -27,7 +29,7 @@ class TorchEngine:
         return cls(load_model(path).model.to(device))
 
     @torch.inference_mode()
-    def encode(self, pictures: Floats) -> Memory:
+    def encode(self, pictures: Floats, alone: bool = True) -> Memory:
         memory = self.model.cross(self.model.encode(self._tensor(pictures)))
         return Memory.whole(_arrays(memory.keys), _arrays(memory.values))
 

@@ -57,6 +57,27 @@ class Past:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """How rows of n tokens lie beside their pictures: equally many of each, side by side. Sizes are looked up
+    once a step; an exported graph would look them up again for each layer."""
+
+    pictures: int
+    count: int
+    n: int
+    cells: int
+
+    def by_picture(self, looked: Tensor) -> Tensor:
+        """(R, heads, n, cells) to (B, heads, rows of a picture * n, cells)."""
+        parted = looked.reshape(self.pictures, -1, looked.shape[1], self.n, self.cells).transpose(1, 2)
+        return parted.reshape(self.pictures, looked.shape[1], -1, self.cells)
+
+    def by_row(self, looked: Tensor) -> Tensor:
+        """And back."""
+        parted = looked.reshape(self.pictures, looked.shape[1], -1, self.n, self.cells).transpose(1, 2)
+        return parted.reshape(self.count, looked.shape[1], self.n, self.cells)
+
+
+@dataclass(frozen=True)
 class Step:
     """What n tokens more give: the next token, and what is to be remembered of them."""
 
@@ -124,6 +145,7 @@ class Recogniser(nn.Module):
         """n tokens more: tokens (R, n), R = B * the rows of each picture. Training and re-scoring give a
         whole answer at once, a search one token at a time: the same computation."""
         count = tokens.shape[1]
+        rows = Rows(memory.keys[0].shape[0], tokens.shape[0], count, memory.keys[0].shape[3])
         where = past.position + torch.arange(count, device=tokens.device)
         x = self.dropout(self.embed(tokens) * math.sqrt(self.embed.embedding_dim) + self.places[where])
         # A token sees what is remembered, and of its own step what is not after it.
@@ -146,7 +168,7 @@ class Recogniser(nn.Module):
                 else None
             )
             seen, attention = layer.cross.look(
-                layer.norms[1](x), memory.keys[number], memory.values[number], memory.seen, bias
+                layer.norms[1](x), memory.keys[number], memory.values[number], memory.seen, bias, rows
             )
             x = x + layer.dropout(seen)
             x = x + layer.dropout(layer.feed(layer.norms[2](x)))
@@ -179,7 +201,7 @@ class Coverage(nn.Module):
 
     def forward(self, looked: Tensor) -> Tensor:
         """looked (R, heads, n, cells): of each cell the sum of the attention that it had. So is the bias."""
-        bias: Tensor = (self.mix.weight @ looked.flatten(2)).reshape(looked.shape)
+        bias: Tensor = (self.mix.weight @ looked.flatten(2)).reshape_as(looked)
         return bias
 
 
@@ -198,44 +220,35 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Looks from x (R, n, width) at what is remembered, `room` tokens, and at its own step's n, where
         `seen` (n, room + n) is true. What is remembered is not copied."""
-        room = past_keys.shape[3]
         query = self._split(self.query(x)) * self.scale
         scores = torch.cat([query @ past_keys, query @ keys], dim=3)
         weights = scores.masked_fill(~seen, -torch.inf).softmax(dim=3)
-        return self._merged(weights[..., :room] @ past_values + weights[..., room:] @ values)
+        before, own = torch.split(weights, [past_keys.shape[3], keys.shape[3]], dim=3)
+        return self._merged(before @ past_values + own @ values)
 
     def look(
-        self, x: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None, bias: Tensor | None
+        self, x: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None, bias: Tensor | None, rows: Rows
     ) -> tuple[Tensor, Tensor]:
         """Looks from x (R, n, width) at the B pictures' keys and values, which the rows of a picture share;
-        returns that and where it looked (R, heads, n, cells)."""
-        rows, n, width = x.shape
-        pictures, cells = keys.shape[0], keys.shape[3]
-        query = self._split(self.query(x.reshape(pictures, -1, width))) * self.scale
-        scores = query @ keys  # (B, heads, rows of a picture * n, cells)
+        returns that and where it looked (R, heads, n, cells). So is the bias."""
+        width = self.out.in_features
+        query = self.query(x).reshape(rows.pictures, -1, self.heads, width // self.heads).transpose(1, 2)
+        scores = (query * self.scale) @ keys  # (B, heads, rows of a picture * n, cells)
         if bias is not None:
-            scores = scores + self._by_picture(bias, pictures)
+            scores = scores + rows.by_picture(bias)
         if seen is not None:
             scores = scores.masked_fill(~seen, -torch.inf)
         weights = scores.softmax(dim=3)
-        looked = weights.reshape(pictures, self.heads, -1, n, cells).transpose(1, 2)
-        return (
-            self._merged(weights @ values).reshape(rows, n, width),
-            looked.reshape(rows, self.heads, n, cells),
-        )
+        found = (weights @ values).transpose(1, 2).reshape(rows.count, rows.n, width)
+        return self.out(found), rows.by_row(weights)
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Keys (R, heads, head width, n) and values (R, heads, n, head width) of x (R, n, width)."""
-        keys, values = self.key_value(x).chunk(2, dim=2)
+        keys, values = torch.split(self.key_value(x), self.out.in_features, dim=2)
         return self._split(keys).transpose(2, 3), self._split(values)
 
-    def _by_picture(self, bias: Tensor, pictures: int) -> Tensor:
-        _, heads, n, cells = bias.shape
-        by_row = bias.reshape(pictures, -1, heads, n, cells).transpose(1, 2)
-        return by_row.reshape(pictures, heads, -1, cells)
-
     def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
+        return torch.unflatten(x, 2, (self.heads, -1)).transpose(1, 2)
 
     def _merged(self, x: Tensor) -> Tensor:
         merged: Tensor = self.out(x.transpose(1, 2).flatten(2))

@@ -78,6 +78,7 @@ class Past:
     values: tuple[Floats, ...]  # (R, heads, room, head width)
     looked: tuple[Floats, ...]  # (R, heads, cells): the sum of where all layers but the last looked
     position: int = 0  # how many tokens
+    tied: Any = None  # what an engine made for just these buffers
 
     @classmethod
     def empty(cls, memory: Memory, beams: int, room: int = _ROOM) -> Past:
@@ -95,6 +96,7 @@ class Past:
         if self.position == self.keys[0].shape[3]:  # twice the room: each token is moved once on average
             self.keys = tuple(_padded(array, 3, 2 * self.position) for array in self.keys)
             self.values = tuple(_padded(array, 2, 2 * self.position) for array in self.values)
+            self.tied = None
         for own, new in zip(self.keys, step.keys, strict=True):
             own[:, :, :, self.position] = new[:, :, :, 0]
         for own, new in zip(self.values, step.values, strict=True):
@@ -107,21 +109,29 @@ class Past:
         """Goes on with some rows, in their order; one may occur more than once."""
         if np.array_equal(rows, np.arange(len(self.keys[0]))):
             return
+        if len(rows) == len(self.keys[0]):
+            for array in (*self.keys, *self.values, *self.looked):
+                array[:] = array[rows]
+            return
         self.keys = tuple(array[rows] for array in self.keys)
         self.values = tuple(array[rows] for array in self.values)
         self.looked = tuple(array[rows] for array in self.looked)
+        self.tied = None
 
 
 class Engine(Protocol):
     """A network that reads pictures."""
 
-    def encode(self, pictures: Floats) -> Memory:
-        """Looks at pictures (P, 1, H, W) as `to_input` makes them."""
+    threads: int  # so many threads may ask at once, to some gain
+
+    def encode(self, pictures: Floats, alone: bool = True) -> Memory:
+        """Looks at pictures (P, 1, H, W) as `to_input` makes them; not `alone`: others are at it as well."""
         ...
 
     def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
         """Takes n tokens more, (R, n), the first one at `past.position`; the R rows are those of the P
-        pictures, equally many of each, side by side. What it gives is remembered only if `past` keeps it."""
+        pictures, equally many of each, side by side. What it gives is remembered only if `past` keeps it,
+        and of one token it is good until the next step."""
         ...
 
 
@@ -130,18 +140,54 @@ class OnnxEngine:
 
     def __init__(self, encoder: Path, decoder: Path, threads: int = 0) -> None:
         """Loads the graphs; `threads` = 0 takes all cores. Raises ValueError naming a file that is none."""
-        self._encoder = _session(encoder, threads)
-        self._decoder = _session(decoder, threads)
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._encoder = _session(encoder, self.threads)
+        self._beside = _session(encoder, 1) if self.threads > 1 else self._encoder
+        # A step is so short that to wake a second thread for it takes longer than it saves.
+        self._decoder = _session(decoder, 1)
         self._layers = len(self._encoder.get_outputs()) // 2
         # A model without coverage does not take where it looked.
         self._taken = {argument.name for argument in self._decoder.get_inputs()}
+        self._given = [argument.name for argument in self._decoder.get_outputs()]
 
-    def encode(self, pictures: Floats) -> Memory:
-        outputs = self._encoder.run(None, {"pictures": pictures})
+    def encode(self, pictures: Floats, alone: bool = True) -> Memory:
+        outputs = (self._encoder if alone else self._beside).run(None, {"pictures": pictures})
         return Memory.whole(outputs[: self._layers], outputs[self._layers :])
 
     def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
-        # ONNX Runtime reads NumPy's own memory: nothing is copied on the way in.
+        if tokens.shape[1] > 1:  # a whole answer, once
+            return self._step(self._decoder.run(None, self._inputs(tokens, past, memory)))
+        if past.tied is None or past.tied.memory is not memory:
+            past.tied = self._tie(tokens.copy(), past, memory)
+        tied: _Tied = past.tied
+        tied.tokens[:], tied.position[()] = tokens, past.position
+        self._decoder.run_with_iobinding(tied.binding)
+        return tied.step
+
+    def _tie(self, tokens: Tokens, past: Past, memory: Memory) -> _Tied:
+        """Tells ONNX Runtime once where all lies that a step reads and writes: nothing is copied or looked up
+        from step to step."""
+        inputs = self._inputs(tokens, past, memory)
+        rows, heads, width, _ = past.keys[0].shape
+        cells = memory.keys[0].shape[3]
+        vocabulary = self._decoder.get_outputs()[0].shape[2]
+        shapes = {
+            "logits": (rows, 1, vocabulary),
+            "new_keys": (rows, heads, width, 1),
+            "new_values": (rows, heads, 1, width),
+            "new_looked": (rows, heads, 1, cells),
+        }
+        outputs = [np.empty(shapes[name.split(".")[0]], np.float32) for name in self._given]
+        binding = self._decoder.io_binding()
+        for name, array in inputs.items():
+            if not array.flags.c_contiguous:  # of another engine: ONNX Runtime is told no strides
+                inputs[name] = array = np.ascontiguousarray(array)
+            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+        for name, array in zip(self._given, outputs, strict=True):
+            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        return _Tied(binding, tokens, inputs["position"], memory, self._step(outputs), inputs)
+
+    def _inputs(self, tokens: Tokens, past: Past, memory: Memory) -> dict[str, npt.NDArray[Any]]:
         inputs: dict[str, npt.NDArray[Any]] = {
             "tokens": tokens,
             "position": np.array(past.position, np.int64),
@@ -156,9 +202,24 @@ class OnnxEngine:
         ):
             names = (f"{name}.{layer}" for layer in range(len(arrays)))
             inputs.update((n, array) for n, array in zip(names, arrays, strict=True) if n in self._taken)
-        logits, *others = self._decoder.run(None, inputs)
+        return inputs
+
+    def _step(self, outputs: Sequence[Floats]) -> Step:
+        logits, *others = outputs
         n = self._layers
         return Step(logits, tuple(others[:n]), tuple(others[n : 2 * n]), tuple(others[2 * n :]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Tied:
+    """A step of one token, with the places of all that it reads and writes."""
+
+    binding: ort.IOBinding
+    tokens: Tokens
+    position: Tokens  # ()
+    memory: Memory
+    step: Step
+    inputs: dict[str, npt.NDArray[Any]]  # ONNX Runtime knows their addresses: they must not go away
 
 
 def _padded(array: Floats, axis: int, size: int) -> Floats:

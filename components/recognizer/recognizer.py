@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
-from components.recognizer.engine import Engine, Memory, OnnxEngine
+from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
 from components.recognizer.preparation import prepare
 
@@ -66,19 +67,31 @@ class Recognizer:
         """
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
+        # Several pictures are dealt out to the cores, each batch on one of them.
+        most = min(max(1, _BATCH // beam), -(-len(inputs) // self.engine.threads))
+        batches = list(_batches([picture.size for picture in inputs], max(1, most)))
         readings: dict[int, Reading] = {}
-        for batch in _batches([picture.size for picture in inputs], max(1, _BATCH // beam)):
-            alike: dict[tuple[int, ...], list[int]] = {}
-            for index in batch:
-                alike.setdefault(inputs[index].shape, []).append(index)
-            parts = [self.engine.encode(np.stack([inputs[i] for i in part])) for part in alike.values()]
-            answers = decode(self.engine, Memory.joined(parts), self.rules, beam, n_best)
-            order = [index for part in alike.values() for index in part]
-            confide = self.settings.calibration.of(beam)
-            readings.update(
-                (index, self._reading(found, confide)) for index, found in zip(order, answers, strict=True)
-            )
+        if len(batches) == 1:
+            readings = self._read_batch(inputs, batches[0], beam, n_best, alone=True)
+        elif batches:
+            with ThreadPoolExecutor(min(self.engine.threads, len(batches))) as cores:
+                for found in cores.map(lambda b: self._read_batch(inputs, b, beam, n_best, False), batches):
+                    readings |= found
         return [readings[index] for index in range(len(inputs))]
+
+    def _read_batch(
+        self, inputs: Sequence[Floats], batch: Sequence[int], beam: int, n_best: int, alone: bool
+    ) -> dict[int, Reading]:
+        """Reads some of the inputs together; `alone`: no other batch is being read."""
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for index in batch:
+            alike.setdefault(inputs[index].shape, []).append(index)
+        parts = [self.engine.encode(np.stack([inputs[i] for i in part]), alone) for part in alike.values()]
+        at_once = alone and self.engine.threads > 1
+        answers = decode(self.engine, Memory.joined(parts), self.rules, beam, n_best, at_once)
+        order = [index for part in alike.values() for index in part]
+        confide = self.settings.calibration.of(beam)
+        return {i: self._reading(found, confide) for i, found in zip(order, answers, strict=True)}
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""

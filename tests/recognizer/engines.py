@@ -21,9 +21,10 @@ class TableEngine:
         size: int,
         backward: list[dict[tuple[int, ...], dict[int, float]]] | None = None,
     ) -> None:
+        self.threads = 2
         self.table, self.size, self.shapes, self.backward = table, size, [], backward or []
 
-    def encode(self, pictures: Floats) -> Memory:
+    def encode(self, pictures: Floats, alone: bool = True) -> Memory:
         self.shapes.append(pictures.shape)
         number = np.rint(255 - 255 * pictures.max(axis=(1, 2, 3))).astype(np.float32)
         return Memory.whole([number[:, None, None, None]], [number[:, None, None, None]])

@@ -11,7 +11,8 @@ import pytest
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS, UNK, Vocabulary
-from components.recognizer.decoding import Hypothesis, Rules, decode
+from components.recognizer import decoding
+from components.recognizer.decoding import Hypothesis, Rules, decode, greedy
 from components.recognizer.engine import Memory, Past, Step
 from tests.recognizer.engines import TableEngine
 
@@ -69,6 +70,33 @@ def test_pictures_decoded_together_read_as_alone(beam: int) -> None:
     tables = [SURE, GARDEN, SURE, {(): {EOS: 0.9, A: 0.1}, (A,): {EOS: 1.0}}]
     together = search(tables, beam, beam)
     assert together == [search([table], beam, beam)[0] for table in tables]
+
+
+def test_greedy_is_the_search_with_one_beam() -> None:
+    rng = np.random.default_rng(5)
+    prefixes = [p for n in range(5) for p in itertools.product((A, B), repeat=n)]
+    tables = [
+        {p: dict(zip((EOS, A, B), rng.dirichlet((0.4, 1, 1)).tolist(), strict=True)) for p in prefixes}
+        for _ in range(9)
+    ]
+    engine = TableEngine(tables, len(VOCABULARY))
+    pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(9)])
+    memory, grammar = engine.encode(pictures), Rules(VOCABULARY, 4).forward
+    found = greedy(engine, memory, grammar, 4)
+    assert {len(h.ids) for h in found} >= {2, 4}, "some end sooner than others"
+    wanted = [best for [best] in decoding.search(engine, memory, grammar, 4, beam=1, n_best=1)]
+    assert [h.ids for h in found] == [h.ids for h in wanted]
+    assert [h.score for h in found] == pytest.approx([h.score for h in wanted])
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_both_directions_may_be_searched_at_once(at_once: bool) -> None:
+    forward = {(): {A: 0.6, B: 0.4}, (A,): {EOS: 1.0}, (B,): {A: 1.0}, (B, A): {EOS: 1.0}}
+    backward = {(): {A: 1.0}, (A,): {B: 0.9, BOS: 0.1}, (A, B): {BOS: 1.0}}
+    engine = TableEngine([forward], len(VOCABULARY), [backward])
+    memory = engine.encode(np.ones((1, 1, 2, 2), np.float32))
+    [[best]] = decode(engine, memory, Rules(VOCABULARY, 8, both_ways=True), 2, 1, at_once)
+    assert best.ids == (B, A)
 
 
 def test_an_answer_is_never_longer_than_the_bound_and_has_its_honest_probability() -> None:

@@ -59,7 +59,7 @@ def test_ink_its_picture_and_its_file_give_the_network_the_same_input(recognizer
     drawn = draw(formula(), SETTINGS.raster)
     seen: list[np.ndarray] = []
     encode = recognizer.engine.encode
-    recognizer.engine.encode = lambda pictures: seen.append(pictures) or encode(pictures)  # type: ignore
+    recognizer.engine.encode = lambda pictures, _: seen.append(pictures) or encode(pictures)  # type: ignore
     recognizer.read([drawn])
     recognizer.read_ink(formula())
     recognizer.read_file(cv2.imencode(".png", drawn)[1].tobytes())

@@ -16,6 +16,7 @@ from components.model.checkpoint import load_model
 from components.model.engine import TorchEngine
 from components.params import Params
 from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
+from components.recognizer.engine import Past
 from components.recognizer.recognizer import Recognizer
 from components.stages.export import ExportError, compare, preference
 from tests.conftest import tiny_model
@@ -70,9 +71,29 @@ def test_any_size_any_number_any_beam_reads_as_in_pytorch(
 
 
 @pytest.mark.slow
+def test_buffers_that_grow_shrink_and_change_places_are_read_as_in_pytorch(by_torch: Recognizer) -> None:
+    theirs, ours = by_torch.engine, Recognizer.load(Path("data/bundle")).engine
+    rng = np.random.default_rng(2)
+    memory = theirs.encode(rng.random((3, 1, 32, 48), np.float32))
+    pasts = [Past.empty(memory, 2, room=1) for _ in range(2)]
+    for rows in ([0, 1, 2, 3, 4, 5], [1, 1, 2, 3, 5, 4], [0, 1, 4, 5], [1, 0, 2, 2], [2, 3], [1, 0]):
+        if len(rows) < len(pasts[0].keys[0]):
+            memory = memory.take(np.array(rows[::2]) // 2)
+        tokens = rng.integers(0, 9, (len(rows), 1))
+        logits = []
+        for past, engine in zip(pasts, (theirs, ours), strict=True):
+            past.take(np.array(rows))
+            step = engine.step(tokens, past, memory)
+            logits.append(step.logits.copy())
+            past.keep(step)
+        np.testing.assert_allclose(*logits, atol=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("beam", [1, 3])
-def test_pictures_of_all_sizes_read_together_as_alone(here: Path, beam: int) -> None:
-    ours = Recognizer.load(Path("data/bundle"), threads=1)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pictures_of_all_sizes_read_together_as_alone(here: Path, beam: int, threads: int) -> None:
+    ours = Recognizer.load(Path("data/bundle"), threads)
     rng = np.random.default_rng(beam)
     sizes = [(16, 20), (120, 70), (40, 300), (16, 20), (17, 33)]
     pictures = [np.where(rng.random(size) < 0.2, 0, 255).astype(np.uint8) for size in sizes]
