@@ -1,0 +1,138 @@
+"""What each part of the search is worth: `python -m benchmarks.decoding` (after `dvc repro`).
+
+One bundle, the same pictures (of the validation split, which nothing is reported on), read in several ways:
+with a token that would break LaTeX allowed or not, with one beam and several, in one direction and in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from components.labelled import LabelledShards, Sample
+from components.latex.metrics import score
+from components.latex.normalizer import LabelError, normalize
+from components.latex.tokenizer import detokenize
+from components.latex.validity import Grammar, Mask
+from components.latex.vocabulary import BOS, PAD, UNK
+from components.recognizer.bundle import load_bundle
+from components.recognizer.decoding import Hypothesis, Rules, decode, greedy, search
+from components.recognizer.engine import Engine, Memory, OnnxEngine
+from components.recognizer.inputs import to_input
+
+Find = Callable[[Engine, Memory, Rules], Hypothesis]
+
+console = Console()
+
+
+class Anything:
+    """A grammar in which every token may follow every other."""
+
+    start = ()
+
+    def __init__(self, size: int) -> None:
+        self._all = np.ones(size, np.bool_)
+        self._all[[PAD, BOS, UNK]] = False
+
+    def allowed(self, state: Any, room: int) -> Mask:
+        return self._all
+
+    def unlooped(self, mask: Mask, ids: Sequence[int]) -> Mask:
+        return mask
+
+    def advance(self, state: Any, token: int) -> Any:
+        return state
+
+
+@dataclass
+class Way:
+    """One way to search, and what came of it."""
+
+    name: str
+    find: Find
+    seconds: list[float] = field(default_factory=list)
+    answers: list[tuple[str, ...]] = field(default_factory=list)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=Path("data/bundle"))
+    parser.add_argument("--data", type=Path, default=Path("data/shards/valid"))
+    parser.add_argument("--pictures", type=int, default=0, help="0: all")
+    options = parser.parse_args()
+    bundle = load_bundle(options.bundle)
+    engine = OnnxEngine(bundle.encoder, bundle.decoder)
+    rules = Rules(bundle.vocabulary, bundle.settings.max_tokens, bundle.settings.both_ways)
+    data = LabelledShards(options.data, options.pictures)
+    samples = [sample for sample in data if isinstance(sample, Sample)]
+    ways = made(len(bundle.vocabulary), bundle.settings.both_ways)
+    for sample in track(samples, "reading", console=Console(stderr=True)):
+        memory = engine.encode(to_input(sample.picture, bundle.settings.multiple)[None])
+        for way in ways:
+            begun = time.perf_counter()
+            found = way.find(engine, memory, rules)
+            way.seconds.append(time.perf_counter() - begun)
+            way.answers.append(bundle.vocabulary.decode(found.ids))
+    tell(ways, samples, options.bundle)
+
+
+def made(size: int, both_ways: bool) -> list[Way]:
+    """All ways to search."""
+    free = cast("Grammar", Anything(size))
+
+    def beams(count: int, alone: bool) -> Find:
+        def find(engine: Engine, memory: Memory, rules: Rules) -> Hypothesis:
+            if alone:
+                return search(engine, memory, rules.forward, rules.max_tokens, count, 1)[0][0]
+            return decode(engine, memory, rules, count, 1)[0][0]
+
+        return find
+
+    ways = [
+        Way(
+            "greedy, any token",
+            lambda engine, memory, rules: greedy(engine, memory, free, rules.max_tokens)[0],
+        ),
+        Way(
+            "greedy", lambda engine, memory, rules: greedy(engine, memory, rules.forward, rules.max_tokens)[0]
+        ),
+        Way("5 beams, one direction", beams(5, alone=True)),
+    ]
+    if both_ways:
+        ways += [Way(f"{count} beams, both directions", beams(count, alone=False)) for count in (2, 5, 10)]
+    return ways
+
+
+def tell(ways: Sequence[Way], samples: Sequence[Sample], bundle: Path) -> None:
+    """Prints the table."""
+    table = Table(title=f"{bundle}, {len(samples)} pictures")
+    for column in ("", "ExpRate", "CER", "not LaTeX", "median ms"):
+        table.add_column(column, justify="left" if not column else "right")
+    for way in ways:
+        scores = score((sample.label, answer) for sample, answer in zip(samples, way.answers, strict=True))
+        broken = sum(not _is_latex(answer) for answer in way.answers)
+        milliseconds = f"{1000 * statistics.median(way.seconds):.1f}"
+        table.add_row(way.name, f"{scores.exprate:.1%}", f"{scores.cer:.2%}", str(broken), milliseconds)
+    console.print(table)
+
+
+def _is_latex(tokens: tuple[str, ...]) -> bool:
+    try:
+        return bool(normalize(detokenize(tokens)))
+    except LabelError:
+        return False
+
+
+if __name__ == "__main__":
+    main()
