@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
+from components.recognizer.looking import Look, attention, looks
 from components.recognizer.preparation import prepare
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
@@ -40,6 +41,7 @@ class Reading:
     confidence: float  # 0 to 1: how probably the whole formula is right
     alternatives: tuple[Alternative, ...] = ()  # the next best, best first
     score: float = 0.0  # ln of the model's own probability, before calibration
+    looked: tuple[Look, ...] | None = None  # where each token was read, in pixels; None: nobody asked
 
 
 class Recognizer:
@@ -58,11 +60,13 @@ class Recognizer:
         bundle = load_bundle(folder)
         return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
 
-    def read(self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1) -> list[Reading]:
+    def read(
+        self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1, explain: bool = False
+    ) -> list[Reading]:
         """Reads pictures; a reading comes with up to `n_best` - 1 alternatives.
 
-        Searches with `beam` beams, or `n_best` where that is more. Raises ValueError for a picture that is
-        not uint8 (height, width).
+        Searches with `beam` beams, or `n_best` where that is more. With `explain` a reading says which ink
+        each of its tokens was read from. Raises ValueError for a picture that is not uint8 (height, width).
         """
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
@@ -72,12 +76,18 @@ class Recognizer:
             for index in batch:
                 alike.setdefault(inputs[index].shape, []).append(index)
             parts = [self.engine.encode(np.stack([inputs[i] for i in part])) for part in alike.values()]
-            answers = decode(self.engine, Memory.joined(parts), self.rules, beam, n_best)
+            memory = Memory.joined(parts)
+            answers = decode(self.engine, memory, self.rules, beam, n_best)
             order = [index for part in alike.values() for index in part]
             confide = self.settings.calibration.of(beam)
-            readings.update(
-                (index, self._reading(found, confide)) for index, found in zip(order, answers, strict=True)
-            )
+            found = [self._reading(hypotheses, confide) for hypotheses in answers]
+            if explain:
+                seen = attention(self.engine, memory, [hypotheses[0].ids for hypotheses in answers])
+                found = [
+                    replace(r, looked=looks(r.tokens, s, pictures[index], self.settings.multiple))
+                    for r, s, index in zip(found, seen, order, strict=True)
+                ]
+            readings.update(zip(order, found, strict=True))
         return [readings[index] for index in range(len(inputs))]
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
