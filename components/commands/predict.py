@@ -78,5 +78,5 @@ def _text(file: Path, reading: Reading) -> str:
 
 def _json(file: Path, reading: Reading) -> str:
     """One line for one file."""
-    content = {name: value for name, value in asdict(reading).items() if name != "score"}
+    content = {name: value for name, value in asdict(reading).items() if name not in ("score", "looked")}
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

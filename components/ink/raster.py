@@ -7,6 +7,7 @@ photographs are measured alike (on pixels, as a camera sees them), so that both 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,9 +67,13 @@ class Placement:
     top: float
 
     def back(self, box: Box) -> Box:
-        """A box of the picture, where it comes from."""
-        x0, y0, x1, y1 = (side / self.scale for side in box)
-        return x0 + self.left, y0 + self.top, x1 + self.left, y1 + self.top
+        """A box of the picture, where it comes from, to a hundredth of a pixel."""
+        digits = 2 + math.ceil(math.log10(self.scale))
+        x0, y0, x1, y1 = (
+            round(side / self.scale + start, digits)
+            for side, start in zip(box, 2 * (self.left, self.top), strict=True)
+        )
+        return x0, y0, x1, y1
 
 
 def draw(strokes: Sequence[Stroke], settings: RasterSettings) -> Picture:
