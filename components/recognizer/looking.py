@@ -2,9 +2,9 @@
 
 The decoder's last cross-attention says where it looked as it wrote a token; training points it at the middle
 of the symbol that is written (*guidance*): it is a blot and no outline. The outline comes from the ink, whose
-connected pieces are shared out among all tokens at once, since a piece was written for one symbol. With each
-token's best pieces by themselves, it would be a neighbour's ink far more often: CROHME 2014's symbols get a box
-with more than half in common with the true one in 81 % of cases, and not in 98 %.
+connected pieces are shared out among all tokens at once, since a piece was written for one symbol. Each
+token's best pieces would be a neighbour's ink far more often: 81 % of CROHME 2014's symbols would get a box that
+has more than half in common with the true one, and not 98 %.
 """
 
 from __future__ import annotations

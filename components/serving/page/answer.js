@@ -31,15 +31,23 @@ export class AnswerView {
     });
   }
 
-  waiting() {
-    $("formula").parentElement.setAttribute("aria-busy", "true");
+  /** Where the formula that is shown was read: nowhere, unless it is what was read last, from all there is. */
+  get looked() {
+    const fresh = !this.#busy && !$("formula").classList.contains("stale");
+    const answer = this.#told?.answer;
+    return fresh && answer?.formula === $("latex").value ? answer.looked ?? [] : [];
   }
+
+  get #busy() { return $("answer").getAttribute("aria-busy") === "true"; }
+  set #busy(busy) { $("answer").setAttribute("aria-busy", String(busy)); }
+
+  waiting() { this.#busy = true; }
 
   /** @param {Told} told */
   show(told) {
     this.#told = told;
     const { answer } = told;
-    $("formula").parentElement.setAttribute("aria-busy", "false");
+    this.#busy = false;
     this.#list([answer, ...(answer.alternatives ?? [])]);
     this.#choose(answer);
     this.#facts(told);
@@ -57,7 +65,7 @@ export class AnswerView {
     const line = document.createElement("p");
     line.className = "hint";
     line.textContent = hint;
-    $("formula").parentElement.setAttribute("aria-busy", "false");
+    this.#busy = false;
     $("formula").replaceChildren(line);
     $("formula").classList.remove("stale");
     $("facts").replaceChildren();
@@ -68,7 +76,7 @@ export class AnswerView {
 
   /** What is shown is not what stands there any more. */
   stale() {
-    $("formula").parentElement.setAttribute("aria-busy", "false");
+    this.#busy = false;
     if (this.#told) $("formula").classList.add("stale");
   }
 

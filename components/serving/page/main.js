@@ -4,6 +4,7 @@ import { AnswerView } from "./answer.js";
 import { listenForFiles, opened } from "./files.js";
 import { Ink, without } from "./ink.js";
 import { Key } from "./key.js";
+import { listenForPointing, markOn } from "./light.js";
 import { Trouble } from "./messages.js";
 import { listen } from "./pen.js";
 import { Reader } from "./reading.js";
@@ -31,7 +32,7 @@ function start() {
   const view = new AnswerView(correct, document.documentElement.dataset.feedback === "on");
   const reader = new Reader(
     ({ path, type, body }, signal) =>
-      ask(`${path}?n_best=${BEST}&format=mathml`, { type, body, key: key.value, signal }),
+      ask(`${path}?n_best=${BEST}&format=mathml&explain=true`, { type, body, key: key.value, signal }),
     {
       waiting: () => view.waiting(),
       told(told) {
@@ -59,6 +60,7 @@ function start() {
     },
     begin() {
       reader.hold();
+      light([]);
       $("hint").hidden = true;
     },
     end(stroke) {
@@ -96,8 +98,17 @@ function start() {
     changed();
   });
 
+  listenForPointing($("formula"), $("latex"), () => view.looked, light);
+
+  /** @param {import("./light.js").Box[]} boxes */
+  function light(boxes) {
+    sheet.light(given ? [] : boxes, view.looked.flatMap(({ box }) => box ?? []));
+    markOn($("mark"), $("picture"), given?.picture ? boxes : []);
+  }
+
   /** Other ink, or another file, is to be read. @param {boolean} anew whether the sheet must be drawn again */
   function changed(anew = true) {
+    light([]);
     if (anew) sheet.paint();
     const empty = !given && !ink.strokes.length;
     $("undo").disabled = !!given || !ink.canUndo;

@@ -8,7 +8,7 @@ const ELEMENTS = new Set(
 );
 const ATTRIBUTES = new Set(
   ("displaystyle scriptlevel mathvariant stretchy fence form lspace rspace accent linethickness columnalign width " +
-    "height depth voffset minsize maxsize notation").split(" "),
+    "height depth voffset minsize maxsize notation data-tokens").split(" "),
 );
 
 /** @param {{formula: string, mathml?: string}} reading @param {"block" | "inline"} display @returns {Element} */

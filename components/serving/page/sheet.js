@@ -1,6 +1,7 @@
 /** The canvas: draws strokes sharply on any screen, the newest piece by piece as it is written. */
 
 /** @typedef {import("./ink.js").Stroke} Stroke */
+/** @typedef {import("./light.js").Box} Box */
 
 const PEN = 2.8; // CSS pixels, at half the pressure
 
@@ -8,6 +9,8 @@ export class Sheet {
   /** CSS pixels of the canvas for one of the ink: less than 1 where the ink would not fit, on a turned telephone. */
   scale = 1;
   #canvas; #context; #strokes = () => /** @type {readonly Stroke[]} */ ([]);
+  /** @type {Box[]} */ #lit = [];
+  /** @type {Box[]} */ #all = [];
 
   /** @param {HTMLCanvasElement} canvas @param {() => readonly Stroke[]} strokes what is to be seen */
   constructor(canvas, strokes) {
@@ -16,6 +19,15 @@ export class Sheet {
     this.#strokes = strokes;
     new ResizeObserver(() => this.paint()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
+  }
+
+  /** Lights the ink up that lies in some boxes, and in no smaller one that lies in them.
+   *  @param {Box[]} boxes @param {Box[]} all */
+  light(boxes, all) {
+    if (!boxes.length && !this.#lit.length) return;
+    this.#lit = boxes;
+    this.#all = all;
+    this.paint();
   }
 
   /** Draws everything anew. */
@@ -38,6 +50,31 @@ export class Sheet {
     this.#context.lineCap = this.#context.lineJoin = "round";
     this.#context.strokeStyle = getComputedStyle(this.#canvas).getPropertyValue("--ink");
     for (const stroke of strokes) this.draw(stroke);
+    for (const box of this.#lit) this.#lightUp(box, strokes);
+  }
+
+  /** @param {Box} box @param {readonly Stroke[]} strokes */
+  #lightUp(box, strokes) {
+    const context = this.#context;
+    const clip = (/** @type {Box} */ [left, top, right, bottom], paper = 0) => {
+      context.rect(left - paper, top - paper, right - left + 2 * paper, bottom - top + 2 * paper);
+      context.clip("evenodd");
+      context.beginPath();
+    };
+    context.save();
+    context.fillStyle = context.strokeStyle = getComputedStyle(this.#canvas).getPropertyValue("--accent");
+    context.beginPath();
+    clip(box, PEN);
+    context.globalAlpha = 0.15;
+    context.fillRect(0, 0, 1e5, 1e5);
+    context.globalAlpha = 1;
+    for (const other of this.#all) { // under a root
+      if (other === box || !other.every((side, i) => (i < 2 ? side >= box[i] : side <= box[i]))) continue;
+      context.rect(-1e5, -1e5, 2e5, 2e5);
+      clip(other);
+    }
+    for (const stroke of strokes) this.draw(stroke);
+    context.restore();
   }
 
   /** Draws a stroke from one of its points on. @param {ArrayLike<number>} stroke @param {number} from */
