@@ -3,8 +3,8 @@
 The decoder's last cross-attention says where it looked as it wrote a token; training points it at the middle
 of the symbol that is written (*guidance*): it is a blot and no outline. The outline comes from the ink, whose
 connected pieces are shared out among all tokens at once, since a piece was written for one symbol. Each
-token's best pieces would be a neighbour's ink far more often: 81 % of CROHME 2014's symbols would get a box that
-has more than half in common with the true one, and not 98 %.
+token's best pieces would be a neighbour's ink far more often: 81 % of CROHME 2014's symbols would get a box
+that has more than half in common with the true one, and not 98 %.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _boxes(grid: Floats, stride: int, picture: Picture) -> Iterator[Box | None]:
 
 
 def _shared_out(seen: Floats, piece: npt.NDArray[np.intp], pieces: int) -> Iterator[npt.NDArray[np.bool_]]:
-    """Which pixels of ink are whose, for each token: `seen` (tokens, pixels) is how much it looked at them."""
+    """Which pixels of ink are each token's; `seen` (tokens, pixels): how much it looked at them."""
     if not pieces:
         yield from np.zeros(seen.shape, np.bool_)
         return

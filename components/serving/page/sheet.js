@@ -1,14 +1,17 @@
 /** The canvas: draws strokes sharply on any screen, the newest piece by piece as it is written. */
 
+import { bounds } from "./ink.js";
+
 /** @typedef {import("./ink.js").Stroke} Stroke */
 /** @typedef {import("./light.js").Box} Box */
 
 const PEN = 2.8; // CSS pixels, at half the pressure
+const FAR = 1e5; // CSS pixels: beyond any sheet
 
 export class Sheet {
   /** CSS pixels of the canvas for one of the ink: less than 1 where the ink would not fit, on a turned telephone. */
   scale = 1;
-  #canvas; #context; #strokes = () => /** @type {readonly Stroke[]} */ ([]);
+  #canvas; #context; #strokes;
   /** @type {Box[]} */ #lit = [];
   /** @type {Box[]} */ #all = [];
 
@@ -37,43 +40,35 @@ export class Sheet {
     this.#canvas.width = Math.round(width * density);
     this.#canvas.height = Math.round(height * density);
     const strokes = this.#strokes();
-    let [right, bottom] = [1, 1];
-    for (const stroke of strokes) {
-      for (let i = 0; i < stroke.length; i += 3) {
-        right = Math.max(right, stroke[i] + PEN);
-        bottom = Math.max(bottom, stroke[i + 1] + PEN);
-      }
-    }
-    this.scale = Math.min(1, width / right, height / bottom) || 1;
+    const [, , right, bottom] = bounds(strokes, 3);
+    this.scale = Math.min(1, width / Math.max(1, right + PEN), height / Math.max(1, bottom + PEN)) || 1;
     const ratio = density * this.scale;
     this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.#context.lineCap = this.#context.lineJoin = "round";
     this.#context.strokeStyle = getComputedStyle(this.#canvas).getPropertyValue("--ink");
     for (const stroke of strokes) this.draw(stroke);
-    for (const box of this.#lit) this.#lightUp(box, strokes);
+    for (const box of this.#lit) this.#lightUp(box);
   }
 
-  /** @param {Box} box @param {readonly Stroke[]} strokes */
-  #lightUp(box, strokes) {
+  /** @param {Box} box */
+  #lightUp(box) {
     const context = this.#context;
-    const clip = (/** @type {Box} */ [left, top, right, bottom], paper = 0) => {
-      context.rect(left - paper, top - paper, right - left + 2 * paper, bottom - top + 2 * paper);
-      context.clip("evenodd");
+    const clip = (/** @type {Box} */ [left, top, right, bottom], outside = 0) => {
       context.beginPath();
+      context.rect(left, top, right - left, bottom - top);
+      context.rect(0, 0, outside, outside);
+      context.clip("evenodd");
     };
     context.save();
+    clip(box);
     context.fillStyle = context.strokeStyle = getComputedStyle(this.#canvas).getPropertyValue("--accent");
-    context.beginPath();
-    clip(box, PEN);
     context.globalAlpha = 0.15;
-    context.fillRect(0, 0, 1e5, 1e5);
+    context.fillRect(0, 0, FAR, FAR);
     context.globalAlpha = 1;
-    for (const other of this.#all) { // under a root
-      if (other === box || !other.every((side, i) => (i < 2 ? side >= box[i] : side <= box[i]))) continue;
-      context.rect(-1e5, -1e5, 2e5, 2e5);
-      clip(other);
+    for (const other of this.#all) { // what stands under a root is not the root's
+      if (other !== box && other.every((side, i) => (i < 2 ? side >= box[i] : side <= box[i]))) clip(other, FAR);
     }
-    for (const stroke of strokes) this.draw(stroke);
+    for (const stroke of this.#strokes()) this.draw(stroke);
     context.restore();
   }
 
