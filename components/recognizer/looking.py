@@ -3,7 +3,7 @@
 The decoder's last cross-attention says where it looked as it wrote a token; training points it at the middle
 of the symbol that is written (*guidance*): it is a blot and no outline. The outline comes from the ink, whose
 connected pieces are shared out among all tokens at once, since a piece was written for one symbol. Each
-token's best pieces would be a neighbour's ink far more often: 81 % of CROHME 2014's symbols would get a box
+token's best pieces would be a neighbour's ink far more often: 80 % of CROHME 2014's symbols would get a box
 that has more than half in common with the true one, and not 98 %.
 """
 

@@ -55,7 +55,7 @@ export class Sheet {
     const context = this.#context;
     const clip = (/** @type {Box} */ [left, top, right, bottom], outside = 0) => {
       context.beginPath();
-      context.rect(left, top, right - left, bottom - top);
+      context.rect(left - PEN, top - PEN, right - left + 2 * PEN, bottom - top + 2 * PEN);
       context.rect(0, 0, outside, outside);
       context.clip("evenodd");
     };
