@@ -7,6 +7,7 @@ photographs are measured alike (on pixels, as a camera sees them), so that both 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +23,7 @@ from components.ink.ink import Stroke
 
 Picture = npt.NDArray[np.uint8]  # (height, width): 255 is paper, 0 is ink
 Corner = npt.NDArray[np.float64]  # (2,): x, y
+Box = tuple[float, float, float, float]  # left, top, right, bottom, edges and not middles of pixels
 Sides = npt.NDArray[np.number[Any]]  # (components or strokes,)
 
 _FINE = 4  # a picture is drawn so many times larger, then halved twice: smooth edges, and pens of any width
@@ -56,17 +58,43 @@ class Frame:
     height: int
 
 
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture comes from: what is at (x, y) on it was at (x / scale + left, y / scale + top)."""
+
+    scale: float
+    left: float
+    top: float
+
+    def back(self, box: Box) -> Box:
+        """A box of the picture, where it comes from, to a hundredth of a pixel."""
+        digits = 2 + math.ceil(math.log10(self.scale))
+        x0, y0, x1, y1 = (
+            round(side / self.scale + start, digits)
+            for side, start in zip(box, 2 * (self.left, self.top), strict=True)
+        )
+        return x0, y0, x1, y1
+
+
 def draw(strokes: Sequence[Stroke], settings: RasterSettings) -> Picture:
     """Draws the strokes at the size that `settings` asks for; returns uint8 (height, width).
 
     Raises ValueError where there is no stroke, or a coordinate that is not finite.
     """
+    return draw_placed(strokes, settings)[0]
+
+
+def draw_placed(strokes: Sequence[Stroke], settings: RasterSettings) -> tuple[Picture, Placement]:
+    """As `draw`, with where on the strokes' own plane the picture lies."""
     low, high = bounds(strokes)
     wanted = settings.symbol / symbol_height(strokes)
     scale = min(wanted, limit_scale(high - low, settings))
     # What has to shrink shrinks with its pen, as in a photograph; else small symbols become blots.
     pen = settings.symbol * settings.pen * scale / wanted
-    return draw_in(strokes, frame_at(low, high, scale, settings.margin), settings.margin, pen)
+    where = frame_at(low, high, scale, settings.margin)
+    # Half a pixel: an edge lies before its pixel's middle, where the frame's coordinates are whole.
+    left, top = (float(side) - (settings.margin + 0.5) / scale for side in low)
+    return draw_in(strokes, where, settings.margin, pen), Placement(scale, left, top)
 
 
 def draw_in(strokes: Sequence[Stroke], where: Frame, margin: int, pen: float) -> Picture:

@@ -24,6 +24,7 @@ from torch.utils.data import Dataset, Sampler
 from components.ink.augment import Variation, bend, exchanged, soil
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
+from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.recognizer.inputs import to_input
@@ -217,7 +218,7 @@ def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
     Where the two differ, a longest common subsequence is taken: what is not in it has no symbol.
     """
     written = [(token, number) for number, symbol in enumerate(symbols) for token in tokenize(symbol.token)]
-    places = [place for place, token in enumerate(label) if token not in _UNWRITTEN]
+    places = [place for place, token in enumerate(label) if token not in UNWRITTEN]
     matching = Indel.opcodes(
         [_BARS.get(label[p], label[p]) for p in places], [_BARS.get(t, t) for t, _ in written]
     )
@@ -229,7 +230,6 @@ def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
     }
 
 
-_UNWRITTEN = ("{", "}", "_", "^", "&", "\\\\", r"\begin{matrix}", r"\end{matrix}")
 _BARS = {r"\frac": "-"}
 
 

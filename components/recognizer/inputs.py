@@ -18,6 +18,12 @@ def to_input(picture: Picture, multiple: int) -> Floats:
     if picture.dtype != np.uint8 or picture.ndim != 2 or 0 in picture.shape:
         raise ValueError(f"expected a uint8 picture (height, width), got {picture.dtype} {picture.shape}")
     height, width = picture.shape
-    result = np.zeros((1, -(-height // multiple) * multiple, -(-width // multiple) * multiple), np.float32)
+    result = np.zeros((1, *padded_shape(picture, multiple)), np.float32)
     np.divide(255 - picture, np.float32(255), out=result[0, :height, :width])
     return result
+
+
+def padded_shape(picture: Picture, multiple: int) -> tuple[int, int]:
+    """Height and width of what `to_input` makes of a picture."""
+    height, width = (-(-side // multiple) * multiple for side in picture.shape)
+    return height, width

@@ -16,7 +16,14 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from components.ink.inkml import parse_inkml
-from components.ink.raster import Picture, RasterSettings, draw, limit_scale, median_extent
+from components.ink.raster import (
+    Picture,
+    Placement,
+    RasterSettings,
+    draw_placed,
+    limit_scale,
+    median_extent,
+)
 
 MAX_PIXELS = 64_000_000  # a telephone's camera has 50 million
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
@@ -51,15 +58,32 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
     EXIF data say, with dark ink on light paper or light on dark, or ink on a transparent ground.
     Raises PictureError, and InkError for broken InkML.
     """
+    return prepare_placed(data, settings)[0]
+
+
+def prepare_placed(data: bytes, settings: RasterSettings) -> tuple[Picture, Placement]:
+    """As `prepare`, with where in the ink, or on the upright picture that the data hold, the result lies."""
     if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return draw(parse_inkml(data, "ink").strokes, settings)
-    return prepare_picture(data, settings)
+        return draw_placed(parse_inkml(data, "ink").strokes, settings)
+    return prepare_picture_placed(data, settings)
 
 
 def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Picture:
     """As `prepare`, for pictures alone. Raises PictureError."""
+    return prepare_picture_placed(data, settings, max_pixels)[0]
+
+
+def prepare_picture_placed(
+    data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS
+) -> tuple[Picture, Placement]:
+    """As `prepare_placed`, for pictures alone. Raises PictureError."""
     grey = open_grey(data, max_pixels)
-    return grey if _is_drawn(grey, settings) else _framed(_whitened(grey), settings)
+    if _is_drawn(grey, settings):
+        return grey, Placement(1, 0, 0)
+    white = _whitened(grey)
+    picture, where = _framed(white, settings)
+    shrunk = max(white.shape) / max(grey.shape)
+    return picture, Placement(where.scale * shrunk, where.left / shrunk, where.top / shrunk)
 
 
 def open_grey(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -152,7 +176,7 @@ def _at_most(grey: Picture, longest: int) -> Picture:
     return _bytes(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
 
-def _framed(white: Picture, settings: RasterSettings) -> Picture:
+def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placement]:
     """Cuts the ink out, with symbols of the wanted size and paper around it. Raises PictureError."""
     white = _without_specks(white)
     ink = white < 128
@@ -175,7 +199,9 @@ def _framed(white: Picture, settings: RasterSettings) -> Picture:
         white = _stretched(resized, float(np.percentile(resized[resized < 192], 20)), 255)
     # Between strokes' centres and the edge there is the margin, as in `draw`.
     border = max(1, settings.margin - round(pen * scale / 2))
-    return np.pad(white, border, constant_values=255)[: settings.max_height, : settings.max_width]
+    framed = np.pad(white, border, constant_values=255)[: settings.max_height, : settings.max_width]
+    made = max(white.shape) / max(size)  # the scale, in whole pixels
+    return framed, Placement(made, left - border / made, top - border / made)
 
 
 def _scale(white: Picture, pen: float, settings: RasterSettings) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
+from components.recognizer.looking import Look, attention, looks
 from components.recognizer.preparation import prepare
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
@@ -41,6 +42,17 @@ class Reading:
     confidence: float  # 0 to 1: how probably the whole formula is right
     alternatives: tuple[Alternative, ...] = ()  # the next best, best first
     score: float = 0.0  # ln of the model's own probability, before calibration
+    looked: tuple[Look, ...] | None = None  # where each token was read, in pixels; None: nobody asked
+
+
+@dataclass(frozen=True)
+class _How:
+    """How pictures are to be read; `alone`: no others are being read at the same time."""
+
+    beam: int
+    n_best: int
+    explain: bool
+    alone: bool
 
 
 class Recognizer:
@@ -59,39 +71,49 @@ class Recognizer:
         bundle = load_bundle(folder)
         return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
 
-    def read(self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1) -> list[Reading]:
+    def read(
+        self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1, explain: bool = False
+    ) -> list[Reading]:
         """Reads pictures; a reading comes with up to `n_best` - 1 alternatives.
 
-        Searches with `beam` beams, or `n_best` where that is more. Raises ValueError for a picture that is
-        not uint8 (height, width).
+        Searches with `beam` beams, or `n_best` where that is more. With `explain` a reading says which ink
+        each of its tokens was read from. Raises ValueError for a picture that is not uint8 (height, width).
         """
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
         # Several pictures are dealt out to the cores, each batch on one of them.
         most = min(max(1, _BATCH // beam), -(-len(inputs) // self.engine.threads))
         batches = list(_batches([picture.size for picture in inputs], max(1, most)))
+        how = _How(beam, n_best, explain, alone=len(batches) == 1)
+        if how.alone:
+            return self._read_batch(pictures, inputs, how)
         readings: dict[int, Reading] = {}
-        if len(batches) == 1:
-            readings = self._read_batch(inputs, batches[0], beam, n_best, alone=True)
-        elif batches:
-            with ThreadPoolExecutor(min(self.engine.threads, len(batches))) as cores:
-                for found in cores.map(lambda b: self._read_batch(inputs, b, beam, n_best, False), batches):
-                    readings |= found
+        with ThreadPoolExecutor(self.engine.threads) as cores:
+            found = cores.map(lambda b: self._read_batch(*_picked(b, pictures, inputs), how), batches)
+            for batch, read in zip(batches, found, strict=True):
+                readings.update(zip(batch, read, strict=True))
         return [readings[index] for index in range(len(inputs))]
 
-    def _read_batch(
-        self, inputs: Sequence[Floats], batch: Sequence[int], beam: int, n_best: int, alone: bool
-    ) -> dict[int, Reading]:
-        """Reads some of the inputs together; `alone`: no other batch is being read."""
+    def _read_batch(self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How) -> list[Reading]:
+        """Reads pictures together."""
         alike: dict[tuple[int, ...], list[int]] = {}
-        for index in batch:
-            alike.setdefault(inputs[index].shape, []).append(index)
-        parts = [self.engine.encode(np.stack([inputs[i] for i in part]), alone) for part in alike.values()]
-        at_once = alone and self.engine.threads > 1
-        answers = decode(self.engine, Memory.joined(parts), self.rules, beam, n_best, at_once)
+        for index, picture in enumerate(inputs):
+            alike.setdefault(picture.shape, []).append(index)
+        memory = Memory.joined(
+            [self.engine.encode(np.stack([inputs[i] for i in part]), how.alone) for part in alike.values()]
+        )
+        at_once = how.alone and self.engine.threads > 1
+        answers = decode(self.engine, memory, self.rules, how.beam, how.n_best, at_once)
         order = [index for part in alike.values() for index in part]
-        confide = self.settings.calibration.of(beam)
-        return {i: self._reading(found, confide) for i, found in zip(order, answers, strict=True)}
+        confide = self.settings.calibration.of(how.beam)
+        readings = [self._reading(hypotheses, confide) for hypotheses in answers]
+        if how.explain:
+            seen = attention(self.engine, memory, [hypotheses[0].ids for hypotheses in answers])
+            readings = [
+                replace(r, looked=looks(r.tokens, s, pictures[index], self.settings.multiple))
+                for r, s, index in zip(readings, seen, order, strict=True)
+            ]
+        return [readings[place] for place in np.argsort(order)]
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""
@@ -108,6 +130,12 @@ class Recognizer:
             Alternative(detokenize(t), confidence) for t, confidence in zip(tokens[1:], others, strict=True)
         )
         return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), hypotheses[0].score)
+
+
+def _picked(
+    batch: Sequence[int], pictures: Sequence[Picture], inputs: Sequence[Floats]
+) -> tuple[list[Picture], list[Floats]]:
+    return [pictures[index] for index in batch], [inputs[index] for index in batch]
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:

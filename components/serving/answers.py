@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from components.serving.desk import Alternative
+from components.serving.desk import Alternative, Looked
 from components.serving.limits import Tier
 from components.serving.problems import ProblemDocument
 
@@ -27,7 +27,12 @@ class Answer(BaseModel):
     timestamp: datetime
     alternatives: list[Other] | None = Field(None, description="the next best, where `n_best` asks for them")
     mathml: str | None = Field(
-        None, description="where `format=mathml` asks for it and the formula allows it"
+        None,
+        description="where `format=mathml` asks for it and the formula allows it; with `explain=true`, "
+        "`data-tokens` of its elements are places in `looked`, where it is sure which are whose",
+    )
+    looked: tuple[Looked, ...] | None = Field(
+        None, description="where `explain=true` asks for it: all tokens of the formula, in order"
     )
 
 

@@ -17,7 +17,7 @@ from bentoml._internal.marshal.dispatcher import Optimizer
 from components.ink.raster import Picture
 from components.recognizer.recognizer import Reading, Recognizer
 from components.serving import measures
-from components.serving.desk import Alternative, Job, Read
+from components.serving.desk import Alternative, Job, Looked, Read
 
 logger = logging.getLogger(__name__)
 
@@ -27,25 +27,27 @@ _PATIENCE = 60  # seconds
 def read_all(recognizer: Recognizer, jobs: Sequence[Job]) -> list[Read]:
     """Reads jobs, those with the same options together. Never raises: one bad job must not spoil others."""
     start = time.perf_counter()
-    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    alike: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
     for index, job in enumerate(jobs):
-        alike[job.beam, job.n_best].append(index)
+        alike[job.beam, job.n_best, job.explain].append(index)
     results: dict[int, Read] = {}
-    for (beam, n_best), indices in alike.items():
+    for options, indices in alike.items():
         pictures = [jobs[index].picture for index in indices]
-        results.update(zip(indices, _readings(recognizer, pictures, beam, n_best), strict=True))
+        results.update(zip(indices, _readings(recognizer, pictures, *options), strict=True))
     measures.batch.observe(len(jobs))
     measures.phases.labels("recognise").observe((time.perf_counter() - start) / max(len(jobs), 1))
     return [results[index] for index in range(len(jobs))]
 
 
-def _readings(recognizer: Recognizer, pictures: list[Picture], beam: int, n_best: int) -> list[Read]:
+def _readings(
+    recognizer: Recognizer, pictures: list[Picture], beam: int, n_best: int, explain: bool
+) -> list[Read]:
     """Reads pictures together, or each alone where that fails: the others are not to blame."""
     try:
-        return [_read(reading) for reading in recognizer.read(pictures, beam, n_best)]
+        return [_read(reading) for reading in recognizer.read(pictures, beam, n_best, explain)]
     except Exception as error:
         if len(pictures) > 1:
-            return [_readings(recognizer, [picture], beam, n_best)[0] for picture in pictures]
+            return [_readings(recognizer, [picture], beam, n_best, explain)[0] for picture in pictures]
         logger.exception("a picture of %s pixels could not be read", pictures[0].shape)
         return [Read(error=type(error).__name__)]
 
@@ -58,6 +60,7 @@ def _read(reading: Reading) -> Read:
         alternatives=tuple(
             Alternative(formula=a.latex, confidence=a.confidence) for a in reading.alternatives
         ),
+        looked=None if reading.looked is None else tuple(Looked(**vars(look)) for look in reading.looked),
     )
 
 

@@ -13,10 +13,11 @@ from components.serving.settings import Settings
 from components.serving.shared import AwayError, Shared
 
 
-def answer_key(model: str, beam: int, n_best: int, kind: str, content: bytes) -> str:
+def answer_key(model: str, beam: int, n_best: int, explain: bool, kind: str, content: bytes) -> str:
     """Names an answer: the same content, read by the same version of the model with the same options."""
     digest = hashlib.sha256(content).hexdigest()
-    return f"ocr:answer:{_FORMAT}:{model}:{beam}:{n_best}:{kind}:{digest}"
+    how = f"{beam}:{n_best}" + (":explained" if explain else "")
+    return f"ocr:answer:{_FORMAT}:{model}:{how}:{kind}:{digest}"
 
 
 _FORMAT = 1  # of what is kept; another one is not looked for

@@ -13,7 +13,8 @@ from components.serving.bodies import FeedbackBody, json_of
 from components.serving.limits import Caller
 from components.serving.openapi import FEEDBACK, problems
 from components.serving.problems import Problem
-from components.serving.reading import Format, in_time, mathml
+from components.serving.reading import Format, in_time
+from components.serving.typesetting import mathml
 from components.serving.visits import visit_of
 
 _BODY = 32 << 10  # bytes: 4,096 characters however they are written, and the rest

@@ -12,11 +12,11 @@ from typing import Literal, TypeVar
 import anyio.to_thread
 import numpy as np
 from anyio import CapacityLimiter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml
-from components.ink.raster import Picture, RasterSettings, draw
+from components.ink.raster import Box, Picture, Placement, RasterSettings, draw_placed
 from components.recognizer.preparation import (
     FORMATS,
     BlankPictureError,
@@ -24,6 +24,7 @@ from components.recognizer.preparation import (
     PictureError,
     UnknownPictureError,
     prepare_picture,
+    prepare_picture_placed,
 )
 from components.serving import measures
 from components.serving.bodies import Point
@@ -46,6 +47,7 @@ class Job(BaseModel):
     width: int
     beam: int
     n_best: int
+    explain: bool = False
 
     @property
     def picture(self) -> Picture:
@@ -61,6 +63,21 @@ class Alternative(BaseModel):
     confidence: float
 
 
+class Looked(BaseModel):
+    """A token of the formula, and the ink that it was read from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    start: int = Field(description="where the token begins in `formula`")
+    end: int
+    box: Box | None = Field(
+        None,
+        description="left, top, right and bottom of its ink, in the units of the ink that was sent or in "
+        "pixels of the picture, upright; none where the token has no ink of its own, such as braces",
+    )
+
+
 class Read(BaseModel):
     """What was read. `error` is set where the recogniser failed, and the rest then empty."""
 
@@ -70,6 +87,7 @@ class Read(BaseModel):
     tokens: int = 0
     confidence: float = 0.0
     alternatives: tuple[Alternative, ...] = ()
+    looked: tuple[Looked, ...] | None = None  # where that was asked for
     error: str | None = None
 
 
@@ -90,6 +108,7 @@ class Sheet:
 
     kind: Kind
     picture: Picture  # as the recogniser sees it
+    where: Placement  # of the picture in what was given
     strokes: tuple[Stroke, ...] | None = None  # where strokes were given
 
 
@@ -115,23 +134,26 @@ class Desk:
         # than there are cores, so that a burst of large pictures does not fill the memory.
         self._hands = CapacityLimiter(max(2, os.cpu_count() or 1))
 
-    async def picture(self, data: bytes, n_best: int = 1, keep: bool = False) -> Found:
-        """Reads a picture file; with `keep`, the sheet comes along even of a known answer. Raises Problem."""
-        return await self._found("picture", data, n_best, keep, lambda: self._of_picture(data))
+    async def picture(self, data: bytes, n_best: int = 1, keep: bool = False, explain: bool = False) -> Found:
+        """Reads a picture file; with `keep`, the sheet comes along even of a known answer, and with `explain`
+        where each token was read. Raises Problem."""
+        return await self._found("picture", data, n_best, keep, explain, lambda: self._of_picture(data))
 
-    async def inkml(self, data: bytes, n_best: int = 1, keep: bool = False) -> Found:
+    async def inkml(self, data: bytes, n_best: int = 1, keep: bool = False, explain: bool = False) -> Found:
         """Reads an InkML document, as `picture` does. Raises Problem."""
-        return await self._found("inkml", data, n_best, keep, lambda: self._of_inkml(data))
+        return await self._found("inkml", data, n_best, keep, explain, lambda: self._of_inkml(data))
 
-    async def strokes(self, strokes: Sequence[Sequence[Point]], n_best: int = 1, keep: bool = False) -> Found:
+    async def strokes(
+        self, strokes: Sequence[Sequence[Point]], n_best: int = 1, keep: bool = False, explain: bool = False
+    ) -> Found:
         """Reads pen strokes, as `picture` does. Raises Problem."""
         arrays = _arrays(strokes, self._settings.max_points)
         return await self._found(
-            "strokes", packed(arrays), n_best, keep, lambda: self._of_strokes("strokes", arrays)
+            "strokes", packed(arrays), n_best, keep, explain, lambda: self._of_strokes("strokes", arrays)
         )
 
     def _of_picture(self, data: bytes) -> Sheet:
-        return Sheet("picture", prepare_picture(data, self._raster, self._settings.max_pixels))
+        return Sheet("picture", *prepare_picture_placed(data, self._raster, self._settings.max_pixels))
 
     def _of_inkml(self, data: bytes) -> Sheet:
         strokes = parse_inkml(data, "ink").strokes
@@ -139,7 +161,7 @@ class Desk:
         return self._of_strokes("inkml", strokes)
 
     def _of_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> Sheet:
-        return Sheet(kind, draw(strokes, self._raster), strokes)
+        return Sheet(kind, *draw_placed(strokes, self._raster), strokes)
 
     async def check(self, data: bytes) -> Read:
         """Reads a picture file anew, by one beam and whatever the cache knows. Raises Problem."""
@@ -147,10 +169,16 @@ class Desk:
         return await self._read(self._job(picture, beam=1, n_best=1))
 
     async def _found(
-        self, kind: Kind, content: bytes, n_best: int, keep: bool, prepare: Callable[[], Sheet]
+        self,
+        kind: Kind,
+        content: bytes,
+        n_best: int,
+        keep: bool,
+        explain: bool,
+        prepare: Callable[[], Sheet],
     ) -> Found:
         beam = max(self._settings.beam, n_best)
-        key = answer_key(self._model, beam, n_best, kind, content)
+        key = answer_key(self._model, beam, n_best, explain, kind, content)
         start = time.perf_counter()
         if (stored := await self._cache.get(key)) is not None:
             measures.phases.labels("cache").observe(time.perf_counter() - start)
@@ -158,15 +186,17 @@ class Desk:
             known = await self._prepared(prepare) if keep else None
             return Found(Read.model_validate_json(stored), True, time.perf_counter() - start, known)
         sheet = await self._prepared(prepare)
-        read = await self._read(self._job(sheet.picture, beam, n_best))
+        read = _placed(await self._read(self._job(sheet.picture, beam, n_best, explain)), sheet.where)
         await self._cache.put(key, read.model_dump_json().encode())
         measures.confidence.observe(read.confidence)
         measures.tokens.observe(read.tokens)
         return Found(read, False, time.perf_counter() - start, sheet)
 
-    def _job(self, picture: Picture, beam: int, n_best: int) -> Job:
+    def _job(self, picture: Picture, beam: int, n_best: int, explain: bool = False) -> Job:
         height, width = picture.shape
-        return Job(grey=picture.tobytes(), height=height, width=width, beam=beam, n_best=n_best)
+        return Job(
+            grey=picture.tobytes(), height=height, width=width, beam=beam, n_best=n_best, explain=explain
+        )
 
     async def _prepared(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -204,6 +234,15 @@ class Desk:
         if read.error is not None:
             raise RuntimeError(f"the recogniser failed: {read.error}")
         return read
+
+
+def _placed(read: Read, where: Placement) -> Read:
+    """With boxes where the caller's ink is, not where it was drawn."""
+    if read.looked is None:
+        return read
+    boxes = (look.box and where.back(look.box) for look in read.looked)
+    looked = (look.model_copy(update={"box": box}) for look, box in zip(read.looked, boxes, strict=True))
+    return read.model_copy(update={"looked": tuple(looked)})
 
 
 def packed(strokes: Sequence[Stroke]) -> bytes:

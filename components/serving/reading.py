@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-import latex2mathml.converter
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from components.serving import measures
@@ -27,6 +26,7 @@ from components.serving.desk import Found
 from components.serving.limits import Caller
 from components.serving.openapi import JSON_BATCH, PICTURE, STROKES, problems
 from components.serving.problems import Problem, ProblemDocument
+from components.serving.typesetting import mathml
 from components.serving.visits import visit_of
 
 INKML = "application/inkml+xml"
@@ -39,6 +39,7 @@ router = APIRouter()
 Admitted = Annotated[Caller, Depends(admitted)]
 Best = Annotated[int, Query(ge=1, le=5, description="how many readings, the best first")]
 Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
+Explain = Annotated[bool, Query(description="adds `looked`: which ink each token was read from")]
 
 
 @router.post(
@@ -56,10 +57,11 @@ async def predict(
     caller: Admitted,
     n_best: Best = 1,
     format: Format = "latex",
+    explain: Explain = False,
 ) -> Answer:
     """Reads one picture: the field `file` of a multipart form, or the body with an `image/*` type."""
     data = await in_time(api, picture_of(request, api.settings.max_bytes))
-    found = await api.desk.picture(data, n_best, api.feedback.wanted(caller))
+    found = await api.desk.picture(data, n_best, api.feedback.wanted(caller), explain)
     return await _told(request, response, api, caller, found, format)
 
 
@@ -78,15 +80,16 @@ async def predict_strokes(
     caller: Admitted,
     n_best: Best = 1,
     format: Format = "latex",
+    explain: Explain = False,
 ) -> Answer:
     """Reads pen strokes, as JSON or as InkML."""
     kind, limit = media_type(request), api.settings.max_ink_bytes
     keep = api.feedback.wanted(caller)
     if kind in (INKML, "application/xml", "text/xml"):
-        found = await api.desk.inkml(await in_time(api, body(request, limit)), n_best, keep)
+        found = await api.desk.inkml(await in_time(api, body(request, limit)), n_best, keep, explain)
     elif kind in ("application/json", ""):
         ink: StrokesBody = await in_time(api, json_of(request, StrokesBody, limit))
-        found = await api.desk.strokes(ink.strokes, n_best, keep)
+        found = await api.desk.strokes(ink.strokes, n_best, keep, explain)
     else:
         raise Problem(
             415,
@@ -112,6 +115,7 @@ async def predict_batch(
     caller: Admitted,
     n_best: Best = 1,
     format: Format = "latex",
+    explain: Explain = False,
 ) -> BatchAnswer:
     """Reads up to ten pictures; each counts. A picture that can't be read does not spoil the others."""
     batch: BatchBody = await in_time(api, json_of(request, BatchBody, api.settings.max_batch_bytes))
@@ -121,7 +125,8 @@ async def predict_batch(
 
     async def one(text: str) -> Answer | ProblemDocument:
         try:
-            found = await api.desk.picture(from_base64(text, api.settings.max_bytes), n_best)
+            data = from_base64(text, api.settings.max_bytes)
+            found = await api.desk.picture(data, n_best, explain=explain)
         except Problem as problem:
             measures.refusals.labels(problem.kind).inc()
             return problem.document(visit_of(request.scope).request_id)
@@ -151,27 +156,19 @@ def _count(request: Request, api: Api, found: Found) -> None:
 def _answer(request: Request, found: Found, format: str) -> Answer:
     read = found.read
     typeset = mathml if format == "mathml" else _nothing
+    tokens = [look.token for look in read.looked or ()]
     return Answer(
         formula=read.formula,
         confidence=round(read.confidence, 6),
         processing_time=_seconds(request),
         timestamp=datetime.now(UTC),
         alternatives=[Other(**dict(o), mathml=typeset(o.formula)) for o in read.alternatives] or None,
-        mathml=typeset(read.formula),
+        mathml=typeset(read.formula, tokens),
+        looked=read.looked,
     )
 
 
-def mathml(formula: str) -> str | None:
-    """A formula as MathML, or None where it is none that can be typeset."""
-    try:
-        made: str = latex2mathml.converter.convert(formula)
-    except Exception:  # the library raises whatever it trips over in LaTeX that is not balanced
-        measures.refusals.labels("no-mathml").inc()
-        return None
-    return made
-
-
-def _nothing(_: str) -> None:
+def _nothing(formula: str, tokens: Sequence[str] = ()) -> None:
     return None
 
 

@@ -16,6 +16,7 @@ from components.ink.raster import (
     bounds,
     draw,
     draw_in,
+    draw_placed,
     frame_at,
     median_extent,
     symbol_height,
@@ -67,6 +68,17 @@ def test_any_ink_fits_the_largest_picture_with_paper_all_round(strokes: list[Str
     assert picture.min() < 128, "the ink can't be seen"
     assert (picture[[0, -1]] == 255).all()
     assert (picture[:, [0, -1]] == 255).all()
+
+
+@settings(deadline=None)
+@given(inks(on_a_grid))
+def test_the_pictures_ink_is_found_where_it_was_written(strokes: list[Stroke]) -> None:
+    picture, where = draw_placed(strokes, SETTINGS)
+    rows, columns = np.nonzero(picture < 128)
+    box = where.back((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
+    low, high = bounds(strokes)
+    pen = SETTINGS.symbol * SETTINGS.pen + 1.5
+    np.testing.assert_allclose(box, [*low, *high], rtol=1e-6, atol=pen / where.scale)
 
 
 @settings(deadline=None)

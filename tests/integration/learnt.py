@@ -13,7 +13,8 @@ import torch.nn.functional as F
 
 from components.ink.augment import Variation, bend
 from components.ink.ink import Stroke
-from components.ink.raster import RasterSettings, draw
+from components.ink.raster import RasterSettings, draw, draw_placed
+from components.ink.samples import box_of
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
 from components.model.recogniser import Recogniser
@@ -30,6 +31,9 @@ KNOWN: dict[str, tuple[Stroke, ...]] = {
     r"x=\frac{1}{2}": formula(),
 }
 TOKENS = {"x": ["x"], "x=": ["x", "="], r"x=\frac{1}{2}": ["x", "=", r"\frac", "{", "1", "}", "{", "2", "}"]}
+
+# Which strokes are which token, of all three.
+WRITTEN = {0: slice(0, 2), 1: slice(2, 4), 2: slice(5, 6), 4: slice(4, 5), 7: slice(6, 7)}
 
 _HAND = Variation(
     scale=(0.9, 1.1), rotate=4, shear=0.08, wobble=0.03, pen=(0.06, 0.12), drop=0, exchange=0, noise=0
@@ -76,9 +80,10 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
     for step in range(steps):
         # One ink a batch: a picture beside larger ones would be padded as it never is when read alone.
         name = list(KNOWN)[step % len(KNOWN)]
-        pictures, tokens = _batch(name, vocabulary, raster, model.multiple, rng)
-        logits = model(pictures, tokens[:, :-1]).logits
-        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        pictures, tokens, middles = _batch(name, vocabulary, raster, model.multiple, rng)
+        output = model(pictures, tokens[:, :-1])
+        reading = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss = reading + 0.3 * _astray(output.attention, middles / model.stride, pictures, model.stride)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -89,12 +94,30 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
 
 def _batch(
     name: str, vocabulary: Vocabulary, raster: RasterSettings, multiple: int, rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """An ink in several hands."""
-    inputs = [to_input(draw(bend(KNOWN[name], 14, _HAND, rng), raster), multiple) for _ in range(_HANDS)]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """An ink in several hands: pictures, tokens, and the middle of each token's strokes, in pixels."""
+    hands = [bend(KNOWN[name], 14, _HAND, rng) for _ in range(_HANDS)]
+    inputs = [to_input(draw(strokes, raster), multiple) for strokes in hands]
     height, width = (max(made.shape[side] for made in inputs) for side in (1, 2))
     pictures = np.zeros((_HANDS, 1, height, width), np.float32)
     for picture, made in zip(pictures, inputs, strict=True):
         picture[:, : made.shape[1], : made.shape[2]] = made
     label = [BOS, *vocabulary.encode(TOKENS[name]), EOS]
-    return torch.from_numpy(pictures), torch.tensor([label] * _HANDS)
+    middles = np.full((_HANDS, len(label) - 1, 2), np.nan, np.float32)
+    for hand, strokes in enumerate(hands):
+        _, where = draw_placed(strokes, raster)
+        for token in WRITTEN.keys() & set(range(len(TOKENS[name]))):
+            box = box_of(strokes[WRITTEN[token]])
+            middles[hand, token] = (box.mean(axis=0) - (where.left, where.top)) * where.scale
+    return torch.from_numpy(pictures), torch.tensor([label] * _HANDS), torch.from_numpy(middles)
+
+
+def _astray(
+    attention: torch.Tensor, middles: torch.Tensor, pictures: torch.Tensor, stride: int
+) -> torch.Tensor:
+    """How far attention is from the middles, in cells: training's guidance."""
+    known = ~middles.isnan().any(dim=2)
+    rows, columns = (side // stride for side in pictures.shape[2:])
+    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1) + 0.5
+    aim = (-(places - middles[known][:, None]).square().sum(dim=2) / 2).softmax(dim=1)
+    return -(aim * attention[known].clamp_min(1e-6).log()).sum(dim=1).mean()

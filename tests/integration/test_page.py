@@ -446,6 +446,98 @@ class TestRefusals:
             expect(page.locator("#trouble")).to_be_hidden()
 
 
+# Whether the accent's colour is seen on the sheet, in each of some parts of it.
+LIT = """(parts) => parts.map(([left, top, width, height]) => {
+  const canvas = document.querySelector("#ink");
+  const [, ...accent] = getComputedStyle(canvas).getPropertyValue("--accent").match(/#(..)(..)(..)/);
+  const [r, g, b] = accent.map((part) => parseInt(part, 16));
+  const ratio = devicePixelRatio;
+  const part = [left, top, width, height].map((side) => side * ratio);
+  const { data } = canvas.getContext("2d").getImageData(...part);
+  let count = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const apart = Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b);
+    count += data[i + 3] > 200 && apart < 24;
+  }
+  return count > 20;
+})"""
+
+
+class TestLooking:
+    """`x=`, written eight pixels a unit from (40, 90) on: x ends 9 units to the right, = begins after 14."""
+
+    X_, EQUALS = (36, 140, 84, 130), (140, 140, 90, 130)
+
+    def lights(self, page: Page, x: bool = False, equals: bool = False) -> None:
+        """Waits until x is lit, or is not, and so = is."""
+        page.wait_for_function(
+            f"([parts, wanted]) => String(({LIT})(parts)) === String(wanted)",
+            arg=[[self.X_, self.EQUALS], [x, equals]],
+            timeout=5000,
+        )
+
+    def test_pointing_at_a_symbol_lights_its_ink_and_no_other(self, page: Page, service: Served) -> None:
+        hand = at(page, service)
+        hand.write(KNOWN["x="])
+        hand.sees("x=")
+        self.lights(page)
+        page.locator("#formula mo").hover()
+        self.lights(page, equals=True)
+        assert Axe().run(page).response["violations"] == []
+        page.locator("#formula mi").hover()
+        self.lights(page, x=True)
+        page.locator("h1").hover()
+        self.lights(page)
+
+    def test_the_cursor_in_the_latex_lights_the_token_behind_it(self, page: Page, service: Served) -> None:
+        hand = at(page, service)
+        hand.write(KNOWN["x="])
+        hand.sees("x=")
+        page.locator("#latex").focus()
+        page.keyboard.press("Home")
+        self.lights(page, x=True)
+        page.keyboard.press("ArrowRight")
+        self.lights(page, equals=True)
+        page.keyboard.type("y")  # now it is another formula
+        page.keyboard.press("Home")
+        self.lights(page)
+
+    def test_other_ink_and_other_readings_are_not_lit(self, page: Page, service: Served) -> None:
+        hand = at(page, service)
+        hand.write(KNOWN["x="])
+        hand.sees("x=")
+        page.locator("#formula mo").hover()
+        page.route(WHERE, lambda route: None)  # instead of a service that takes its time
+        page.keyboard.press("Control+z")
+        self.lights(page)
+        page.locator("#formula mi").hover()
+        self.lights(page)  # it was read from ink that is gone
+        page.unroute(WHERE)
+        page.keyboard.press("Control+Shift+z")
+        hand.sees("x=")
+        page.locator("#readings button[aria-pressed=false]").first.click()
+        page.locator("#formula [data-tokens], #formula mi").first.hover()
+        self.lights(page)
+
+    def test_a_picture_is_marked_where_the_symbol_is(self, page: Page, service: Served) -> None:
+        hand = at(page, service)
+        page.locator("#file").set_input_files(
+            {"name": "f.png", "mimeType": "image/png", "buffer": picture("x=")}
+        )
+        hand.sees("x=")
+        page.locator("#formula mo").hover()
+        mark, whole = (page.locator(name).bounding_box() for name in ("#mark rect", "#picture"))
+        assert mark is not None and whole is not None
+        # The picture is fitted into its place: = is on the right of it, in the middle of its height.
+        drawn = draw(KNOWN["x="], RasterSettings())
+        scale = min((whole["width"] - 32) / drawn.shape[1], (whole["height"] - 32) / drawn.shape[0])
+        middle = (mark["x"] + mark["width"] / 2 - whole["x"] - whole["width"] / 2) / scale
+        assert 0.2 * drawn.shape[1] < middle < 0.4 * drawn.shape[1]
+        assert abs(mark["y"] + mark["height"] / 2 - whole["y"] - whole["height"] / 2) < 4 * scale
+        page.locator("h1").hover()
+        expect(page.locator("#mark rect")).to_have_count(0)
+
+
 class TestEverybody:
     @pytest.mark.parametrize(
         "page",

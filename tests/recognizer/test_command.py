@@ -63,6 +63,25 @@ def test_scripts_get_one_json_object_a_line(
     }
 
 
+def test_who_asks_is_told_where_each_token_was_read(
+    recognizer: Recognizer, files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The engine's only cell is as large as a picture that fits into it.
+    picture = np.full((16, 16), 255, np.uint8)
+    picture[3:5, 4:9] = 0
+    recognizer.settings = recognizer.settings.model_copy(
+        update={"raster": RasterSettings(margin=3, symbol=8)}
+    )
+    files[1].write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    predict(files[1:2], recognizer, beam=1, n_best=1, as_json=False, explain=True)
+    predict(files[1:2], recognizer, beam=1, n_best=1, as_json=True, explain=True)
+    *text, line = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in text[-2:]] == ["\\pi", "r"]
+    pi, r = json.loads(line)["looked"]
+    assert (pi["token"], r["token"]) == ("\\pi", "r") and (r["start"], r["end"]) == (4, 5)
+    assert pi["box"] == pytest.approx([4, 3, 9, 5], abs=2)
+
+
 def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "a.png", "--model", str(tmp_path)]) == 1
     assert "dvc repro export" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from PIL import Image
 
 from components.ink.ink import Ink
 from components.ink.inkml import InkError, write_inkml
-from components.ink.raster import Picture, RasterSettings, bounds, draw, draw_in, frame_at
-from components.recognizer.preparation import PictureError, open_grey, prepare
+from components.ink.raster import Box, Picture, RasterSettings, bounds, draw, draw_in, frame_at
+from components.recognizer.preparation import PictureError, open_grey, prepare, prepare_placed
 from tests.recognizer.inks import formula
 
 SETTINGS = RasterSettings()
@@ -70,6 +70,20 @@ def test_inkml_is_drawn() -> None:
     buffer = BytesIO()
     write_inkml(Ink("formula", formula()), buffer)
     np.testing.assert_array_equal(prepare(buffer.getvalue(), SETTINGS), DRAWN)
+
+
+@pytest.mark.parametrize("times", [0.3, 1, 1.7, 7], ids=lambda times: f"{times} as large")
+def test_ink_is_found_where_it_was_on_the_picture(times: float) -> None:
+    photo = cv2.resize(photograph(), None, fx=times, fy=times, interpolation=cv2.INTER_AREA)
+    picture, where = prepare_placed(encoded(photo), SETTINGS)
+    found = where.back(ink_box(picture))
+    # Where it was shrunk and thickened, the pen has another width.
+    np.testing.assert_allclose(found, np.array(ink_box(large())) * times, atol=2 / where.scale + 3 * times)
+
+
+def ink_box(picture: Picture) -> Box:
+    rows, columns = np.nonzero(picture < 128)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
 
 def turned() -> bytes:

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from components.ink.raster import RasterSettings, draw
+from components.latex.tokenizer import tokenize
 from components.serving.answers import ModelInfo
 from components.serving.api import Api, Model
 from components.serving.app import build_app
 from components.serving.cache import build_cache
-from components.serving.desk import Alternative, Desk, Job, Read
+from components.serving.desk import Alternative, Desk, Job, Looked, Read
 from components.serving.settings import Settings
 from tests.recognizer.inks import formula
 
@@ -33,6 +34,18 @@ def png(width: int = 0) -> bytes:
     bar = np.full((picture.shape[0], width + 8), 255, np.uint8)
     bar[20:24, 2 : width + 2] = 0
     return cv2.imencode(".png", np.hstack([picture, bar]))[1].tobytes()
+
+
+def looked(job: Job) -> tuple[Looked, ...]:
+    """As if the fraction's bar were all of the ink."""
+    tokens = tokenize(rf"\frac{{{job.width}}}{{x}}")
+    rows, columns = np.nonzero(job.picture < 128)
+    boxes = {0: (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)}
+    starts = [sum(map(len, tokens[:place])) for place in range(len(tokens))]
+    return tuple(
+        Looked(token=token, start=start, end=start + len(token), box=boxes.get(place))
+        for place, (token, start) in enumerate(zip(tokens, starts, strict=True))
+    )
 
 
 class Reader:
@@ -55,6 +68,7 @@ class Reader:
                 tokens=5,
                 confidence=0.75,
                 alternatives=tuple(Alternative(formula="x", confidence=0.1) for _ in range(job.n_best - 1)),
+                looked=looked(job) if job.explain else None,
             )
             for job in jobs
         ]

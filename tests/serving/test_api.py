@@ -163,6 +163,72 @@ class TestPicture:
         run(test())
 
 
+class TestExplained:
+    """`?explain=true`: which ink each token was read from, where the caller has that ink."""
+
+    def test_nobody_is_told_who_does_not_ask_and_the_cache_tells_them_apart(self) -> None:
+        async def test() -> None:
+            async with serving() as service:
+                headers = {"content-type": "image/png"}
+                for query, known in (("", 0), ("?explain=true", 0), ("", 1), ("?explain=true", 1)):
+                    answer = await service.client.post(f"/predict{query}", content=png(), headers=headers)
+                    assert answer.headers["x-cache"] == ("hit" if known else "miss")
+                    assert ("looked" in answer.json()) == bool(query)
+                formula, looked = answer.json()["formula"], answer.json()["looked"]
+                assert "".join(formula[look["start"] : look["end"]] for look in looked) == formula
+                assert [look["token"] for look in looked[:2]] == [r"\frac", "{"]
+                assert "box" in looked[0] and "box" not in looked[1]
+
+        run(test())
+
+    @pytest.mark.parametrize(("scale", "at"), [(1, (0, 0)), (0.01, (5, -3)), (300, (1e6, 4e5))])
+    def test_ink_gets_boxes_in_its_own_units(self, scale: float, at: tuple[float, float]) -> None:
+        async def test() -> None:
+            async with serving() as service:
+                strokes = [(np.array(s)[:, :2] * scale + at).tolist() for s in ([[0, 0], [8, 10]], [[8, 0]])]
+                asked = await service.client.post("/predict/strokes?explain=1", json={"strokes": strokes})
+                left, top, right, bottom = asked.json()["looked"][0]["box"]
+                found = (np.array([left, top, right, bottom]) - [*at, *at]) / scale
+                np.testing.assert_allclose(found, [0, 0, 8, 10], atol=1.2)  # the pen has a width
+
+        run(test())
+
+    def test_a_picture_gets_boxes_in_its_own_pixels_turned_upright(self) -> None:
+        async def test() -> None:
+            paper = np.full((400, 900), 250, np.uint8)
+            paper[150:162, 300:700] = paper[220:232, 300:700] = 20  # =
+            file = io.BytesIO()
+            exif = Image.Exif()
+            exif[0x0112] = 6  # it is to be turned a quarter to the right
+            Image.fromarray(np.rot90(paper).copy()).save(file, "PNG", exif=exif)
+            async with serving() as service:
+                for body in (cv2.imencode(".png", paper)[1].tobytes(), file.getvalue()):
+                    asked = await service.client.post(
+                        "/predict?explain=true", content=body, headers={"content-type": "image/png"}
+                    )
+                    box = asked.json()["looked"][0]["box"]
+                    np.testing.assert_allclose(box, [300, 150, 700, 232], atol=12)
+                images = [base64.b64encode(file.getvalue()).decode()]
+                batch = await service.client.post("/predict/batch?explain=true", json={"images": images})
+                assert batch.json()["results"][0]["looked"][0]["box"] == box
+
+        run(test())
+
+    def test_mathml_says_which_tokens_an_element_stands_for(self) -> None:
+        async def test() -> None:
+            async with serving() as service:
+                asked = await service.client.post(
+                    "/predict?explain=true&format=mathml",
+                    content=png(),
+                    headers={"content-type": "image/png"},
+                )
+                digits = len(asked.json()["formula"]) - len(r"\frac{}{x}")
+                places = " ".join(str(2 + place) for place in range(digits))
+                assert f'<mfrac data-tokens="0"><mrow><mn data-tokens="{places}">' in asked.json()["mathml"]
+
+        run(test())
+
+
 class TestStrokes:
     def test_json_and_inkml_are_answered_alike(self) -> None:
         async def test() -> None:

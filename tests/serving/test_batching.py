@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
+from components.recognizer.looking import Look
 from components.recognizer.recognizer import Alternative, Reading
 from components.serving.batching import read_all, send_at_once
-from components.serving.desk import Job
+from components.serving.desk import Job, Looked
 
 
 class Recogniser:
@@ -22,17 +23,18 @@ class Recogniser:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, int]] = []
 
-    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int) -> list[Reading]:
+    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool) -> list[Reading]:
         self.calls.append((len(pictures), beam, n_best))
         widths = [picture.shape[1] for picture in pictures]
         if 13 in widths:
             raise RuntimeError("bad luck")
         others = (Alternative("y", 0.1),) * (n_best - 1)
-        return [Reading(str(width), (str(width),), 0.5, others) for width in widths]
+        looked = (Look("x", 0, 1, (2, 3, 4, 5)), Look("{", 1, 2)) if explain else None
+        return [Reading(str(width), (str(width),), 0.5, others, looked=looked) for width in widths]
 
 
-def job(width: int, beam: int = 1, n_best: int = 1) -> Job:
-    return Job(grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best)
+def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> Job:
+    return Job(grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best, explain=explain)
 
 
 def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together() -> None:
@@ -41,6 +43,15 @@ def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together()
     assert [read.formula for read in found] == ["5", "6", "7", "8"]
     assert [len(read.alternatives) for read in found] == [0, 2, 0, 2]
     assert sorted(recogniser.calls) == [(2, 1, 1), (2, 3, 3)]
+
+
+def test_where_it_looked_is_told_to_those_who_asked() -> None:
+    recogniser: Any = Recogniser()
+    plain, explained = read_all(recogniser, [job(5), job(6, explain=True)])
+    assert plain.looked is None
+    assert explained.looked == (
+        Looked(token="x", start=0, end=1, box=(2, 3, 4, 5)), Looked(token="{", start=1, end=2)
+    )  # fmt: skip
 
 
 def test_a_failure_is_told_and_spoils_no_others() -> None:

@@ -1,5 +1,6 @@
 /** Shows what was read, and lets the writer choose, copy and correct. */
 
+import { $, made } from "./elements.js";
 import { typeset } from "./mathml.js";
 import { Problem } from "./service.js";
 
@@ -7,9 +8,6 @@ import { Problem } from "./service.js";
 /** @typedef {import("./service.js").Told} Told */
 
 const QUIET = 900; // milliseconds: while one writes on, nothing is read out
-
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
 
 export class AnswerView {
   /** @type {Told | null} */ #told = null;
@@ -21,8 +19,7 @@ export class AnswerView {
    *  @param {boolean} correctable whether the service takes corrections */
   constructor(correct, correctable) {
     this.#correct = correct;
-    $("send").hidden = !correctable;
-    $("how").hidden = !correctable;
+    $("send").hidden = $("how").hidden = !correctable;
     $("latex").addEventListener("input", () => this.#edited());
     $("copy").addEventListener("click", () => this.#copy());
     $("correction").addEventListener("submit", (/** @type {Event} */ event) => {
@@ -31,15 +28,20 @@ export class AnswerView {
     });
   }
 
-  waiting() {
-    $("formula").parentElement.setAttribute("aria-busy", "true");
+  /** Where the formula that is shown was read: nowhere, unless it is what was read last, from all there is. */
+  get looked() {
+    const { formula, looked } = this.#told?.answer ?? {};
+    const other = $("answer").ariaBusy === "true" || $("formula").classList.contains("stale");
+    return other || formula !== $("latex").value ? [] : looked ?? [];
   }
+
+  waiting() { $("answer").ariaBusy = "true"; }
 
   /** @param {Told} told */
   show(told) {
     this.#told = told;
     const { answer } = told;
-    $("formula").parentElement.setAttribute("aria-busy", "false");
+    $("answer").ariaBusy = "false";
     this.#list([answer, ...(answer.alternatives ?? [])]);
     this.#choose(answer);
     this.#facts(told);
@@ -54,11 +56,8 @@ export class AnswerView {
   clear(hint) {
     this.#told = null;
     clearTimeout(this.#speaking);
-    const line = document.createElement("p");
-    line.className = "hint";
-    line.textContent = hint;
-    $("formula").parentElement.setAttribute("aria-busy", "false");
-    $("formula").replaceChildren(line);
+    $("answer").ariaBusy = "false";
+    $("formula").replaceChildren(made("p", { className: "hint" }, hint));
     $("formula").classList.remove("stale");
     $("facts").replaceChildren();
     $("readings").replaceChildren();
@@ -68,19 +67,16 @@ export class AnswerView {
 
   /** What is shown is not what stands there any more. */
   stale() {
-    $("formula").parentElement.setAttribute("aria-busy", "false");
+    $("answer").ariaBusy = "false";
     if (this.#told) $("formula").classList.add("stale");
   }
 
   /** @param {Reading[]} readings */
   #list(readings) {
     const buttons = readings.map((reading) => {
-      const button = document.createElement("button");
-      const sure = document.createElement("small");
-      button.type = "button";
+      const sure = made("small", {}, percent(reading.confidence));
+      const button = made("button", { type: "button" }, typeset(reading, "inline"), sure);
       button.dataset.formula = reading.formula;
-      sure.textContent = percent(reading.confidence);
-      button.append(typeset(reading, "inline"), sure);
       button.addEventListener("click", () => this.#choose(reading));
       return button;
     });
@@ -92,11 +88,10 @@ export class AnswerView {
   #choose(reading) {
     $("formula").replaceChildren(typeset(reading, "block"));
     for (const button of $("readings").children) {
-      button.setAttribute("aria-pressed", String(button.dataset.formula === reading.formula));
+      button.ariaPressed = String(button.dataset.formula === reading.formula);
     }
     $("latex").value = reading.formula;
     this.#edited();
-    $("formula").classList.remove("stale");
   }
 
   #edited() {
@@ -105,20 +100,13 @@ export class AnswerView {
     $("send").disabled = !this.#told || !text || text === read;
     $("thanks").textContent = "";
     // It is typeset by the service, which has not seen this.
-    $("formula").classList.toggle("stale", !this.#shown(text));
-  }
-
-  /** Whether the typeset formula is this one. @param {string} text */
-  #shown(text) {
     const chosen = $("readings").querySelector("[aria-pressed=true]");
-    return !chosen || chosen.dataset.formula.trim() === text;
+    $("formula").classList.toggle("stale", !!chosen && chosen.dataset.formula.trim() !== text);
   }
 
   /** @param {Told} told */
   #facts({ answer, milliseconds, cached }) {
-    const meter = document.createElement("meter");
-    Object.assign(meter, { min: 0, max: 1, low: 0.4, high: 0.75, optimum: 1, value: answer.confidence });
-    meter.setAttribute("aria-label", "Confidence");
+    const meter = made("meter", { low: 0.4, high: 0.75, optimum: 1, value: answer.confidence, ariaLabel: "Confidence" });
     const service = cached ? "known already" : `service ${Math.round(1000 * answer.processing_time)} ms`;
     $("facts").replaceChildren(meter, `${percent(answer.confidence)} sure · ${Math.round(milliseconds)} ms, ${service}`);
   }
@@ -156,5 +144,5 @@ export class AnswerView {
 
 /** @param {number} share */
 function percent(share) {
-  return share < 0.995 && share >= 0.01 ? `${Math.round(100 * share)} %` : share < 0.01 ? "under 1 %" : "over 99 %";
+  return share < 0.01 ? "under 1 %" : share < 0.995 ? `${Math.round(100 * share)} %` : "over 99 %";
 }

@@ -1,69 +1,50 @@
 /** Shows what the service measures, anew every few seconds; nothing is kept here. */
 
-import { draw } from "./chart.js";
+import { draw, figure } from "./chart.js";
+import { $, made } from "./elements.js";
 import { duration } from "./limits.js";
 import { ask, Problem } from "./service.js";
 
 const EVERY = 5; // seconds
 
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
-const whole = (/** @type {number} */ value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
-const index = (/** @type {number} */ value) => value.toFixed(2);
-const share = (/** @type {number} */ value) => `${Math.round(100 * value)} %`;
-const seconds = (/** @type {number} */ value) => (value < 1 ? `${whole(1000 * value)} ms` : `${whole(value)} s`);
+/** @type {Record<string, (value: number) => string>} */
+const say = {
+  whole: (value) => value.toLocaleString("en", { maximumFractionDigits: 1 }),
+  index: (value) => value.toFixed(2),
+  share: (value) => `${Math.round(100 * value)} %`,
+  seconds: (value) => (value < 1 ? `${say.whole(1000 * value)} ms` : `${say.whole(value)} s`),
+};
 
-/** @param {any[]} minutes */
-function charts(minutes) {
-  const of = (/** @type {string} */ name, /** @type {(minute: any) => number | null} */ values) =>
-    ({ name, values: minutes.map(values) });
-  return [
-    { title: "Requests", note: "a minute, to read or to correct", say: whole, least: 4,
-      series: [of("answered", (m) => m.answered), of("refused", (m) => m.refused), of("failed", (m) => m.failed)] },
-    { title: "Time to an answer", note: "from request to answer, cached ones too", say: seconds, least: 0.02,
-      series: [of("median", (m) => m.median), of("95 %", (m) => m.p95)] },
-    { title: "Confidence", note: "median of what was read anew", say: share, least: 1,
-      series: [of("confidence", (m) => m.confidence)] },
-    { title: "Cache", note: "answers that were known already", say: share, least: 1,
-      series: [of("known", (m) => (m.looked_up ? m.known / m.looked_up : null))] },
-    { title: "Length", note: "mean tokens of what was read anew", say: whole, least: 10,
-      series: [of("tokens", (m) => m.tokens)] },
-    { title: "Drift", note: "half an hour against all before it (PSI); from 0.2 on worth a look", say: index, least: 0.4,
-      series: [of("confidence", (m) => m.drift.confidence ?? null), of("length", (m) => m.drift.tokens ?? null)] },
-  ];
-}
+/** @type {[string, string, string, number, Record<string, (minute: any) => number | null>][]} */
+const CHARTS = [
+  ["Requests", "a minute, to read or to correct", "whole", 4,
+    { answered: (m) => m.answered, refused: (m) => m.refused, failed: (m) => m.failed }],
+  ["Time to an answer", "from request to answer, cached ones too", "seconds", 0.02,
+    { median: (m) => m.median, "95 %": (m) => m.p95 }],
+  ["Confidence", "median of what was read anew", "share", 1, { confidence: (m) => m.confidence }],
+  ["Cache", "answers that were known already", "share", 1, { known: (m) => (m.looked_up ? m.known / m.looked_up : null) }],
+  ["Length", "mean tokens of what was read anew", "whole", 10, { tokens: (m) => m.tokens }],
+  ["Drift", "half an hour against all before it (PSI); from 0.2 on worth a look", "index", 0.4,
+    { confidence: (m) => m.drift.confidence ?? null, length: (m) => m.drift.tokens ?? null }],
+];
 
 /** @param {any[]} minutes */
 function problems(minutes) {
   /** @type {Record<string, number>} */ const kinds = {};
   for (const { problems } of minutes) for (const kind in problems) kinds[kind] = (kinds[kind] ?? 0) + problems[kind];
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  const small = document.createElement("small");
-  const list = document.createElement("ul");
-  list.className = "kinds";
-  small.textContent = "in these hours, by kind of problem";
-  caption.append("Problems", small);
   const sorted = Object.entries(kinds).sort(([, a], [, b]) => b - a);
-  for (const text of sorted.length ? sorted.map(([kind, n]) => `${whole(n)} × ${kind}`) : ["none"]) {
-    list.append(Object.assign(document.createElement("li"), { textContent: text }));
-  }
-  figure.append(caption, list);
-  return figure;
+  const lines = sorted.length ? sorted.map(([kind, n]) => `${say.whole(n)} × ${kind}`) : ["none"];
+  const list = made("ul", { className: "kinds" }, ...lines.map((line) => made("li", {}, line)));
+  return figure("Problems", "in these hours, by kind of problem", list);
 }
 
 /** @param {any} status */
 function tiles(status) {
-  const known = status.pictures ? share(status.cache_hits / status.pictures) : "–";
+  const known = status.pictures ? say.share(status.cache_hits / status.pictures) : "–";
   const rows = { "Up for": duration(status.uptime), Model: `version ${status.model_version}`,
-    "Requests": whole(status.requests), Readings: whole(status.pictures), "Known already": known,
-    "At this moment": whole(status.in_flight) };
-  return Object.entries(rows).map(([name, value]) => {
-    const tile = document.createElement("div");
-    tile.append(Object.assign(document.createElement("dt"), { textContent: name }),
-      Object.assign(document.createElement("dd"), { textContent: value }));
-    return tile;
-  });
+    Requests: say.whole(status.requests), Readings: say.whole(status.pictures), "Known already": known,
+    "At this moment": say.whole(status.in_flight) };
+  return Object.entries(rows).map(([name, value]) => made("div", {}, made("dt", {}, name), made("dd", {}, value)));
 }
 
 async function show() {
@@ -72,7 +53,11 @@ async function show() {
     const { minutes } = history.answer;
     const times = minutes.map((/** @type {any} */ minute) => new Date(minute.start));
     $("tiles").replaceChildren(...tiles(status.answer));
-    $("charts").replaceChildren(...charts(minutes).map((chart) => draw(chart, times)), problems(minutes));
+    const charts = CHARTS.map(([title, note, how, least, values]) => {
+      const series = Object.entries(values).map(([name, of]) => ({ name, values: minutes.map(of) }));
+      return draw({ title, note, say: say[how], least, series }, times);
+    });
+    $("charts").replaceChildren(...charts, problems(minutes));
     $("trouble").hidden = true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -1,15 +1,14 @@
 /** Pictures and InkML: chosen, dropped or pasted. */
 
+import { $ } from "./elements.js";
 import { strokesOf } from "./inkml.js";
 
 /** @typedef {{path: string, type: string, body: Blob, name: string, picture: boolean}} Given a file as it is asked about */
 
-/**
- * @param {{sheet: HTMLElement, button: HTMLElement, field: HTMLInputElement}} page
- * @param {(file: File) => void} take
- */
-export function listenForFiles({ sheet, button, field }, take) {
-  button.addEventListener("click", () => field.click());
+/** @param {(file: File) => void} take */
+export function listenForFiles(take) {
+  const [sheet, field] = [$("sheet"), $("file")];
+  $("choose").addEventListener("click", () => field.click());
   field.addEventListener("change", () => {
     const [file] = field.files ?? [];
     if (file) take(file);

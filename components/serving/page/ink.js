@@ -32,7 +32,7 @@ export class Ink {
 
   /** As the service takes it, a tenth of a pixel fine. @returns {string} */
   json() {
-    const round = (/** @type {number} */ value) => Math.round(value * 10) / 10;
+    const round = (/** @type {number} */ value) => Number(value.toFixed(1));
     const strokes = this.strokes.map((stroke) => {
       const points = [];
       for (let i = 0; i < stroke.length; i += 3) points.push([round(stroke[i]), round(stroke[i + 1])]);
@@ -48,6 +48,20 @@ export class Ink {
     to.push(this.strokes);
     this.strokes = state;
   }
+}
+
+/** Left, top, right and bottom. @param {readonly ArrayLike<number>[]} strokes @param {number} step numbers a point has */
+export function bounds(strokes, step) {
+  const box = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const stroke of strokes) {
+    for (let i = 0; i < stroke.length; i += step) {
+      for (const side of [0, 1]) {
+        box[side] = Math.min(box[side], stroke[i + side]);
+        box[side + 2] = Math.max(box[side + 2], stroke[i + side]);
+      }
+    }
+  }
+  return box;
 }
 
 /**

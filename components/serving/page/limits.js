@@ -1,5 +1,7 @@
 /** How much the caller may still ask, as the service says it with every answer. */
 
+import { $, made } from "./elements.js";
+
 /**
  * @typedef {{name: string, limit: number, remaining: number, resets: number}} Tier `resets`: in so many seconds
  * @typedef {Tier[]} Limits
@@ -27,15 +29,13 @@ export function pause(limits) {
   return left > 0.5 ? 30 : left > 0.2 ? 500 : 1200;
 }
 
-/** Shows them. @param {HTMLElement} list @param {Limits | null} limits */
-export function showLimits(list, limits) {
+/** @param {Limits | null} limits */
+export function showLimits(limits) {
   const lines = (limits ?? []).map(({ name, limit, remaining, resets }) => {
-    const item = document.createElement("li");
     const when = remaining < limit ? `, all again in ${duration(resets)}` : "";
-    item.textContent = `${remaining} of ${limit} left this ${name}${when}`;
-    return item;
+    return made("li", {}, `${remaining} of ${limit} left this ${name}${when}`);
   });
-  list.replaceChildren(...lines);
+  $("tiers").replaceChildren(...lines);
 }
 
 /** @param {number} seconds */

@@ -1,9 +1,12 @@
 /** Puts the page together: what is written goes to the reader, what is read to the answer. */
 
 import { AnswerView } from "./answer.js";
+import { $ } from "./elements.js";
 import { listenForFiles, opened } from "./files.js";
 import { Ink, without } from "./ink.js";
 import { Key } from "./key.js";
+import { boxesOf, listenForPointing, mark } from "./light.js";
+import { showLimits } from "./limits.js";
 import { Trouble } from "./messages.js";
 import { listen } from "./pen.js";
 import { Reader } from "./reading.js";
@@ -16,142 +19,146 @@ const BEST = 3; // readings that are asked for
 const REACH = 9; // CSS pixels from the eraser's middle
 const HINT = "What you write appears here.";
 
-/** @param {string} id @returns {any} */
-const $ = (id) => document.getElementById(id);
+const ink = new Ink();
+/** @type {readonly Stroke[] | null} */ let left = null; // what the eraser, while it moves, has left
+/** @type {import("./files.js").Given | null} */ let given = null;
+let erasing = false;
 
-function start() {
-  const ink = new Ink();
-  /** @type {readonly Stroke[] | null} */ let left = null; // what the eraser, while it moves, has left
-  /** @type {import("./files.js").Given | null} */ let given = null;
-  let erasing = false;
-
-  const sheet = new Sheet($("ink"), () => left ?? ink.strokes);
-  const trouble = new Trouble($("trouble"), $("countdown"));
-  const key = new Key(document, () => reader.again());
-  const view = new AnswerView(correct, document.documentElement.dataset.feedback === "on");
-  const reader = new Reader(
-    ({ path, type, body }, signal) =>
-      ask(`${path}?n_best=${BEST}&format=mathml`, { type, body, key: key.value, signal }),
-    {
-      waiting: () => view.waiting(),
-      told(told) {
-        trouble.clear();
-        view.show(told);
-        key.show(told.limits);
-      },
-      trouble(problem, seconds) {
-        tell(problem, seconds);
-        if (seconds === null) view.clear(HINT);
-        else view.stale();
-      },
-    },
-  );
-
-  listen($("ink"), {
-    place: (event) => sheet.place(event),
-    draw: (stroke, from) => sheet.draw(stroke, from),
-    erasing: () => erasing,
-    erase(x, y) {
-      const rest = without(left ?? ink.strokes, x, y, REACH / sheet.scale);
-      if (rest.length === (left ?? ink.strokes).length) return;
-      left = rest;
-      sheet.paint();
-    },
-    begin() {
-      reader.hold();
-      $("hint").hidden = true;
-    },
-    end(stroke) {
-      if (stroke) ink.add(stroke);
-      else if (left) ink.become(left);
-      left = null;
-      changed(!stroke);
-    },
-  });
-
-  listenForFiles({ sheet: $("sheet"), button: $("choose"), field: $("file") }, (file) => void open(file));
-
-  $("picture").addEventListener("error", () => { $("picture").hidden = true; }); // its name is seen instead
-
-  $("undo").addEventListener("click", () => { ink.undo(); changed(); });
-  $("redo").addEventListener("click", () => { ink.redo(); changed(); });
-  $("clear").addEventListener("click", () => {
-    if (given) put(null);
-    else ink.become([]);
-    changed();
-  });
-  $("eraser").addEventListener("click", () => {
-    erasing = !erasing;
-    $("eraser").setAttribute("aria-pressed", String(erasing));
-    $("sheet").classList.toggle("erasing", erasing);
-  });
-  addEventListener("keydown", (event) => {
-    const letter = event.key.toLowerCase();
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.target instanceof HTMLTextAreaElement) return;
-    if (event.target instanceof HTMLInputElement || given) return;
-    if (letter === "z" && !event.shiftKey) ink.undo();
-    else if (letter === "y" || letter === "z") ink.redo();
-    else return;
-    event.preventDefault();
-    changed();
-  });
-
-  /** Other ink, or another file, is to be read. @param {boolean} anew whether the sheet must be drawn again */
-  function changed(anew = true) {
-    if (anew) sheet.paint();
-    const empty = !given && !ink.strokes.length;
-    $("undo").disabled = !!given || !ink.canUndo;
-    $("redo").disabled = !!given || !ink.canRedo;
-    $("clear").disabled = empty;
-    $("hint").hidden = !empty;
-    const count = ink.strokes.length;
-    $("ink").setAttribute("aria-label", count ? `Writing area, ${count} stroke${count > 1 ? "s" : ""}` : "Empty writing area");
-    if (empty) {
+const sheet = new Sheet($("ink"), () => left ?? ink.strokes);
+const trouble = new Trouble();
+const key = new Key(() => reader.again());
+const view = new AnswerView(correct, document.documentElement.dataset.feedback === "on");
+const reader = new Reader(
+  ({ path, type, body }, signal) =>
+    ask(`${path}?n_best=${BEST}&format=mathml&explain=true`, { type, body, key: key.value, signal }),
+  {
+    waiting: () => view.waiting(),
+    told(told) {
       trouble.clear();
-      view.clear(HINT);
-    }
-    reader.want(empty ? null : given ?? { path: "predict/strokes", type: "application/json", body: ink.json() });
-  }
+      view.show(told);
+      showLimits(told.limits);
+    },
+    trouble(problem, seconds) {
+      tell(problem, seconds);
+      if (seconds === null) view.clear(HINT);
+      else view.stale();
+    },
+  },
+);
 
-  /** @param {File} file */
-  async function open(file) {
-    const found = await opened(file, $("ink").clientWidth / sheet.scale, $("ink").clientHeight / sheet.scale);
-    put("given" in found ? found.given : null);
-    if ("strokes" in found) ink.become(found.strokes);
+listen($("ink"), {
+  place: (event) => sheet.place(event),
+  draw: (stroke, from) => sheet.draw(stroke, from),
+  erasing: () => erasing,
+  erase(x, y) {
+    const rest = without(left ?? ink.strokes, x, y, REACH / sheet.scale);
+    if (rest.length === (left ?? ink.strokes).length) return;
+    left = rest;
+    sheet.paint();
+  },
+  begin() {
+    reader.hold();
+    light([]);
+    $("hint").hidden = true;
+  },
+  end(stroke) {
+    if (stroke) ink.add(stroke);
+    else if (left) ink.become(left);
+    left = null;
+    changed(!stroke);
+  },
+});
+
+listenForFiles((file) => void open(file));
+
+$("picture").addEventListener("error", () => { $("picture").hidden = true; }); // its name is seen instead
+
+$("undo").addEventListener("click", () => { ink.undo(); changed(); });
+$("redo").addEventListener("click", () => { ink.redo(); changed(); });
+$("clear").addEventListener("click", () => {
+  if (given) put(null);
+  else ink.become([]);
+  changed();
+});
+$("eraser").addEventListener("click", () => {
+  erasing = !erasing;
+  $("eraser").ariaPressed = String(erasing);
+  $("sheet").classList.toggle("erasing", erasing);
+});
+addEventListener("keydown", (event) => {
+  const letter = event.key.toLowerCase();
+  if (given || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+  if (document.activeElement?.matches("textarea, input")) return;
+  if (letter === "z" && !event.shiftKey) ink.undo();
+  else if (letter === "y" || letter === "z") ink.redo();
+  else return;
+  event.preventDefault();
+  changed();
+});
+
+listenForPointing(() => view.looked, light);
+
+/** @param {import("./light.js").Look[]} looks */
+function light(looks) {
+  const boxes = boxesOf(looks);
+  sheet.light(given ? [] : boxes, boxesOf(view.looked));
+  mark(given ? boxes : []);
+}
+
+/** Other ink, or another file, is to be read. @param {boolean} anew whether the sheet must be drawn again */
+function changed(anew = true) {
+  light([]);
+  if (anew) sheet.paint();
+  const empty = !given && !ink.strokes.length;
+  $("undo").disabled = !!given || !ink.canUndo;
+  $("redo").disabled = !!given || !ink.canRedo;
+  $("clear").disabled = empty;
+  $("hint").hidden = !empty;
+  const count = ink.strokes.length;
+  $("ink").ariaLabel = count ? `Writing area, ${count} stroke${count > 1 ? "s" : ""}` : "Empty writing area";
+  if (empty) {
+    trouble.clear();
     view.clear(HINT);
-    changed();
   }
+  reader.want(empty ? null : given ?? { path: "predict/strokes", type: "application/json", body: ink.json() });
+}
 
-  /** A file over the sheet, or none. @param {import("./files.js").Given | null} file */
-  function put(file) {
-    if ($("picture").src) URL.revokeObjectURL($("picture").src);
-    $("picture").removeAttribute("src");
-    given = file;
-    $("picture").hidden = !file?.picture;
-    $("picture").alt = $("name").textContent = file ? file.name : "";
-    if (file?.picture) $("picture").src = URL.createObjectURL(file.body);
-  }
+/** @param {File} file */
+async function open(file) {
+  const found = await opened(file, $("ink").clientWidth / sheet.scale, $("ink").clientHeight / sheet.scale);
+  put("given" in found ? found.given : null);
+  if ("strokes" in found) ink.become(found.strokes);
+  view.clear(HINT);
+  changed();
+}
 
-  /** @param {string} id @param {string} formula */
-  async function correct(id, formula) {
-    try {
-      const body = JSON.stringify({ request_id: id, formula });
-      const told = await ask("feedback?format=mathml", { type: "application/json", body, key: key.value });
-      trouble.clear();
-      if (told.limits) key.show(told.limits);
-      return told.answer;
-    } catch (error) {
-      if (error instanceof Problem) tell(error, null);
-      throw error;
-    }
-  }
+/** A file over the sheet, or none. @param {import("./files.js").Given | null} file */
+function put(file) {
+  if ($("picture").src) URL.revokeObjectURL($("picture").src);
+  $("picture").removeAttribute("src");
+  given = file;
+  $("picture").hidden = !file?.picture;
+  $("picture").alt = $("name").textContent = file ? file.name : "";
+  if (file?.picture) $("picture").src = URL.createObjectURL(file.body);
+}
 
-  /** @param {Problem} problem @param {number | null} seconds */
-  function tell(problem, seconds) {
-    trouble.tell(problem, seconds);
-    if (problem.limits) key.show(problem.limits);
-    if (problem.status === 401) key.point();
+/** @param {string} id @param {string} formula */
+async function correct(id, formula) {
+  try {
+    const body = JSON.stringify({ request_id: id, formula });
+    const told = await ask("feedback?format=mathml", { type: "application/json", body, key: key.value });
+    trouble.clear();
+    if (told.limits) showLimits(told.limits);
+    return told.answer;
+  } catch (error) {
+    if (error instanceof Problem) tell(error, null);
+    throw error;
   }
 }
 
-start();
+/** @param {Problem} problem @param {number | null} seconds */
+function tell(problem, seconds) {
+  trouble.tell(problem, seconds);
+  if (problem.limits) showLimits(problem.limits);
+  if (problem.status === 401) key.point();
+}

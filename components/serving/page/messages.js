@@ -1,5 +1,6 @@
 /** What is told of a problem: what happened, and what to do. */
 
+import { $ } from "./elements.js";
 import { duration } from "./limits.js";
 
 /** @typedef {import("./service.js").Problem} Problem */
@@ -30,26 +31,20 @@ export function sentence(problem) {
 
 /** Says a problem, and counts down to the next try. */
 export class Trouble {
-  #line; #countdown; #timer = 0;
-
-  /** @param {HTMLElement} line read out @param {HTMLElement} countdown not read out: it changes every second */
-  constructor(line, countdown) {
-    this.#line = line;
-    this.#countdown = countdown;
-  }
+  #timer = 0;
 
   /** @param {Problem} problem @param {number | null} seconds until the next try */
   tell(problem, seconds) {
     const text = sentence(problem);
-    if (this.#line.textContent !== text) this.#line.textContent = text; // else it would be read out again
-    this.#line.hidden = false;
+    if ($("trouble").textContent !== text) $("trouble").textContent = text; // else it would be read out again
+    $("trouble").hidden = false;
     clearInterval(this.#timer);
-    this.#countdown.hidden = seconds === null;
+    $("countdown").hidden = seconds === null;
     if (seconds === null) return;
     const end = Date.now() + 1000 * seconds;
     const count = () => {
       const left = Math.max(0, (end - Date.now()) / 1000);
-      this.#countdown.textContent = left ? `Tries again in ${duration(left)}.` : "Tries again …";
+      $("countdown").textContent = left ? `Tries again in ${duration(left)}.` : "Tries again …";
       if (!left) clearInterval(this.#timer);
     };
     count();
@@ -58,7 +53,7 @@ export class Trouble {
 
   clear() {
     clearInterval(this.#timer);
-    this.#line.hidden = this.#countdown.hidden = true;
-    this.#line.textContent = "";
+    $("trouble").hidden = $("countdown").hidden = true;
+    $("trouble").textContent = "";
   }
 }

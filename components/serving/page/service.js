@@ -3,7 +3,7 @@
 import { limitsOf } from "./limits.js";
 
 /**
- * @typedef {{formula: string, confidence: number, mathml?: string}} Reading
+ * @typedef {{formula: string, confidence: number, mathml?: string, looked?: import("./light.js").Look[]}} Reading
  * @typedef {import("./limits.js").Limits} Limits
  * @typedef {Reading & {processing_time: number, alternatives?: Reading[]}} Answer
  * @typedef {{answer: any, id: string, limits: Limits | null, cached: boolean, milliseconds: number}} Told
@@ -15,11 +15,7 @@ export class Problem extends Error {
    *  @param {{wait?: number | null, id?: string, limits?: Limits | null}} more */
   constructor(status, kind, detail, { wait = null, id = "", limits = null } = {}) {
     super(detail);
-    this.status = status;
-    this.kind = kind;
-    this.wait = wait;
-    this.id = id;
-    this.limits = limits;
+    Object.assign(this, { status, kind, wait, id, limits });
   }
 }
 
@@ -44,23 +40,16 @@ export async function ask(path, { body, type, key, signal } = {}) {
   }
   const limits = limitsOf(response.headers);
   const id = response.headers.get("X-Request-ID") ?? "";
-  const content = parsed(text);
+  let content = null;
+  try {
+    content = JSON.parse(text);
+  } catch { /* something before the service, such as a proxy, answers in its own words */ }
   if (!response.ok || content === null) {
     const kind = String(content?.type ?? "").replace("urn:problem:", "");
     const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
-    // Something before the service, such as a proxy, may answer in its own words.
     const detail = content?.detail ?? `The answer was ${response.status} ${response.statusText}, without a reason.`;
     throw new Problem(response.status, kind, detail, { wait: Number.isFinite(wait) ? wait : null, id, limits });
   }
   const milliseconds = performance.now() - start;
   return { answer: content, id, limits, cached: response.headers.get("X-Cache") === "hit", milliseconds };
-}
-
-/** @param {string} text @returns {any} null where it is no JSON */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
