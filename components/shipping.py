@@ -34,7 +34,7 @@ from components.recognizer.recognizer import Reading, Recognizer
 from components.registry import METRICS, SHIPPED
 
 BUNDLE, MODEL, REPORTS = Path("data/bundle"), Path("data/model.pt"), Path("reports")
-MISTAKES, CURVE = "mistakes.png", "curve.png"
+MISTAKES, CURVE, HISTORY = "mistakes.png", "curve.png", "history.csv"
 _TRIED = 200  # formulas that the synthesiser writes
 _SHOWN = 10  # of those that are misread
 
@@ -51,7 +51,9 @@ class Tried:
 def ship(out: Path = SHIPPED) -> None:
     """Writes the folder whole or not at all. Raises BundleError, OSError where the pipeline has not run."""
     bundle, recognizer = load_bundle(BUNDLE), Recognizer.load(BUNDLE)
-    tried = try_out(recognizer, load_params().seed)
+    params = load_params()
+    tried = try_out(recognizer, params.seed)
+    history = whole_history(REPORTS / HISTORY, params.train.start)
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -66,8 +68,9 @@ def ship(out: Path = SHIPPED) -> None:
     version = seal_bundle(beside, bundle.settings, about).version
     cv2.imwrite(str(beside / MISTAKES), sheet([t for t in tried if t.label != t.reading.tokens][:_SHOWN]))
     save_model(load_model(MODEL), beside / "model.pt", half=True)
-    write_curve(REPORTS / "history.csv", beside / CURVE)
-    figures = _figures(recognizer, tried)
+    history.to_csv(beside / HISTORY, index=False)
+    write_curve(history, beside / CURVE)
+    figures = _figures(recognizer, tried, history)
     (beside / METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     text = (BUNDLE / CARD).read_text(encoding="utf-8").replace(bundle.version, version)
     (beside / CARD).write_text(text + _more(figures), encoding="utf-8")
@@ -102,7 +105,16 @@ def sheet(tried: Sequence[Tried]) -> Picture:
     return np.concatenate(strips) if strips else np.full((24, 640), 255, np.uint8)
 
 
-def _figures(recognizer: Recognizer, tried: Sequence[Tried]) -> dict[str, Any]:
+def whole_history(last: Path, start: Path | None) -> pd.DataFrame:
+    """The epochs of a training, after those of the shipped model that it began with."""
+    history = pd.read_csv(last)
+    if start is None or not (before := start.with_name(HISTORY)).exists():
+        return history
+    first = pd.read_csv(before)
+    return pd.concat([first, history.assign(epoch=history["epoch"] + len(first))], ignore_index=True)
+
+
+def _figures(recognizer: Recognizer, tried: Sequence[Tried], history: pd.DataFrame) -> dict[str, Any]:
     metrics = json.loads((REPORTS / "metrics.json").read_text(encoding="utf-8"))
     calibration = json.loads((REPORTS / "calibration.json").read_text(encoding="utf-8"))
     train = json.loads((REPORTS / "train.json").read_text(encoding="utf-8"))
@@ -112,8 +124,8 @@ def _figures(recognizer: Recognizer, tried: Sequence[Tried]) -> dict[str, Any]:
         "valid_exprate_greedy": calibration["greedy_exprate"],
         "synthesiser_exprate": right,
         "parameters": train["parameters"],
-        "epochs": train["epochs"],
-        "training_seconds": train["seconds"],
+        "epochs": len(history),
+        "training_seconds": round(float(history["seconds"].sum()), 1),
         "ms_greedy": _milliseconds(recognizer, tried, 1),
         "ms_beam": _milliseconds(recognizer, tried, metrics["beam"]),
         "cores": len(os.sched_getaffinity(0)),
@@ -131,11 +143,10 @@ def _milliseconds(recognizer: Recognizer, tried: Sequence[Tried], beam: int) -> 
     return round(1000 * statistics.median(seconds), 1)
 
 
-def write_curve(history: Path, out: Path) -> None:
+def write_curve(table: pd.DataFrame, out: Path) -> None:
     """Draws how loss and ExpRate went, epoch by epoch."""
     from matplotlib.figure import Figure
 
-    table = pd.read_csv(history)
     figure = Figure(figsize=(6.4, 3), layout="constrained")
     left = figure.subplots()
     left.plot(table["epoch"] + 1, 100 * table["valid_exprate"], color="tab:blue")
