@@ -32,7 +32,7 @@ class Answer:
     label: Tokens
     read: Tokens
     confidence: float
-    score: float = 0.0  # ln of the model's own probability, which calibration starts from
+    scores: tuple[float, ...] = ()  # ln of the model's own probabilities, which calibration starts from
 
     @property
     def right(self) -> bool:

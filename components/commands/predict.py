@@ -107,7 +107,7 @@ def _text(file: Path, reading: Reading) -> str:
 
 def _json(file: Path, reading: Reading) -> str:
     """One line for one file."""
-    content = {name: value for name, value in asdict(reading).items() if name != "score"}
+    content = {name: value for name, value in asdict(reading).items() if name != "scores"}
     if reading.looked is None:
         del content["looked"]
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

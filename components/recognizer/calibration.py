@@ -1,9 +1,11 @@
-"""From the model's own probability of an answer to how probably it is right.
+"""From the model's own probabilities of its answers to how probably the best is right.
 
 Networks are not honest about themselves: trained with smoothed labels they are too modest, trained long too
-sure. Some numbers, found on validation inks, mend that: a logistic regression of "right" on ln p, ln (1 - p)
-and the length. The first two are beta calibration (Kull et al. 2017, "Beta calibration: a well-founded and
-easily implemented improvement on logistic calibration"), which can also leave everything as it is.
+sure. Some numbers, found on validation inks, mend that: a logistic regression of "right" on ln p, ln (1 - p),
+ln q, ln (1 - q) and the length, where p is the probability of the answer and q its share of the probability
+of all that the search found: an answer that has no rival is right more often than its p says. Of one number,
+that is beta calibration (Kull et al. 2017, "Beta calibration: a well-founded and easily implemented
+improvement on logistic calibration"), which can also leave everything as it is.
 """
 
 from __future__ import annotations
@@ -19,24 +21,30 @@ _SURE = 1e-6  # nothing is surer than 1 - this
 
 
 class Confidence(BaseModel):
-    """The log-odds that an answer of probability p is right: `bias` + `sure` ln p - `unsure` ln (1 - p) +
-    `token` times its number of tokens. As it comes, that is p itself."""
+    """The log-odds that an answer is right: `bias` + `sure` ln p - `unsure` ln (1 - p) + `alone` ln q -
+    `rivalled` ln (1 - q) + `token` times its number of tokens. As it comes, that is p itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bias: float = 0.0
     sure: float = 1.0
     unsure: float = 1.0
+    alone: float = 0.0
+    rivalled: float = 0.0
     token: float = 0.0
 
     def of(self, scores: Sequence[float], tokens: int) -> list[float]:
-        """Confidences of a picture's answers, by their ln p, the best first; that one has so many tokens.
+        """Confidences of all answers that were found, by their ln p, the best first; that one has so many
+        tokens.
 
         The others share what the best leaves, in proportion to their own probabilities; none has more than
         the one before it.
         """
-        ln_p, ln_rest = _features(scores[:1])[0]
-        best = _logistic(self.bias + self.sure * ln_p - self.unsure * ln_rest + self.token * tokens)
+        ln_p, ln_rest, ln_q, ln_others = _features(scores)
+        best = _logistic(
+            self.bias + self.sure * ln_p - self.unsure * ln_rest + self.alone * ln_q
+            - self.rivalled * ln_others + self.token * tokens
+        )  # fmt: skip
         result = [best]
         for score in scores[1:]:
             result.append(min(result[-1], (1 - best) * math.exp(score - ln_rest)))
@@ -56,36 +64,39 @@ class Calibration(BaseModel):
         return self.greedy if beam == 1 else self.beam
 
 
-def fit(scores: Sequence[float], tokens: Sequence[int], right: Sequence[bool]) -> Confidence:
+def fit(scores: Sequence[Sequence[float]], tokens: Sequence[int], right: Sequence[bool]) -> Confidence:
     """Finds the numbers by Newton's method, with Platt's targets (1999): no answer is ever wholly sure.
 
-    Raises ValueError where there are fewer than ten answers.
+    `scores` has of each picture all that the search found. Raises ValueError where there are fewer than ten.
     """
     if len(scores) < 10:
         raise ValueError(f"calibration: {len(scores)} answers are too few, at least 10 are needed")
-    x = np.column_stack([np.ones(len(scores)), _features(scores), np.asarray(tokens, np.float64)])
+    features = np.array([_features(found) for found in scores])
+    x = np.column_stack([np.ones(len(scores)), features, np.asarray(tokens, np.float64)])
     count = int(np.sum(right))
     y = np.where(right, (count + 1) / (count + 2), 1 / (len(scores) - count + 2))
     scale = np.maximum(np.abs(x).max(axis=0), 1e-9)
     x = x / scale
-    weights = np.zeros(4)
+    weights = np.zeros(x.shape[1])
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
         # A little ridge: where all is right, or wrong, nothing else bounds the weights.
         gradient = x.T @ (p - y) + 1e-3 * weights
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(4)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(len(weights))
         step = np.linalg.solve(hessian, gradient)
         weights -= step
         if np.abs(step).max() < 1e-9:
             break
-    bias, sure, unsure, token = (weights / scale).tolist()
-    return Confidence(bias=bias, sure=sure, unsure=-unsure, token=token)
+    bias, sure, unsure, alone, rivalled, token = (weights / scale).tolist()
+    return Confidence(bias=bias, sure=sure, unsure=-unsure, alone=alone, rivalled=-rivalled, token=token)
 
 
 def _features(scores: Sequence[float]) -> npt.NDArray[np.float64]:
-    """ln p and ln (1 - p), (n, 2)."""
-    ln_p = np.minimum(np.asarray(scores, np.float64), math.log1p(-_SURE))
-    return np.column_stack([ln_p, np.log(-np.expm1(ln_p))])
+    """ln p, ln (1 - p), ln q and ln (1 - q) of the best, which is the first."""
+    best = np.asarray(scores, np.float64) - scores[0]
+    ln = np.minimum([scores[0], -np.log(np.exp(best).sum())], math.log1p(-_SURE))
+    features: npt.NDArray[np.float64] = np.column_stack([ln, np.log(-np.expm1(ln))]).ravel()
+    return features
 
 
 def _logistic(x: float) -> float:

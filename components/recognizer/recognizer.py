@@ -41,7 +41,9 @@ class Reading:
     tokens: tuple[str, ...]
     confidence: float  # 0 to 1: how probably the whole formula is right
     alternatives: tuple[Alternative, ...] = ()  # the next best, best first
-    score: float = 0.0  # ln of the model's own probability, before calibration
+    scores: tuple[
+        float, ...
+    ] = ()  # ln of the model's own probabilities of all that was found, the best first
     looked: tuple[Look, ...] | None = None  # where each token was read, in pixels; None: nobody asked
 
 
@@ -103,10 +105,11 @@ class Recognizer:
             [self.engine.encode(np.stack([inputs[i] for i in part]), how.alone) for part in alike.values()]
         )
         at_once = how.alone and self.engine.threads > 1
-        answers = decode(self.engine, memory, self.rules, how.beam, how.n_best, at_once)
+        # All that is found says how sure the best is.
+        answers = decode(self.engine, memory, self.rules, how.beam, how.beam, at_once)
         order = [index for part in alike.values() for index in part]
         confide = self.settings.calibration.of(how.beam)
-        readings = [self._reading(hypotheses, confide) for hypotheses in answers]
+        readings = [self._reading(hypotheses, how.n_best, confide) for hypotheses in answers]
         if how.explain:
             seen = attention(self.engine, memory, [hypotheses[0].ids for hypotheses in answers])
             readings = [
@@ -123,13 +126,14 @@ class Recognizer:
         """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
-    def _reading(self, hypotheses: list[Hypothesis], confide: Confidence) -> Reading:
-        tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses]
-        best, *others = confide.of([hypothesis.score for hypothesis in hypotheses], len(tokens[0]))
+    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confide: Confidence) -> Reading:
+        scores = tuple(hypothesis.score for hypothesis in hypotheses)
+        tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses[:n_best]]
+        best, *others = confide.of(scores, len(tokens[0]))[:n_best]
         alternatives = (
             Alternative(detokenize(t), confidence) for t, confidence in zip(tokens[1:], others, strict=True)
         )
-        return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), hypotheses[0].score)
+        return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
 
 
 def _picked(

@@ -29,7 +29,7 @@ def calibrate(params: Params) -> Calibration:
     for name, beam in (("greedy", 1), ("beam", max(params.evaluate.beam, 2))):
         answers, _ = read(data, recognizer, beam)
         confidence = fit(
-            [answer.score for answer in answers],
+            [answer.scores for answer in answers],
             [len(answer.read) for answer in answers],
             [answer.right for answer in answers],
         )
@@ -48,7 +48,7 @@ def calibrate(params: Params) -> Calibration:
 
 
 def _confident(answer: Answer, confidence: Confidence) -> Answer:
-    return replace(answer, confidence=confidence.of([answer.score], len(answer.read))[0])
+    return replace(answer, confidence=confidence.of(answer.scores, len(answer.read))[0])
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def read(data: Labelled, recognizer: Recognizer, beam: int) -> tuple[list[Answer
             for part in _chunks(samples, _STEP):
                 readings = recognizer.read([sample.picture for sample in part], beam)
                 answers += [
-                    Answer(sample.id, sample.label, reading.tokens, reading.confidence, reading.score)
+                    Answer(sample.id, sample.label, reading.tokens, reading.confidence, reading.scores)
                     for sample, reading in zip(part, readings, strict=True)
                 ]
                 progress.advance(task, len(part))

@@ -11,12 +11,12 @@ from components.evaluation import Answer, reliability
 from components.recognizer.calibration import Calibration, Confidence, fit
 
 
-def answers(count: int, seed: int) -> tuple[list[float], list[int], list[bool]]:
+def answers(count: int, seed: int) -> tuple[list[list[float]], list[int], list[bool]]:
     """A model that is far too modest: it says p and is right sqrt(p) of the time."""
     rng = np.random.default_rng(seed)
     own = rng.uniform(0.02, 0.98, count)
     right = rng.random(count) < np.sqrt(own)
-    return np.log(own).tolist(), rng.integers(1, 30, count).tolist(), right.tolist()
+    return np.log(own)[:, None].tolist(), rng.integers(1, 30, count).tolist(), right.tolist()
 
 
 def ece(confidences: list[float], right: list[bool]) -> float:
@@ -27,8 +27,8 @@ def ece(confidences: list[float], right: list[bool]) -> float:
 def test_what_was_learnt_on_some_holds_for_others() -> None:
     confidence = fit(*answers(700, 1))
     scores, tokens, right = answers(3000, 2)
-    before = ece([math.exp(score) for score in scores], right)
-    after = ece([confidence.of([s], n)[0] for s, n in zip(scores, tokens, strict=True)], right)
+    before = ece([math.exp(score) for [score] in scores], right)
+    after = ece([confidence.of(s, n)[0] for s, n in zip(scores, tokens, strict=True)], right)
     assert before > 0.12 and after < 0.04
 
 
@@ -39,9 +39,18 @@ def test_a_higher_score_is_a_higher_confidence_and_alternatives_share_the_rest()
     assert shares == sorted(shares, reverse=True) and sum(shares) <= 1
 
 
+def test_who_has_no_rival_is_surer() -> None:
+    rng = np.random.default_rng(3)
+    rivalled = rng.random(500) < 0.5
+    scores = [[-1.0, -1.2] if rival else [-1.0, -6.0] for rival in rivalled]
+    confidence = fit(scores, [5] * 500, (rng.random(500) < np.where(rivalled, 0.3, 0.95)).tolist())
+    assert confidence.of([-1.0, -1.2], 5)[0] == pytest.approx(0.3, abs=0.08)
+    assert confidence.of([-1.0, -6.0], 5)[0] == pytest.approx(0.95, abs=0.05)
+
+
 @pytest.mark.parametrize("right", [True, False])
 def test_where_all_is_right_or_wrong_nothing_is_certain(right: bool) -> None:
-    confidence = fit([-0.1, -0.2, -0.3, -0.4] * 5, [3] * 20, [right] * 20)
+    confidence = fit([[-0.1], [-0.2], [-0.3], [-0.4]] * 5, [3] * 20, [right] * 20)
     value = confidence.of([-0.25], 3)[0]
     assert (0.9 < value < 1) if right else (0 < value < 0.1)
 
@@ -57,4 +66,4 @@ def test_one_beam_and_several_have_each_their_own() -> None:
 
 def test_too_few_answers_are_refused() -> None:
     with pytest.raises(ValueError, match="9 answers are too few"):
-        fit([-1.0] * 9, [1] * 9, [True] * 9)
+        fit([[-1.0]] * 9, [1] * 9, [True] * 9)
