@@ -71,12 +71,14 @@ def fit(scores: Sequence[Sequence[float]], tokens: Sequence[int], right: Sequenc
     """
     if len(scores) < 10:
         raise ValueError(f"calibration: {len(scores)} answers are too few, at least 10 are needed")
-    features = np.array([_features(found) for found in scores])
+    features = np.array([_features(answers) for answers in scores])
     x = np.column_stack([np.ones(len(scores)), features, np.asarray(tokens, np.float64)])
     count = int(np.sum(right))
     y = np.where(right, (count + 1) / (count + 2), 1 / (len(scores) - count + 2))
+    told = np.ptp(x, axis=0) > 1e-9  # with one beam nothing has a rival
+    told[0] = True
     scale = np.maximum(np.abs(x).max(axis=0), 1e-9)
-    x = x / scale
+    x = x[:, told] / scale[told]
     weights = np.zeros(x.shape[1])
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
@@ -87,7 +89,9 @@ def fit(scores: Sequence[Sequence[float]], tokens: Sequence[int], right: Sequenc
         weights -= step
         if np.abs(step).max() < 1e-9:
             break
-    bias, sure, unsure, alone, rivalled, token = (weights / scale).tolist()
+    found = np.zeros(len(told))
+    found[told] = weights / scale[told]
+    bias, sure, unsure, alone, rivalled, token = found.tolist()
     return Confidence(bias=bias, sure=sure, unsure=-unsure, alone=alone, rivalled=-rivalled, token=token)
 
 

@@ -26,6 +26,7 @@ def ece(confidences: list[float], right: list[bool]) -> float:
 
 def test_what_was_learnt_on_some_holds_for_others() -> None:
     confidence = fit(*answers(700, 1))
+    assert confidence.alone == confidence.rivalled == 0, "of one answer each nothing is learnt of rivals"
     scores, tokens, right = answers(3000, 2)
     before = ece([math.exp(score) for [score] in scores], right)
     after = ece([confidence.of(s, n)[0] for s, n in zip(scores, tokens, strict=True)], right)
