@@ -79,8 +79,11 @@ class Recognizer:
         """Reads pictures; a reading comes with up to `n_best` - 1 alternatives.
 
         Searches with `beam` beams, or `n_best` where that is more. With `explain` a reading says which ink
-        each of its tokens was read from. Raises ValueError for a picture that is not uint8 (height, width).
+        each of its tokens was read from. Raises ValueError for a picture that is not uint8 (height, width),
+        and where one of the numbers is less than 1.
         """
+        if min(beam, n_best) < 1:
+            raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
         # Several pictures are dealt out to the cores, each batch on one of them.

@@ -87,3 +87,9 @@ def test_confidence_is_a_probability(recognizer: Recognizer) -> None:
     confidences = [reading.confidence, *(a.confidence for a in reading.alternatives)]
     assert confidences == sorted(confidences, reverse=True)
     assert math.fsum(confidences) <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("numbers", [{"beam": 0}, {"n_best": 0}])
+def test_less_than_one_beam_or_reading_is_refused(recognizer: Recognizer, numbers: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="expected at least 1"):
+        recognizer.read([picture(0, 20, 20)], **numbers)
