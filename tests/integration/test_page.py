@@ -150,7 +150,8 @@ class TestWriting:
         hand = at(page, service)
         held: list[Route] = []
         page.route(WHERE, lambda route: held.append(route) if not held else route.continue_())
-        hand.write(KNOWN["x"][:1])
+        with page.expect_request(WHERE):
+            hand.write(KNOWN["x"][:1])
         expect(page.locator(".answer")).to_have_attribute("aria-busy", "true")
         hand.write(KNOWN["x"][1:])
         hand.sees("x")
