@@ -1,12 +1,12 @@
-/** InkML in its plain form, to be shown and written on. */
+/** InkML in its plain form, to be written on. */
 
 import { bounds } from "./ink.js";
 
 const MARGIN = 24; // CSS pixels
-const LARGEST = 12; // a formula of a few units must not fill the sheet with one dot
+const LARGEST = 12; // a few units must not fill it with a dot
 
 /**
- * The strokes, made to fit a sheet; null where the file is of a form that only the service reads.
+ * The strokes, fitted to a sheet; null where only the service reads such ones.
  * @param {string} text @param {number} width @param {number} height
  * @returns {Float32Array[] | null}
  */
@@ -16,8 +16,9 @@ export function strokesOf(text, width, height) {
   if (channels.length && !(channels[0] === "X" && channels[1] === "Y")) return null;
   /** @type {number[][][]} */ const strokes = [];
   for (const trace of ink.getElementsByTagNameNS("*", "trace")) {
-    if (trace.hasAttribute("type") || trace.hasAttribute("continuation")) return null;
-    const points = (trace.textContent ?? "").split(",").map((point) => point.trim()).filter(Boolean);
+    const content = trace.textContent ?? "";
+    if (trace.hasAttribute("type") || trace.hasAttribute("continuation") || /[^\d\s.,e+-]/i.test(content)) return null;
+    const points = content.split(",").map((point) => point.trim()).filter(Boolean);
     const stroke = points.map((point) => point.split(/\s+/).map(Number));
     if (stroke.some((numbers) => numbers.length < 2 || !numbers.every(Number.isFinite))) return null;
     if (stroke.length) strokes.push(stroke.map((numbers) => numbers.slice(0, 2)));
