@@ -40,7 +40,8 @@ class Training(pl.LightningModule):
         )
         loss = reading
         if self.params.guidance:
-            loss = loss + self.params.guidance * self._guidance(output, batch)
+            rows, columns = (side // self.model.stride for side in batch.pictures.shape[2:])
+            loss = loss + self.params.guidance * guidance(output.attention, batch.centres, rows, columns)
         if self.params.spotting:
             loss = loss + self.params.spotting * _spotting(output, batch)
         self.log("train_loss", reading, on_step=False, on_epoch=True, batch_size=len(batch.indices))
@@ -84,20 +85,22 @@ class Training(pl.LightningModule):
         done = min(1.0, (step - warm) / max(1, self.steps - warm))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
-    def _guidance(self, output: Output, batch: Batch) -> Tensor:
-        """Cross-entropy of the last cross-attention against a Gaussian at each written token's symbol."""
-        rows = batch.pictures.shape[2] // self.model.stride
-        columns = batch.pictures.shape[3] // self.model.stride
-        known = ~batch.centres.isnan().any(dim=2)
-        if not known.any():
-            return output.logits.new_zeros(())
-        centres = batch.centres[known]  # (n, 2)
-        across = torch.arange(columns, device=centres.device) - centres[:, :1]
-        down = torch.arange(rows, device=centres.device) - centres[:, 1:]
-        distance = down.square()[:, :, None] + across.square()[:, None]
-        aim = (-distance.flatten(1) / (2 * _FOCUS**2)).softmax(dim=1)
-        looked = output.attention[known].float().clamp_min(1e-6).log()
-        return -(aim * looked).sum(dim=1).mean()
+
+def guidance(attention: Tensor, centres: Tensor, rows: int, columns: int) -> Tensor:
+    """Cross-entropy of attention (R, T, rows * columns) against a Gaussian at each written token's symbol.
+
+    Centres (R, T, 2), x and y, are in cells, and not numbers where they are not known.
+    """
+    known = ~centres.isnan().any(dim=2)
+    if not known.any():
+        return attention.new_zeros(())
+    centres = centres[known]  # (n, 2)
+    across = torch.arange(columns, device=centres.device) - centres[:, :1]
+    down = torch.arange(rows, device=centres.device) - centres[:, 1:]
+    distance = down.square()[:, :, None] + across.square()[:, None]
+    aim = (-distance.flatten(1) / (2 * _FOCUS**2)).softmax(dim=1)
+    looked = attention[known].float().clamp_min(1e-6).log()
+    return -(aim * looked).sum(dim=1).mean()
 
 
 def _spotting(output: Output, batch: Batch) -> Tensor:

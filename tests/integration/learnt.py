@@ -18,6 +18,7 @@ from components.ink.samples import box_of
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
 from components.model.recogniser import Recogniser
+from components.model.training import guidance
 from components.params import Params
 from components.recognizer.calibration import Calibration
 from components.recognizer.inputs import to_input
@@ -83,7 +84,9 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
         pictures, tokens, middles = _batch(name, vocabulary, raster, model.multiple, rng)
         output = model(pictures, tokens[:, :-1])
         reading = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
-        loss = reading + 0.3 * _astray(output.attention, middles / model.stride, pictures, model.stride)
+        rows, columns = (side // model.stride for side in pictures.shape[2:])
+        centres = middles / model.stride - 0.5
+        loss = reading + 0.3 * guidance(output.attention, centres, rows, columns)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -110,14 +113,3 @@ def _batch(
             box = box_of(strokes[WRITTEN[token]])
             middles[hand, token] = (box.mean(axis=0) - (where.left, where.top)) * where.scale
     return torch.from_numpy(pictures), torch.tensor([label] * _HANDS), torch.from_numpy(middles)
-
-
-def _astray(
-    attention: torch.Tensor, middles: torch.Tensor, pictures: torch.Tensor, stride: int
-) -> torch.Tensor:
-    """How far attention is from the middles, in cells: training's guidance."""
-    known = ~middles.isnan().any(dim=2)
-    rows, columns = (side // stride for side in pictures.shape[2:])
-    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)).flip(1) + 0.5
-    aim = (-(places - middles[known][:, None]).square().sum(dim=2) / 2).softmax(dim=1)
-    return -(aim * attention[known].clamp_min(1e-6).log()).sum(dim=1).mean()
