@@ -9,7 +9,6 @@ bundle with 8-bit weights. The ways take turns, so that a noisy machine is noisy
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model
 from components.model.engine import TorchEngine
 from components.quantizing import quantize
+from components.recognizer.cores import cores
 from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
 
@@ -124,8 +124,7 @@ def measure(ways: Sequence[Way], samples: Sequence[Sample]) -> None:
 
 def tell(ways: Sequence[Way], samples: Sequence[Sample], bundle: Path) -> None:
     """Prints the table."""
-    cores = len(os.sched_getaffinity(0))
-    table = Table(title=f"{bundle}, {len(samples)} pictures, {cores} cores")
+    table = Table(title=f"{bundle}, {len(samples)} pictures, {cores()} cores")
     for column in ("", "median ms", "p95 ms", "pictures/s", "times (a)", "ExpRate", "CER"):
         table.add_column(column, justify="left" if not column else "right")
     for way in ways:

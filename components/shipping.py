@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import time
@@ -30,6 +29,7 @@ from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
 from components.params import load_params
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
+from components.recognizer.cores import cores
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry import METRICS, SHIPPED
 
@@ -128,7 +128,7 @@ def _figures(recognizer: Recognizer, tried: Sequence[Tried], history: pd.DataFra
         "training_seconds": round(float(history["seconds"].sum()), 1),
         "ms_greedy": _milliseconds(recognizer, tried, 1),
         "ms_beam": _milliseconds(recognizer, tried, metrics["beam"]),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
     }
     return figures
 

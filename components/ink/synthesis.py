@@ -7,7 +7,6 @@ direction of strokes, a speed. Every symbol that a writer writes differs a littl
 from __future__ import annotations
 
 import multiprocessing
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from dask.system import CPU_COUNT
 
 from components.ink.grammar import Node, drawn_leaves, formula, label_tokens, mathtext
 from components.ink.ink import Ink, Stroke, Symbol
@@ -69,7 +69,7 @@ def write_split(
     ]
     # A fresh interpreter a process: forking one that has threads (rich, DVC) may lock up.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=spawn) as pool:
+    with ProcessPoolExecutor(CPU_COUNT, mp_context=spawn) as pool:
         for _ in pool.map(_write, jobs, chunksize=64):
             pass
 

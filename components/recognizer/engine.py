@@ -16,6 +16,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
+from components.recognizer.cores import cores
+
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
@@ -139,8 +141,8 @@ class OnnxEngine:
     """ONNX Runtime on the CPU, with the two graphs of a bundle."""
 
     def __init__(self, encoder: Path, decoder: Path, threads: int = 0) -> None:
-        """Loads the graphs; `threads` = 0 takes all cores. Raises ValueError naming a file that is none."""
-        self.threads = threads or len(os.sched_getaffinity(0))
+        """Loads the graphs; `threads` = 0 takes all `cores`. Raises ValueError naming a file that is none."""
+        self.threads = threads or cores()
         self._encoder = _session(encoder, self.threads)
         self._beside = _session(encoder, 1) if self.threads > 1 else self._encoder
         # A step is so short that to wake a second thread for it takes longer than it saves.

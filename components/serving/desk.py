@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Box, Picture, Placement, RasterSettings, draw_placed
+from components.recognizer.cores import cores
 from components.recognizer.preparation import (
     FORMATS,
     BlankPictureError,
@@ -132,7 +132,7 @@ class Desk:
         self._settings, self._cache = settings, cache
         # Decoding a photograph takes as long as reading it: never on the event loop, and not more at once
         # than there are cores, so that a burst of large pictures does not fill the memory.
-        self._hands = CapacityLimiter(max(2, os.cpu_count() or 1))
+        self._hands = CapacityLimiter(max(2, cores()))
 
     async def picture(self, data: bytes, n_best: int = 1, keep: bool = False, explain: bool = False) -> Found:
         """Reads a picture file; with `keep`, the sheet comes along even of a known answer, and with `explain`

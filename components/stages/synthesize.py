@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from dask.system import CPU_COUNT
 from rich.console import Console
 from rich.progress import Progress
 
@@ -42,7 +42,7 @@ def synthesize(params: Params) -> int:
     counts = [min(_SHARD, wanted.count - start) for start in range(0, wanted.count, _SHARD)]
     # A fresh interpreter a process: forking one that has threads may lock up.
     spawn = multiprocessing.get_context("spawn")
-    workers = max(1, min(params.compute.workers or len(os.sched_getaffinity(0)), len(counts)))
+    workers = max(1, min(params.compute.workers or CPU_COUNT, len(counts)))
     with (
         Progress(console=Console(stderr=True)) as progress,
         ProcessPoolExecutor(workers, mp_context=spawn) as pool,

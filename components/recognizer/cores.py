@@ -1,0 +1,45 @@
+"""How many cores this process may keep busy."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def cores(root: Path = Path("/")) -> int:
+    """The cores that the process may run on, and no more than its control groups give it time for.
+
+    A container with a CPU quota (Kubernetes' limits, Cloud Run, `docker run --cpus`) sees all cores of its
+    host: a thread for each would stop all of them, again and again, as soon as the quota is used up. Part of
+    a core counts as a whole one. Python from 3.13 on looks at affinity alone as well.
+    """
+    given = len(os.sched_getaffinity(0))
+    return max(1, min([given, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores' worth of time of each control group around the process that has a limit: of cgroup v2 `cpu.max`,
+    of v1 the two `cfs` files (kernel documentation, admin-guide/cgroup-v2 and scheduler/sched-bwc)."""
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        inner = top / path.lstrip("/")
+        # Inside of a container the path may be the host's, which is not to be seen there: the top is its own.
+        for folder in {top, inner, *(p for p in inner.parents if p.is_relative_to(top))}:
+            if controllers:
+                limit = [_read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+            else:
+                limit = _read(folder / "cpu.max").split()
+            if len(limit) == 2 and limit[0].strip().isdigit():  # else "max", -1, or no such file
+                yield int(limit[0]) / int(limit[1])
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except OSError:  # another system, or the group is not to be seen: no limit that could be known
+        return ""
