@@ -62,7 +62,7 @@ bench: env env-serve
 	@./setup.sh packages chromium
 	python -m benchmarks.page
 
-# Of a service that runs (make serve, with AUTH=off): pictures of its pages, in reports/page.
+# Of a service that runs (AUTH=off RATE_LIMITS=off make serve): pictures of its pages, in reports/page.
 screenshots: env
 	@./setup.sh packages chromium
 	python -m tests.screenshots --address http://127.0.0.1:$${PORT:-3000}

@@ -12,7 +12,6 @@ before it asks is part of that.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -23,7 +22,7 @@ from time import perf_counter
 
 import bentoml
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +30,7 @@ from benchmarks.serving_processes import NotReadyError, ours, stored_model
 from components.ink.ink import Stroke
 from components.recognizer.recognizer import Recognizer
 from components.shards import read_table, strokes_of
+from tests.integration.browser import CHROMIUM, chromium
 
 ASKED = 60.0  # milliseconds over the recogniser's own time
 BEAM = 3  # as the page asks: three readings
@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--address", help="a service that runs already, of that model (default: one is started)"
     )
     options = parser.parse_args(arguments)
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if CHROMIUM is None:
         print("page: needs Chromium: apt-get install chromium", file=sys.stderr)
         return 1
     try:
@@ -73,15 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise OSError(f"{options.shards}: {len(inks)} inks are too few to say anything")
         with ExitStack() as stack:
             address = options.address or stack.enter_context(ours(model)).address
-            browser = stack.enter_context(sync_playwright()).chromium.launch(
-                executable_path=chromium,
-                args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-            )
-            page = browser.new_page(viewport={"width": 1200, "height": 800})
+            page = stack.enter_context(chromium()).new_page(viewport={"width": 1200, "height": 800})
             page.goto(address)
             page.evaluate(_WATCH)
             timings = _timed(page, inks[: _WARM + options.inks], Recognizer.load(model))[_WARM:]
-            browser.close()
     except (NotReadyError, OSError) as error:
         print(f"page: {error}", file=sys.stderr)
         return 1

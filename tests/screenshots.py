@@ -1,7 +1,8 @@
 """Pictures of the pages, to be looked at: `python -m tests.screenshots --address http://127.0.0.1:3000`.
 
-Of a service that runs; open to all, or the page says that it needs a key. Wide, narrow and dark; the page
-before, while and after something is written, and with a fault; the dashboard. They lie in reports/page.
+Of a service that runs with AUTH=off (or the page says that it needs a key) and RATE_LIMITS=off. Wide, narrow
+and dark; the page before, while and after something is written, with a symbol lit and with a fault; the
+dashboard. They lie in reports/page.
 """
 
 from __future__ import annotations
@@ -40,6 +41,12 @@ def written(page: Page, address: str) -> None:
     page.wait_for_timeout(1000)  # the last of several readings
 
 
+def lit(page: Page, address: str) -> None:
+    written(page, address)
+    page.locator("#formula mn").last.hover()
+    page.wait_for_timeout(500)
+
+
 def corrected(page: Page, address: str) -> None:
     written(page, address)
     page.locator("#latex").fill(r"x=\frac{1}{2}y")
@@ -65,7 +72,7 @@ def dashboard(page: Page, address: str) -> None:
     expect(page.locator("figure")).to_have_count(7, timeout=20_000)
 
 
-SCENES: tuple[Callable[[Page, str], None], ...] = (empty, written, corrected, refused, gone, dashboard)
+SCENES: tuple[Callable[[Page, str], None], ...] = (empty, written, lit, corrected, refused, gone, dashboard)
 
 
 def main() -> int:

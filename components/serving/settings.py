@@ -64,9 +64,7 @@ class Settings(BaseSettings):
     # Reading
     beam: int = Field(3, ge=1, le=10, description="beams of the search; `n_best` alternatives take as many")
     threads: int = Field(
-        0,
-        ge=0,
-        description="threads of ONNX Runtime; 0: one a core that the CPU quota pays for",
+        0, ge=0, description="threads of ONNX Runtime; 0: one a core that the CPU quota pays for"
     )
     batch_size: int = Field(16, ge=1, le=64, description="pictures read together at most; 1: one at a time")
     read_timeout: float = Field(30, gt=0, description="seconds until a request is given up")
