@@ -355,6 +355,8 @@ def _attached(atoms: list[Atom], sub: Tokens, sup: Tokens) -> list[Atom]:
         return [Atom((), sub, sup)]
     *rest, last = atoms
     if (sub and last.sub) or (sup and last.sup):
+        if last.nucleus == ("{", "}"):  # which it needs only beside the scripts before it
+            last = replace(last, nucleus=())
         return [*rest, Atom(_braced([last]), sub, sup)]  # {y^{*}}^{2}
     return [*rest, replace(last, sub=sub or last.sub, sup=sup or last.sup)]
 

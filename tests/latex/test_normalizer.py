@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, FUNCTIONS, INVISIBLE, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
@@ -131,6 +131,7 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     st.recursive(_SIMPLE, _larger, max_leaves=12)
     | st.lists(st.sampled_from([*_COMMANDS, *"{}_^&x1 "])).map("".join)
 )
+@example(r"{T^{a}{}_{b}}_{c}")
 def test_is_a_canonical_form(label: str) -> None:
     try:
         latex = normalize(label)
