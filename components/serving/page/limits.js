@@ -24,9 +24,9 @@ export function limitsOf(headers) {
  * @param {Limits | null} limits
  */
 export function pause(limits) {
-  if (!limits) return 30;
+  if (!limits) return 10;
   const left = Math.min(...limits.map((tier) => tier.remaining / tier.limit));
-  return left > 0.5 ? 30 : left > 0.2 ? 500 : 1200;
+  return left > 0.5 ? 10 : left > 0.2 ? 500 : 1200;
 }
 
 /** @param {Limits | null} limits */
