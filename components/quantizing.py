@@ -16,24 +16,22 @@ from pathlib import Path
 
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from rich.console import Console
-from rich.progress import track
 
 from components.archive import replace_folder
-from components.labelled import LabelledShards, Sample
+from components.labelled import Labelled, LabelledShards
 from components.latex.metrics import Scores, score
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, BundleError, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
+from components.stages.evaluate import read
 
 _WORSE = 0.003  # of ExpRate: what may be lost
-_AT_ONCE = 16
 
 
 class WorseError(ValueError):
     """With 8-bit weights it reads worse."""
 
 
-def quantize_checked(folder: Path, out: Path, data: LabelledShards, beam: int) -> tuple[Scores, Scores]:
+def quantize_checked(folder: Path, out: Path, data: Labelled, beam: int) -> tuple[Scores, Scores]:
     """Quantises the bundle in `folder` to `out`, whole or not at all; how well both read the data.
 
     Raises WorseError where ExpRate falls by more than 0.3 points (`out` stays as it was), BundleError.
@@ -42,7 +40,7 @@ def quantize_checked(folder: Path, out: Path, data: LabelledShards, beam: int) -
     shutil.rmtree(beside, ignore_errors=True)
     try:
         quantize(folder, beside)
-        before, after = (_scores(Recognizer.load(made), data, beam) for made in (folder, beside))
+        before, after = (_scores(made, data, beam) for made in (folder, beside))
         if after.exprate < before.exprate - _WORSE:
             raise WorseError(
                 f"{folder} with 8-bit weights reads {after.exprate:.2%} of {before.n} without an error, as "
@@ -78,14 +76,9 @@ def quantize(folder: Path, out: Path) -> Bundle:
     return seal_bundle(out, bundle.settings, bundle.about)
 
 
-def _scores(recognizer: Recognizer, data: LabelledShards, beam: int) -> Scores:
-    samples = [sample for sample in data if isinstance(sample, Sample)]
-    starts = range(0, len(samples), _AT_ONCE)
-    read: list[tuple[str, ...]] = []
-    for start in track(starts, "reading", console=Console(stderr=True), transient=True):
-        pictures = [sample.picture for sample in samples[start : start + _AT_ONCE]]
-        read += [reading.tokens for reading in recognizer.read(pictures, beam)]
-    return score((sample.label, tokens) for sample, tokens in zip(samples, read, strict=True))
+def _scores(bundle: Path, data: Labelled, beam: int) -> Scores:
+    answers, _ = read(data, Recognizer.load(bundle), beam)
+    return score((answer.label, answer.read) for answer in answers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

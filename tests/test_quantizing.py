@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
 from components import quantizing
-from components.ink.raster import RasterSettings, draw
+from components.ink.ink import Ink
+from components.rasterization import row_of_ink
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
-from components.shards import Row, write_shard
+from components.shards import write_shard
 from tests.recognizer.inks import formula
 
 
@@ -29,13 +29,9 @@ def read(bundle: Path, tmp_path: Path) -> Path:
     """Inks, each labelled with what the bundle reads."""
     recognizer, rows = Recognizer.load(bundle), []
     for count in range(2, 8):
-        picture = draw(strokes := formula()[:count], RasterSettings())
-        found = recognizer.read([picture])[0]
-        png = cv2.imencode(".png", picture)[1].tobytes()
-        height, width = picture.shape
-        rows.append(
-            Row(f"ink{count}", None, strokes, (), png, width, height, found.latex, found.tokens, "", "")
-        )
+        strokes = formula()[:count]
+        ink = Ink(f"ink{count}", strokes, recognizer.read_ink(strokes).latex)
+        rows.append(row_of_ink(ink, "", recognizer.settings.raster))
     (tmp_path / "split").mkdir()
     write_shard(rows, tmp_path / "split/part-00000.parquet")
     return tmp_path / "split"
