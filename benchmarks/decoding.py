@@ -95,7 +95,7 @@ def made(size: int, both_ways: bool) -> list[Way]:
         def find(engine: Engine, memory: Memory, rules: Rules) -> Hypothesis:
             if alone:
                 return search(engine, memory, rules.forward, rules.max_tokens, count, 1)[0][0]
-            return decode(engine, memory, rules, count, 1)[0][0]
+            return decode(engine, [memory], rules, count, 1)[0][0]
 
         return find
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -124,6 +124,7 @@ class TrainParams(_Section):
     workers: int = Field(ge=0)
     guidance: float = Field(ge=0)
     spotting: float = Field(ge=0)
+    mask: float = Field(ge=0, lt=1)
     start: Path | None
     synthetic: tuple[float, float]
     augment: Variation
@@ -131,6 +132,7 @@ class TrainParams(_Section):
 
 class EvaluateParams(_Section):
     beam: int = Field(ge=1)
+    sizes: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
     limit: int = Field(ge=0)
     worst: int = Field(ge=0)
 

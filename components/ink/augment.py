@@ -15,6 +15,7 @@ from components.ink.raster import Picture
 from components.ink.samples import box_of
 
 Range = tuple[float, float]
+_LOOSE = 0.12  # how far another hand's symbol may differ in size and place from the one that it stands for
 
 
 class Variation(BaseModel):
@@ -76,23 +77,23 @@ def exchanged(
         found = other(symbol.token) if symbol.token != r"\sqrt" and rng.random() < 0.5 else None
         own = [strokes[index] for index in symbol.strokes]
         kept.difference_update(symbol.strokes)
-        written = own if found is None else _fitted(found, own)
+        written = own if found is None else _fitted(found, own, rng)
         owned.append(tuple(range(len(result), len(result) + len(written))))
         result += written
     moved = tuple(Symbol(symbol.token, ids) for symbol, ids in zip(symbols, owned, strict=True))
     return (*result, *(strokes[index] for index in sorted(kept))), moved
 
 
-def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke]) -> list[Stroke]:
-    """Strokes as large as those of `place`, and where they are."""
+def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke], rng: np.random.Generator) -> list[Stroke]:
+    """Strokes about as large as those of `place`, and about where they are."""
     box, target = box_of(strokes), box_of(place)
     size, wanted = np.ptp(box, axis=0), np.ptp(target, axis=0)
     scale = float(wanted.max() / max(size.max(), 1e-6))
     # Neither much wider nor much higher: it would run into its neighbours.
     scale = min(scale, *(1.5 * (wanted + 0.2 * wanted.max()) / np.maximum(size, 1e-6)).tolist())
-    return [
-        ((s - box.mean(axis=0)) * scale + target.mean(axis=0)).astype(np.float32, copy=False) for s in strokes
-    ]
+    scale *= rng.uniform(1 - _LOOSE, 1 + _LOOSE)
+    middle = target.mean(axis=0) + rng.uniform(-_LOOSE, _LOOSE, 2) * wanted.max() / 2
+    return [((s - box.mean(axis=0)) * scale + middle).astype(np.float32, copy=False) for s in strokes]
 
 
 def soil(picture: Picture, variation: Variation, rng: np.random.Generator) -> Picture:

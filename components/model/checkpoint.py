@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Checkpoint:
     vocabulary: Vocabulary
     raster: RasterSettings
 
-    def settings(self, calibration: Calibration | None = None) -> BundleSettings:
+    def settings(self, calibration: Calibration | None = None, sizes: Sequence[float] = ()) -> BundleSettings:
         """What reading with the model needs to know beside weights and vocabulary."""
         model = self.model
         return BundleSettings(
@@ -31,6 +32,7 @@ class Checkpoint:
             multiple=model.multiple,
             max_tokens=model.params.max_tokens,
             both_ways=model.params.both_ways,
+            sizes=tuple(sizes),
             calibration=calibration or Calibration(),
         )
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.latex.vocabulary import PAD
+from components.latex.vocabulary import PAD, UNK
 from components.model.data import NOWHERE, Batch
 from components.model.recogniser import Output, Recogniser
 from components.params import TrainParams
@@ -31,7 +31,7 @@ class Training(pl.LightningModule):
         torch.manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1_009 * batch_idx) + self.global_rank)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        output = self.model(batch.pictures, batch.tokens)
+        output = self.model(batch.pictures, masked(batch.tokens, self.params.mask))
         reading = F.cross_entropy(
             output.logits.flatten(0, 1),
             batch.targets.flatten(),
@@ -84,6 +84,16 @@ class Training(pl.LightningModule):
             return (step + 1) / warm
         done = min(1.0, (step - warm) / max(1, self.steps - warm))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def masked(tokens: Tensor, share: float) -> Tensor:
+    """Tokens (R, T) with a share of them unknown, but for the first, which tells the direction: a decoder
+    that is not told everything it wrote has to look (word dropout: Bowman et al. 2016, arXiv 1511.06349)."""
+    if not share:
+        return tokens
+    hidden = torch.rand(tokens.shape, device=tokens.device) < share
+    hidden[:, 0] = False
+    return tokens.masked_fill(hidden, UNK)
 
 
 def guidance(attention: Tensor, centres: Tensor, rows: int, columns: int) -> Tensor:

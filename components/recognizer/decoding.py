@@ -4,6 +4,8 @@ The search maximises the probability of the whole token sequence, its end includ
 Only tokens are offered that keep the answer LaTeX (`latex.validity`), with the probability that the model
 gives them. With one beam it is greedy decoding. A model that writes in both directions searches in both; what
 was found in one is scored in the other, and the mean of both decides: BTTR's re-scoring (Zhao et al. 2021).
+Where a picture is looked at in several sizes, each finds its own, all judge all, and the mean of their
+probabilities decides.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from components.recognizer.engine import Engine, Floats, Memory, Past
 
 Scores = npt.NDArray[np.float64]  # natural logarithms of probabilities
 Ids = npt.NDArray[np.int64]
+
+_Known = dict[tuple[int, ...], list[float | None]]  # each judge's score of a sequence, where it found it
 
 _NEVER = (PAD, BOS, UNK)  # no answer holds these
 _WORSE = 8.0  # nats: what is so much less probable than the best is not looked for
@@ -46,34 +50,38 @@ class Rules:
 
 
 def decode(
-    engine: Engine, memory: Memory, rules: Rules, beam: int = 1, n_best: int = 1, at_once: bool = False
+    engine: Engine,
+    views: Sequence[Memory],
+    rules: Rules,
+    beam: int = 1,
+    n_best: int = 1,
+    at_once: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Finds for each of the P pictures in `memory` up to `n_best` sequences, the best first.
+    """Finds for each of P pictures up to `n_best` sequences, the best first.
 
-    Every sequence is a formula of at most `rules.max_tokens` tokens. `at_once` searches in both directions at
-    the same time, in two threads. Raises ValueError where `n_best` is more than `beam`, or one of them is
-    less than 1.
+    `views` are memories of the same P pictures, in one or more sizes; one beam looks at the first alone.
+    Every sequence is a formula of at most `rules.max_tokens` tokens. `at_once` runs two searches at the same
+    time, in two threads. Raises ValueError where `n_best` is more than `beam`, or one of them is less than 1.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best} and beam {beam}: expected 1 <= n_best <= beam")
     if beam == 1:
-        return [[found] for found in greedy(engine, memory, rules.forward, rules.max_tokens)]
-    if rules.backward is None:
-        return search(engine, memory, rules.forward, rules.max_tokens, beam, n_best)
+        return [[found] for found in greedy(engine, views[0], rules.forward, rules.max_tokens)]
+    ways = [rules.forward, rules.backward] if rules.backward else [rules.forward]
+    judges = [Judge(memory, grammar) for memory in views for grammar in ways]
 
-    def look(grammar: Grammar) -> list[list[Hypothesis]]:
-        return search(engine, memory, grammar, rules.max_tokens, beam, beam, grammar is rules.backward)
+    def look(judge: Judge) -> list[list[Hypothesis]]:
+        backward = judge.grammar is rules.backward
+        return search(engine, judge.memory, judge.grammar, rules.max_tokens, beam, beam, backward)
 
-    ways = (rules.forward, rules.backward)
-    if at_once:
+    if at_once and len(judges) > 1:
         with ThreadPoolExecutor(2) as both:
-            forward, backward = both.map(look, ways)
+            found = list(both.map(look, judges))
     else:
-        forward, backward = map(look, ways)
-    return [
-        sorted(found, key=lambda h: -h.score)[:n_best]
-        for found in rescored(engine, memory, rules, forward, backward)
-    ]
+        found = list(map(look, judges))
+    if len(judges) > 1:
+        return [h[:n_best] for h in judged(engine, judges, found, len(ways), beam)]
+    return [h[:n_best] for h in found[0]]
 
 
 def greedy(engine: Engine, memory: Memory, grammar: Grammar, max_tokens: int) -> list[Hypothesis]:
@@ -179,32 +187,67 @@ def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) 
     return scores
 
 
-def rescored(
+@dataclass(frozen=True)
+class Judge:
+    """One look at the pictures, in one direction."""
+
+    memory: Memory
+    grammar: Grammar
+
+
+def judged(
     engine: Engine,
-    memory: Memory,
-    rules: Rules,
-    forward: Sequence[Sequence[Hypothesis]],
-    backward: Sequence[Sequence[Hypothesis]],
+    judges: Sequence[Judge],
+    found: Sequence[Sequence[Sequence[Hypothesis]]],
+    ways: int,
+    most: int,
 ) -> list[list[Hypothesis]]:
-    """What either direction found, with the mean of both directions' scores, for each picture."""
-    known: list[dict[tuple[int, ...], list[float | None]]] = [{} for _ in forward]
-    for way, found in enumerate((forward, backward)):
-        for candidates, hypotheses in zip(known, found, strict=True):
+    """What any of the judges found for each picture, the best first, in the opinion of all; of what was
+    found, the `most` that one of them thought best.
+
+    The judges of one memory, `ways` of them, are side by side. A score is the mean of both directions; of
+    several memories it is ln of the mean of their probabilities: what one sees and the other does not counts
+    for more than what both half see.
+    """
+    known: list[_Known] = [{} for _ in found[0]]
+    for judge, theirs in enumerate(found):
+        for candidates, hypotheses in zip(known, theirs, strict=True):
             for hypothesis in hypotheses:
-                candidates.setdefault(hypothesis.ids, [None, None])[way] = hypothesis.score
-    missing = [
-        [(ids, scores.index(None)) for ids, scores in candidates.items() if None in scores]
-        for candidates in known
-    ]
-    for candidates, asked, scores in zip(
-        known, missing, sequence_scores(engine, memory, missing), strict=True
-    ):
-        for (ids, way), score in zip(asked, scores, strict=True):
-            candidates[ids][way] = score
+                candidates.setdefault(hypothesis.ids, [None] * len(judges))[judge] = hypothesis.score
+    known = [_promising(candidates, most) for candidates in known]
+    for first in range(0, len(judges), ways):
+        asked = [
+            [
+                (ids, way)
+                for ids, scores in candidates.items()
+                for way in range(ways)
+                if scores[first + way] is None
+            ]
+            for candidates in known
+        ]
+        told = sequence_scores(engine, judges[first].memory, asked)
+        for candidates, wanted, scores in zip(known, asked, told, strict=True):
+            for (ids, way), score in zip(wanted, scores, strict=True):
+                candidates[ids][first + way] = score
     return [
-        [Hypothesis(ids, sum(s for s in scores if s is not None) / 2) for ids, scores in candidates.items()]
+        sorted(
+            (Hypothesis(ids, _together(scores, ways)) for ids, scores in candidates.items()),
+            key=lambda h: -h.score,
+        )
         for candidates in known
     ]
+
+
+def _promising(candidates: _Known, most: int) -> _Known:
+    def best(item: tuple[tuple[int, ...], list[float | None]]) -> float:
+        return max(score for score in item[1] if score is not None)
+
+    return dict(sorted(candidates.items(), key=best, reverse=True)[:most])
+
+
+def _together(scores: Sequence[float | None], ways: int) -> float:
+    looks = np.array(scores, np.float64).reshape(-1, ways).mean(axis=1)
+    return float(np.logaddexp.reduce(looks) - np.log(len(looks)))
 
 
 def sequence_scores(

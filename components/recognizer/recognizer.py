@@ -17,7 +17,7 @@ from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
-from components.recognizer.inputs import to_input
+from components.recognizer.inputs import resized, to_input
 from components.recognizer.looking import Look, attention, looks
 from components.recognizer.preparation import prepare
 
@@ -101,25 +101,32 @@ class Recognizer:
 
     def _read_batch(self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How) -> list[Reading]:
         """Reads pictures together."""
+        sizes = self.settings.sizes if how.beam > 1 else ()
+        larger = ([to_input(resized(p, size), self.settings.multiple) for p in pictures] for size in sizes)
+        views = [self._memory(view, how.alone) for view in (inputs, *larger)]
+        at_once = how.alone and self.engine.threads > 1
+        # All that is found says how sure the best is.
+        answers = decode(self.engine, views, self.rules, how.beam, how.beam, at_once)
+        confide = self.settings.calibration.of(how.beam)
+        readings = [self._reading(hypotheses, how.n_best, confide) for hypotheses in answers]
+        if how.explain:
+            seen = attention(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
+            readings = [
+                replace(r, looked=looks(r.tokens, s, picture, self.settings.multiple))
+                for r, s, picture in zip(readings, seen, pictures, strict=True)
+            ]
+        return readings
+
+    def _memory(self, inputs: Sequence[Floats], alone: bool) -> Memory:
+        """Looks at pictures, those of one size together."""
         alike: dict[tuple[int, ...], list[int]] = {}
         for index, picture in enumerate(inputs):
             alike.setdefault(picture.shape, []).append(index)
         memory = Memory.joined(
-            [self.engine.encode(np.stack([inputs[i] for i in part]), how.alone) for part in alike.values()]
+            [self.engine.encode(np.stack([inputs[i] for i in part]), alone) for part in alike.values()]
         )
-        at_once = how.alone and self.engine.threads > 1
-        # All that is found says how sure the best is.
-        answers = decode(self.engine, memory, self.rules, how.beam, how.beam, at_once)
         order = [index for part in alike.values() for index in part]
-        confide = self.settings.calibration.of(how.beam)
-        readings = [self._reading(hypotheses, how.n_best, confide) for hypotheses in answers]
-        if how.explain:
-            seen = attention(self.engine, memory, [hypotheses[0].ids for hypotheses in answers])
-            readings = [
-                replace(r, looked=looks(r.tokens, s, pictures[index], self.settings.multiple))
-                for r, s, index in zip(readings, seen, order, strict=True)
-            ]
-        return [readings[place] for place in np.argsort(order)]
+        return memory if order == sorted(order) else memory.take(np.argsort(order))
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""

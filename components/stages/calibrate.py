@@ -22,7 +22,7 @@ def calibrate(params: Params) -> Calibration:
 
     Raises ValueError where the split has too few inks, FileNotFoundError where it or the model is missing.
     """
-    recognizer = trained(MODEL)
+    recognizer = trained(MODEL, sizes=params.evaluate.sizes)
     data = LabelledShards(VALID, 0)
     found = {}
     report: dict[str, float | None] = {}

@@ -40,7 +40,7 @@ def run_pipeline() -> None:
     checkpoint, split = Path("data/model.pt"), Path("data/shards/test")
     data = LabelledShards(split, params.limit)
     calibration = Calibration.model_validate_json(Path("data/calibration.json").read_bytes())
-    answers, _ = read(data, trained(checkpoint, calibration), params.beam)
+    answers, _ = read(data, trained(checkpoint, calibration, params.sizes), params.beam)
     about = {"beam": params.beam, "model": checkpoint.as_posix(), "data": split.as_posix()}
     report(answers, data, Path("reports"), params.worst, about)
 
@@ -107,7 +107,7 @@ def report(
     return evaluation
 
 
-def trained(path: Path, calibration: Calibration | None = None) -> Recognizer:
+def trained(path: Path, calibration: Calibration | None = None, sizes: Sequence[float] = ()) -> Recognizer:
     """A recogniser that runs a checkpoint in PyTorch, on a GPU where there is one. Without calibration its
     confidences are the model's own probabilities."""
     # Imported here: reading with a bundle needs no PyTorch.
@@ -118,7 +118,7 @@ def trained(path: Path, calibration: Calibration | None = None) -> Recognizer:
 
     checkpoint = load_model(path)
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings(calibration))
+    return Recognizer(TorchEngine(model), checkpoint.vocabulary, checkpoint.settings(calibration, sizes))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

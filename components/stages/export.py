@@ -67,7 +67,8 @@ def export(params: Params) -> Comparison:
     with console.status("decoder to ONNX"):
         export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
     checkpoint.vocabulary.save(beside / VOCABULARY)
-    settings = checkpoint.settings(Calibration.model_validate_json(CALIBRATION.read_bytes()))
+    calibration = Calibration.model_validate_json(CALIBRATION.read_bytes())
+    settings = checkpoint.settings(calibration, params.evaluate.sizes)
     torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
     about = About(
         architecture=_architecture(checkpoint),

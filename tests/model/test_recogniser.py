@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from components.latex.vocabulary import UNK
 from components.model.engine import TorchEngine
 from components.model.recogniser import Recogniser
+from components.model.training import masked
 from components.params import ModelParams, Params
 from components.recognizer.engine import Memory, Past
 
@@ -89,3 +91,14 @@ def test_a_token_depends_on_those_before_it_only(params: Params) -> None:
     before, after = model(picture, tokens).logits, model(picture, changed).logits
     assert torch.allclose(before[:, :4], after[:, :4], atol=1e-5)
     assert not torch.allclose(before[:, 4:], after[:, 4:], atol=1e-3)
+
+
+def test_a_masked_answer_keeps_its_direction_and_most_of_its_tokens() -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(4, 20, (50, 40))
+    assert torch.equal(masked(tokens, 0), tokens)
+    hidden = masked(tokens, 0.15)
+    assert torch.equal(hidden[:, 0], tokens[:, 0]), "the first token says in which direction is written"
+    changed = hidden != tokens
+    assert (hidden[changed] == UNK).all()
+    assert changed.float().mean().item() == pytest.approx(0.15, abs=0.03)

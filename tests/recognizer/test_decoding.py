@@ -36,7 +36,7 @@ def search(table: list[dict], beam: int = 1, n_best: int = 1, max_tokens: int = 
 def ask(engine: TableEngine, rules: Rules, beam: int, n_best: int) -> list[list[Hypothesis]]:
     count = len(engine.table)
     pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(count)])
-    return decode(engine, engine.encode(pictures), rules, beam, n_best)
+    return decode(engine, [engine.encode(pictures)], rules, beam, n_best)
 
 
 def test_one_beam_takes_the_best_token_each_time() -> None:
@@ -95,8 +95,22 @@ def test_both_directions_may_be_searched_at_once(at_once: bool) -> None:
     backward = {(): {A: 1.0}, (A,): {B: 0.9, BOS: 0.1}, (A, B): {BOS: 1.0}}
     engine = TableEngine([forward], len(VOCABULARY), [backward])
     memory = engine.encode(np.ones((1, 1, 2, 2), np.float32))
-    [[best]] = decode(engine, memory, Rules(VOCABULARY, 8, both_ways=True), 2, 1, at_once)
+    [[best]] = decode(engine, [memory], Rules(VOCABULARY, 8, both_ways=True), 2, 1, at_once)
     assert best.ids == (B, A)
+
+
+def test_what_is_seen_in_any_size_is_judged_in_all() -> None:
+    small = {(): {A: 0.6, B: 0.4}, (A,): {EOS: 1.0}, (B,): {EOS: 1.0}}
+    large = {(): {A: 0.1, B: 0.9}, (A,): {EOS: 1.0}, (B,): {EOS: 0.3, B: 0.7}, (B, B): {EOS: 1.0}}
+    engine = TableEngine([small, large], len(VOCABULARY))
+    # A picture's number is in its darkest pixel: these are the memories of one picture in two sizes.
+    views = [engine.encode(np.full((1, 1, 2, 2), (255 - n) / 255, np.float32)) for n in (0, 1)]
+    [found] = decode(engine, views, Rules(VOCABULARY, 8), 3, 3)
+    # To the small one (B, B) is next to impossible; the large one is sure enough for both.
+    assert [h.ids for h in found] == [(A,), (B,), (B, B)]
+    assert [math.exp(h.score) for h in found] == pytest.approx([0.35, 0.335, 0.315], rel=1e-4)
+    [[alone]] = decode(engine, views, Rules(VOCABULARY, 8))
+    assert alone.ids == (A,) and math.exp(alone.score) == pytest.approx(0.6), "one beam looks once"
 
 
 def test_an_answer_is_never_longer_than_the_bound_and_has_its_honest_probability() -> None:

@@ -51,6 +51,23 @@ def test_readings_come_in_the_order_of_the_pictures_and_sizes_do_not_mix(recogni
     assert together == [recognizer.read([p])[0] for p in pictures]
 
 
+def test_several_beams_look_at_every_picture_in_the_sizes_that_the_bundle_names(
+    recognizer: Recognizer,
+) -> None:
+    settings = SETTINGS.model_copy(update={"sizes": (0.5, 2.0)})
+    looking = Recognizer(recognizer.engine, VOCABULARY, settings)
+    pictures = [np.full(size, n % 2, np.uint8) for n, size in enumerate([(40, 9), (9, 30), (40, 9), (9, 9)])]
+    together = looking.read(pictures, beam=2)
+    shapes = {shape[1:] for shape in looking.engine.shapes}  # type: ignore[attr-defined]
+    assert shapes == {
+        (1, a, b) for a, b in [(48, 16), (32, 16), (80, 32), (16, 32), (16, 16), (32, 64), (32, 32)]
+    }
+    assert together == [looking.read([p], beam=2)[0] for p in pictures]
+    looking.engine.shapes.clear()  # type: ignore[attr-defined]
+    looking.read(pictures[:1])
+    assert looking.engine.shapes == [(1, 1, 48, 16)], "one beam looks once"  # type: ignore[attr-defined]
+
+
 def test_no_pictures_no_readings(recognizer: Recognizer) -> None:
     assert recognizer.read([]) == []
 
