@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product, starmap
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from components.recognizer.engine import Engine, Floats, Memory, Past
 Scores = npt.NDArray[np.float64]  # natural logarithms of probabilities
 Ids = npt.NDArray[np.int64]
 
-_Known = dict[tuple[int, ...], list[float | None]]  # each judge's score of a sequence, where it found it
+_Known = dict[tuple[int, ...], list[float | None]]  # each look's score of a sequence, where it found it
 
 _NEVER = (PAD, BOS, UNK)  # no answer holds these
 _WORSE = 8.0  # nats: what is so much less probable than the best is not looked for
@@ -68,20 +69,18 @@ def decode(
     if beam == 1:
         return [[found] for found in greedy(engine, views[0], rules.forward, rules.max_tokens)]
     ways = [rules.forward, rules.backward] if rules.backward else [rules.forward]
-    judges = [Judge(memory, grammar) for memory in views for grammar in ways]
 
-    def look(judge: Judge) -> list[list[Hypothesis]]:
-        backward = judge.grammar is rules.backward
-        return search(engine, judge.memory, judge.grammar, rules.max_tokens, beam, beam, backward)
+    def look(memory: Memory, grammar: Grammar) -> list[list[Hypothesis]]:
+        return search(engine, memory, grammar, rules.max_tokens, beam, beam, grammar is rules.backward)
 
-    if at_once and len(judges) > 1:
+    looks = list(product(views, ways))
+    if at_once and len(looks) > 1:
         with ThreadPoolExecutor(2) as both:
-            found = list(both.map(look, judges))
+            found = list(both.map(look, *zip(*looks, strict=True)))
     else:
-        found = list(map(look, judges))
-    if len(judges) > 1:
-        return [h[:n_best] for h in judged(engine, judges, found, len(ways), beam)]
-    return [h[:n_best] for h in found[0]]
+        found = list(starmap(look, looks))
+    best = judged(engine, views, found, beam) if len(looks) > 1 else found[0]
+    return [hypotheses[:n_best] for hypotheses in best]
 
 
 def greedy(engine: Engine, memory: Memory, grammar: Grammar, max_tokens: int) -> list[Hypothesis]:
@@ -187,54 +186,36 @@ def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) 
     return scores
 
 
-@dataclass(frozen=True)
-class Judge:
-    """One look at the pictures, in one direction."""
-
-    memory: Memory
-    grammar: Grammar
-
-
 def judged(
-    engine: Engine,
-    judges: Sequence[Judge],
-    found: Sequence[Sequence[Sequence[Hypothesis]]],
-    ways: int,
-    most: int,
+    engine: Engine, views: Sequence[Memory], found: Sequence[Sequence[Sequence[Hypothesis]]], most: int
 ) -> list[list[Hypothesis]]:
-    """What any of the judges found for each picture, the best first, in the opinion of all; of what was
-    found, the `most` that one of them thought best.
+    """What was found of each picture in the opinion of all views, the best first; of what was found, the
+    `most` that one of them thought best.
 
-    The judges of one memory, `ways` of them, are side by side. A score is the mean of both directions; of
-    several memories it is ln of the mean of their probabilities: what one sees and the other does not counts
-    for more than what both half see.
+    `found` has of the first view what each direction found, then of the next. A score is the mean of both
+    directions; of several views it is ln of the mean of their probabilities: what one sees and the other does
+    not counts for more than what both half see.
     """
+    ways = len(found) // len(views)
     known: list[_Known] = [{} for _ in found[0]]
-    for judge, theirs in enumerate(found):
+    for look, theirs in enumerate(found):
         for candidates, hypotheses in zip(known, theirs, strict=True):
             for hypothesis in hypotheses:
-                candidates.setdefault(hypothesis.ids, [None] * len(judges))[judge] = hypothesis.score
+                candidates.setdefault(hypothesis.ids, [None] * len(found))[look] = hypothesis.score
     known = [_promising(candidates, most) for candidates in known]
-    for first in range(0, len(judges), ways):
+    for view, memory in enumerate(views):
+        first = view * ways
         asked = [
-            [
-                (ids, way)
-                for ids, scores in candidates.items()
-                for way in range(ways)
-                if scores[first + way] is None
-            ]
-            for candidates in known
+            [(ids, way) for ids, scores in c.items() for way in range(ways) if scores[first + way] is None]
+            for c in known
         ]
-        told = sequence_scores(engine, judges[first].memory, asked)
+        told = sequence_scores(engine, memory, asked)
         for candidates, wanted, scores in zip(known, asked, told, strict=True):
             for (ids, way), score in zip(wanted, scores, strict=True):
                 candidates[ids][first + way] = score
     return [
-        sorted(
-            (Hypothesis(ids, _together(scores, ways)) for ids, scores in candidates.items()),
-            key=lambda h: -h.score,
-        )
-        for candidates in known
+        sorted((Hypothesis(ids, _together(s, ways)) for ids, s in c.items()), key=lambda h: -h.score)
+        for c in known
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from components.ink.raster import Picture
@@ -22,15 +21,6 @@ def to_input(picture: Picture, multiple: int) -> Floats:
     result = np.zeros((1, *padded_shape(picture, multiple)), np.float32)
     np.divide(255 - picture, np.float32(255), out=result[0, :height, :width])
     return result
-
-
-def resized(picture: Picture, size: float) -> Picture:
-    """The picture so many times as large."""
-    if size == 1:
-        return picture
-    height, width = (max(1, round(side * size)) for side in picture.shape)
-    smooth = cv2.INTER_AREA if size < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=smooth), np.uint8)
 
 
 def padded_shape(picture: Picture, multiple: int) -> tuple[int, int]:

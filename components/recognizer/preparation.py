@@ -168,6 +168,13 @@ def _whitened(grey: Picture) -> Picture:
     return _stretched(even, float(np.percentile(ink, 20)), 255 - 3 * noise)
 
 
+def resized(picture: Picture, scale: float) -> Picture:
+    """The picture so many times as large, at least a pixel."""
+    size = [max(1, round(side * scale)) for side in picture.shape[::-1]]
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return _bytes(cv2.resize(picture, size, interpolation=how))
+
+
 def _at_most(grey: Picture, longest: int) -> Picture:
     """The picture, shrunk where its longest side is more than so many pixels."""
     if max(grey.shape) <= longest:
@@ -192,11 +199,9 @@ def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placemen
         side = round(_THIN / scale - pen) + 1
         white = _bytes(cv2.erode(white, np.ones((side, side), np.uint8)))
     if scale != 1:
-        shape = np.maximum(np.rint(size * scale), 1).astype(int).tolist()
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        resized = _bytes(cv2.resize(white, shape, interpolation=how))
+        white = resized(white, scale)
         # What is shrunk turns grey.
-        white = _stretched(resized, float(np.percentile(resized[resized < 192], 20)), 255)
+        white = _stretched(white, float(np.percentile(white[white < 192], 20)), 255)
     # Between strokes' centres and the edge there is the margin, as in `draw`.
     border = max(1, settings.margin - round(pen * scale / 2))
     framed = np.pad(white, border, constant_values=255)[: settings.max_height, : settings.max_width]

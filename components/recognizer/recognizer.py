@@ -17,9 +17,9 @@ from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
-from components.recognizer.inputs import resized, to_input
+from components.recognizer.inputs import to_input
 from components.recognizer.looking import Look, attention, looks
-from components.recognizer.preparation import prepare
+from components.recognizer.preparation import prepare, resized
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
 _SPREAD = 2.0  # the largest picture of a batch to its smallest
@@ -102,8 +102,8 @@ class Recognizer:
     def _read_batch(self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How) -> list[Reading]:
         """Reads pictures together."""
         sizes = self.settings.sizes if how.beam > 1 else ()
-        larger = ([to_input(resized(p, size), self.settings.multiple) for p in pictures] for size in sizes)
-        views = [self._memory(view, how.alone) for view in (inputs, *larger)]
+        others = ([to_input(resized(p, size), self.settings.multiple) for p in pictures] for size in sizes)
+        views = [self._memory(view, how.alone) for view in (inputs, *others)]
         at_once = how.alone and self.engine.threads > 1
         # All that is found says how sure the best is.
         answers = decode(self.engine, views, self.rules, how.beam, how.beam, at_once)
