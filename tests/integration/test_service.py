@@ -79,7 +79,7 @@ def test_told_to_end_under_load_it_finishes_what_it_accepted(serve: Serve) -> No
     files = pictures(16)
     service = serve(cache_answers=0)
 
-    async def load() -> list[int]:
+    async def refused() -> list[str]:
         async with httpx.AsyncClient(base_url=service.address, timeout=60) as client:
             asked = [
                 asyncio.create_task(
@@ -89,9 +89,9 @@ def test_told_to_end_under_load_it_finishes_what_it_accepted(serve: Serve) -> No
             ]
             await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             service.process.terminate()
-            return [answer.status_code for answer in await asyncio.gather(*asked)]
+            return [answer.text for answer in await asyncio.gather(*asked) if answer.status_code != 200]
 
-    assert asyncio.run(load()) == [200] * 48
+    assert asyncio.run(refused()) == []
     assert service.process.wait(30) == 0
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{service.address}/livez")

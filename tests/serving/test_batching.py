@@ -62,23 +62,35 @@ def test_a_failure_is_told_and_spoils_no_others() -> None:
     ]  # fmt: skip
 
 
+_GUESSES = ("wait", "o_a", "o_b")
+
+
 @pytest.fixture
-def patient() -> Iterator[None]:
+def guessing() -> Iterator[None]:
     """What BentoML's own dispatcher does, before and after the test."""
-    usual = vars(Optimizer).get("wait")
+    assert not any(guess in vars(Optimizer) for guess in _GUESSES)
     yield
-    if usual is None and "wait" in vars(Optimizer):
-        del Optimizer.wait
+    for guess in _GUESSES:
+        if guess in vars(Optimizer):
+            delattr(Optimizer, guess)
 
 
-def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(patient: None) -> None:
+def trained(seconds: float) -> Any:
+    """BentoML's dispatcher past its warm-up; who waits for longer than `seconds` gets `None`."""
+    dispatcher: Any = CorkDispatcher(
+        int(seconds * 1000), 16, fallback=lambda: None, get_batch_size=lambda _: 1
+    )
+
+    async def no_training(*_: int) -> None:
+        pass
+
+    dispatcher.train_optimizer = no_training
+    return dispatcher
+
+
+def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(guessing: None) -> None:
     async def lone() -> float:
-        dispatcher: Any = CorkDispatcher(10_000, 16, fallback=lambda: None, get_batch_size=lambda _: 1)
-
-        async def no_training(*_: int) -> None:
-            pass
-
-        dispatcher.train_optimizer = no_training
+        dispatcher = trained(10)
 
         async def read(items: Sequence[int]) -> Sequence[int]:
             return items
@@ -91,3 +103,36 @@ def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(patient:
     assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `send_at_once` can go"
     send_at_once()
     assert asyncio.run(lone()) < 0.5
+
+
+def test_a_hiccup_refuses_nobody_who_would_have_been_answered(guessing: None) -> None:
+    async def crowd() -> list[int | None]:
+        dispatcher = trained(10)
+
+        async def read(items: Sequence[int]) -> Sequence[int]:
+            await asyncio.sleep(0.01)
+            return items
+
+        for size, duration in ((15, 0.02), (16, 0.02), (16, 1.2)):  # once the machine was busy elsewhere
+            dispatcher.optimizer.o_stat.append((size, duration, 0.0))
+        dispatcher.optimizer.trigger_refresh()
+        return await asyncio.gather(*map(dispatcher(read), range(64)))
+
+    assert None in asyncio.run(crowd()), "BentoML has mended it: `send_at_once` need not do it"
+    send_at_once()
+    assert asyncio.run(crowd()) == list(range(64))
+
+
+def test_who_has_waited_too_long_is_refused(guessing: None) -> None:
+    async def crowd() -> list[int | None]:
+        dispatcher = trained(0.1)
+
+        async def read(items: Sequence[int]) -> Sequence[int]:
+            await asyncio.sleep(0.5)
+            return items
+
+        return await asyncio.gather(*map(dispatcher(read), range(40)))
+
+    send_at_once()
+    answers = asyncio.run(crowd())
+    assert answers == [*range(16), *[None] * 24]
