@@ -1,7 +1,8 @@
 """What each part of the search is worth: `python -m benchmarks.decoding` (after `dvc repro`).
 
 One bundle, the same pictures (of the validation split, which nothing is reported on), read in several ways:
-with a token that would break LaTeX allowed or not, with one beam and several, in one direction and in both.
+with a token that would break LaTeX allowed or not, with one beam and several, in one direction and in both,
+in one size and in those that the bundle asks for. Times are of the search, without the encoder.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from components.recognizer.bundle import load_bundle
 from components.recognizer.decoding import Hypothesis, Rules, decode, greedy, search
 from components.recognizer.engine import Engine, Memory, OnnxEngine
 from components.recognizer.inputs import to_input
+from components.recognizer.preparation import resized
 
-Find = Callable[[Engine, Memory, Rules], Hypothesis]
+Views = Sequence[Memory]  # of one picture in several sizes, its own first
+Find = Callable[[Engine, Views, Rules], Hypothesis]
 
 console = Console()
 
@@ -76,41 +79,45 @@ def main() -> None:
     rules = Rules(bundle.vocabulary, bundle.settings.max_tokens, bundle.settings.both_ways)
     data = LabelledShards(options.data, options.pictures)
     samples = [sample for sample in data if isinstance(sample, Sample)]
-    ways = made(len(bundle.vocabulary), bundle.settings.both_ways)
+    ways = made(len(bundle.vocabulary), bundle.settings.both_ways, bool(bundle.settings.sizes))
     for sample in track(samples, "reading", console=Console(stderr=True)):
-        memory = engine.encode(to_input(sample.picture, bundle.settings.multiple)[None])
+        pictures = [sample.picture, *(resized(sample.picture, size) for size in bundle.settings.sizes)]
+        views = [engine.encode(to_input(picture, bundle.settings.multiple)[None]) for picture in pictures]
         for way in ways:
             begun = time.perf_counter()
-            found = way.find(engine, memory, rules)
+            found = way.find(engine, views, rules)
             way.seconds.append(time.perf_counter() - begun)
             way.answers.append(bundle.vocabulary.decode(found.ids))
     tell(ways, samples, options.bundle)
 
 
-def made(size: int, both_ways: bool) -> list[Way]:
+def made(size: int, both_ways: bool, sizes: bool) -> list[Way]:
     """All ways to search."""
     free = cast("Grammar", Anything(size))
 
-    def beams(count: int, alone: bool) -> Find:
-        def find(engine: Engine, memory: Memory, rules: Rules) -> Hypothesis:
-            if alone:
-                return search(engine, memory, rules.forward, rules.max_tokens, count, 1)[0][0]
-            return decode(engine, [memory], rules, count, 1)[0][0]
+    def freely(engine: Engine, views: Views, rules: Rules) -> Hypothesis:
+        return greedy(engine, views[0], free, rules.max_tokens)[0]
 
-        return find
+    def one_direction(engine: Engine, views: Views, rules: Rules) -> Hypothesis:
+        return search(engine, views[0], rules.forward, rules.max_tokens, 5, 1)[0][0]
+
+    def both(count: int) -> Find:
+        return lambda engine, views, rules: decode(engine, views[:1], rules, count, 1)[0][0]
 
     ways = [
-        Way(
-            "greedy, any token",
-            lambda engine, memory, rules: greedy(engine, memory, free, rules.max_tokens)[0],
-        ),
-        Way(
-            "greedy", lambda engine, memory, rules: greedy(engine, memory, rules.forward, rules.max_tokens)[0]
-        ),
-        Way("5 beams, one direction", beams(5, alone=True)),
+        Way("one beam, any token", freely),
+        Way("one beam, LaTeX alone", both(1)),
+        Way("5 beams, one direction", one_direction),
     ]
     if both_ways:
-        ways += [Way(f"{count} beams, both directions", beams(count, alone=False)) for count in (2, 5, 10)]
+        ways += [Way(f"{count} beams, both directions", both(count)) for count in (2, 5, 10)]
+    if sizes:
+        ways.append(
+            Way(
+                "5 beams, all directions and sizes",
+                lambda engine, views, rules: decode(engine, views, rules, 5, 1)[0][0],
+            )
+        )
     return ways
 
 
