@@ -258,7 +258,8 @@ def _loader(sampler: PlanSampler, workers: int) -> DataLoader[Batch]:
         batch_size=None,  # the data set makes whole batches
         sampler=sampler,
         num_workers=workers,
-        persistent_workers=False,
+        # Forked while this process is small: of one that has trained they would keep gigabytes alive.
+        persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers else None,
     )

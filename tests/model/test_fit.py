@@ -4,6 +4,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -48,8 +49,20 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: Job, tmp_path:
     told: list[Epoch] = []
     assert curve(fit(job, tmp_path / "killed", told.append)) == expected
     assert [epoch.epoch for epoch in told] == [2, 3], "two epochs were kept"
-    weights = [best_model(tmp_path / name).model.state_dict() for name in ("straight", "killed")]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    straight, killed = (best_model(tmp_path / name).model.state_dict() for name in ("straight", "killed"))
+    assert [name for name in straight if not torch.equal(straight[name], killed[name])] == []
+
+
+def test_loader_processes_change_nothing_and_start_once(job: Job, tmp_path: Path) -> None:
+    loaders: list[set[int]] = []
+
+    def look(_: Epoch) -> None:
+        loaders.append({child.pid for child in psutil.Process().children()})
+
+    helped = replace(job, train=job.train.model_copy(update={"workers": 2}))
+    assert curve(fit(helped, tmp_path / "helped", look)) == curve(fit(job, tmp_path / "alone"))
+    assert len(loaders[0]) >= 2
+    assert loaders == [loaders[0]] * 4, "those of later epochs would hold on to what training has allocated"
 
 
 def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
