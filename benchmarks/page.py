@@ -12,6 +12,7 @@ before it asks is part of that.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--address", help="a service that runs already, of that model (default: one is started)"
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends with what started it
     if CHROMIUM is None:
         print("page: needs Chromium: apt-get install chromium", file=sys.stderr)
         return 1
