@@ -21,7 +21,7 @@ from components.recognizer.bundle import EXAMPLE, load_bundle
 from components.recognizer.recognizer import Recognizer
 from components.serving.api import Api
 from components.serving.app import build_app
-from components.serving.batching import leave_last, read_all, send_at_once
+from components.serving.batching import leave_last, read_all, stop_guessing
 from components.serving.cache import build_cache
 from components.serving.desk import Desk, Job, OverloadedError, Read, UnreachableError
 from components.serving.logs import to_json
@@ -63,7 +63,7 @@ class Recogniser:
         folder = Path(self.model.path)
         self.recognizer = Recognizer.load(folder, SETTINGS.threads)
         self.recognizer.read_file((folder / EXAMPLE).read_bytes())  # the first one takes longer
-        send_at_once()
+        stop_guessing()
         leave_last()
 
     @bentoml.api(  # type: ignore[untyped-decorator]

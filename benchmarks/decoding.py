@@ -91,7 +91,7 @@ def main() -> None:
     tell(ways, samples, options.bundle)
 
 
-def made(size: int, both_ways: bool, sizes: bool) -> list[Way]:
+def made(size: int, both_ways: bool, several_sizes: bool) -> list[Way]:
     """All ways to search."""
     free = cast("Grammar", Anything(size))
 
@@ -101,8 +101,8 @@ def made(size: int, both_ways: bool, sizes: bool) -> list[Way]:
     def one_direction(engine: Engine, views: Views, rules: Rules) -> Hypothesis:
         return search(engine, views[0], rules.forward, rules.max_tokens, 5, 1)[0][0]
 
-    def both(count: int) -> Find:
-        return lambda engine, views, rules: decode(engine, views[:1], rules, count, 1)[0][0]
+    def both(count: int, sizes: int | None = 1) -> Find:
+        return lambda engine, views, rules: decode(engine, views[:sizes], rules, count, 1)[0][0]
 
     ways = [
         Way("one beam, any token", freely),
@@ -111,13 +111,8 @@ def made(size: int, both_ways: bool, sizes: bool) -> list[Way]:
     ]
     if both_ways:
         ways += [Way(f"{count} beams, both directions", both(count)) for count in (2, 5, 10)]
-    if sizes:
-        ways.append(
-            Way(
-                "5 beams, all directions and sizes",
-                lambda engine, views, rules: decode(engine, views, rules, 5, 1)[0][0],
-            )
-        )
+    if several_sizes:
+        ways.append(Way("5 beams, all directions and sizes", both(5, sizes=None)))
     return ways
 
 

@@ -64,7 +64,7 @@ def _read(reading: Reading) -> Read:
     )
 
 
-def send_at_once() -> None:
+def stop_guessing() -> None:
     """Makes BentoML's dispatcher send what has gathered once the recogniser is free, and refuse by the clock.
 
     Left alone it holds requests back, hoping for company, for as long as requests have waited lately: after a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from components.recognizer.looking import Look
 from components.recognizer.recognizer import Alternative, Reading
-from components.serving.batching import read_all, send_at_once
+from components.serving.batching import read_all, stop_guessing
 from components.serving.desk import Job, Looked
 
 
@@ -88,51 +88,46 @@ def trained(seconds: float) -> Any:
     return dispatcher
 
 
+def taking(seconds: float) -> Callable[[Sequence[int]], Awaitable[Sequence[int]]]:
+    """Reads a batch, whatever its size, in so many seconds."""
+
+    async def read(items: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(seconds)
+        return items
+
+    return read
+
+
 def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(guessing: None) -> None:
     async def lone() -> float:
         dispatcher = trained(10)
-
-        async def read(items: Sequence[int]) -> Sequence[int]:
-            return items
-
         dispatcher.optimizer.wait = 2.0  # a crowd was here
         start = time.perf_counter()
-        await dispatcher(read)(1)
+        await dispatcher(taking(0))(1)
         return time.perf_counter() - start
 
-    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `send_at_once` can go"
-    send_at_once()
+    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `stop_guessing` can go"
+    stop_guessing()
     assert asyncio.run(lone()) < 0.5
 
 
 def test_a_hiccup_refuses_nobody_who_would_have_been_answered(guessing: None) -> None:
     async def crowd() -> list[int | None]:
         dispatcher = trained(10)
-
-        async def read(items: Sequence[int]) -> Sequence[int]:
-            await asyncio.sleep(0.01)
-            return items
-
         for size, duration in ((15, 0.02), (16, 0.02), (16, 1.2)):  # once the machine was busy elsewhere
             dispatcher.optimizer.o_stat.append((size, duration, 0.0))
         dispatcher.optimizer.trigger_refresh()
-        return await asyncio.gather(*map(dispatcher(read), range(64)))
+        return await asyncio.gather(*map(dispatcher(taking(0.01)), range(64)))
 
-    assert None in asyncio.run(crowd()), "BentoML has mended it: `send_at_once` need not do it"
-    send_at_once()
+    assert None in asyncio.run(crowd()), "BentoML has mended it: `stop_guessing` need not do it"
+    stop_guessing()
     assert asyncio.run(crowd()) == list(range(64))
 
 
 def test_who_has_waited_too_long_is_refused(guessing: None) -> None:
     async def crowd() -> list[int | None]:
-        dispatcher = trained(0.1)
+        return await asyncio.gather(*map(trained(0.1)(taking(0.5)), range(40)))
 
-        async def read(items: Sequence[int]) -> Sequence[int]:
-            await asyncio.sleep(0.5)
-            return items
-
-        return await asyncio.gather(*map(dispatcher(read), range(40)))
-
-    send_at_once()
+    stop_guessing()
     answers = asyncio.run(crowd())
     assert answers == [*range(16), *[None] * 24]
