@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -30,6 +32,7 @@ class Variation(BaseModel):
     pen: Range = Field(description="pen width as a fraction of a symbol, least and largest")
     drop: float = Field(ge=0, lt=1, description="points left out, as by a slower pen; at most this fraction")
     exchange: float = Field(ge=0, le=1, description="inks in which other hands write half of the symbols")
+    rename: float = Field(ge=0, le=1, description="inks in which half of the tokens become others")
     noise: float = Field(ge=0, le=1, description="grey noise, standard deviation; white to black is 1")
 
 
@@ -65,22 +68,27 @@ def exchanged(
     symbols: Sequence[Symbol],
     other: Callable[[str], Sequence[Stroke] | None],
     rng: np.random.Generator,
+    share: float = 0.5,
+    names: Mapping[int, str] = MappingProxyType({}),
 ) -> tuple[tuple[Stroke, ...], tuple[Symbol, ...]]:
-    """The same formula with half of its symbols from other hands; `other` finds one of a token.
+    """The same formula with a share of its symbols from other hands, and those in `names`, by number, with
+    another token; `other` finds a symbol of a token.
 
     Roots stay: another one's hook would run through what stands under it.
     """
     kept = set(range(len(strokes)))
     result: list[Stroke] = []
     owned: list[tuple[int, ...]] = []
-    for symbol in symbols:
-        found = other(symbol.token) if symbol.token != r"\sqrt" and rng.random() < 0.5 else None
+    tokens = [names.get(number, symbol.token) for number, symbol in enumerate(symbols)]
+    for number, (token, symbol) in enumerate(zip(tokens, symbols, strict=True)):
+        wanted = number in names or (token != r"\sqrt" and rng.random() < share)
+        found = other(token) if wanted else None
         own = [strokes[index] for index in symbol.strokes]
         kept.difference_update(symbol.strokes)
         written = own if found is None else _fitted(found, own, rng)
         owned.append(tuple(range(len(result), len(result) + len(written))))
         result += written
-    moved = tuple(Symbol(symbol.token, ids) for symbol, ids in zip(symbols, owned, strict=True))
+    moved = tuple(starmap(Symbol, zip(tokens, owned, strict=True)))
     return (*result, *(strokes[index] for index in sorted(kept))), moved
 
 

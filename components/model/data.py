@@ -24,6 +24,7 @@ from torch.utils.data import Dataset, Sampler
 from components.ink.augment import Variation, bend, exchanged, soil
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
+from components.latex.renaming import Renaming
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -101,10 +102,11 @@ class Inks(Dataset[Batch]):
         self.stride, self.multiple, self.seed, self.both_ways = stride, multiple, seed, both_ways
         self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
         self._written: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-        if variation is not None and variation.exchange:
+        if variation is not None and (variation.exchange or variation.rename):
             for index in range(self.first):
                 for symbol in self._inks.symbols(index):
                     self._written[symbol.token].append((index, symbol.strokes))
+        self._renaming = Renaming({token: len(found) for token, found in self._written.items()})
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -121,10 +123,9 @@ class Inks(Dataset[Batch]):
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
         centres = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
         spots = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
-        for row, (index, (picture, symbols, boxes)) in enumerate(zip(plan.indices, drawn, strict=True)):
+        for row, (picture, label, symbols, boxes) in enumerate(drawn):
             made = to_input(picture, self.multiple)
             pictures[row, :, : made.shape[1], : made.shape[2]] = made
-            label = self.tokens[index]
             ids = [BOS, *self.vocabulary.encode(label), EOS]
             written = aligned(label, symbols)
             for way in range(ways):  # from right to left it is the same, from <eos> to <bos>
@@ -151,8 +152,9 @@ class Inks(Dataset[Batch]):
 
     def _drawn(
         self, index: int, plan: Plan
-    ) -> tuple[Picture, tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
-        """A picture, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
+    ) -> tuple[Picture, list[str], tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
+        """A picture, its label, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
+        label = self.tokens[index]
         settings, strokes, symbols = self.settings, self._inks.strokes(index), self._inks.symbols(index)
         low, high = bounds(strokes)
         # The scale of the shard's picture, which has one pixel more than the ink, and the margins.
@@ -162,19 +164,37 @@ class Inks(Dataset[Batch]):
             where = frame_at(low, high, scale, settings.margin)
             return (
                 self.picture(index),
+                label,
                 symbols,
                 _boxes(strokes, symbols, where.origin, scale, settings.margin),
             )
         rng = np.random.default_rng([self.seed, plan.epoch, index])
-        if symbols and rng.random() < self.variation.exchange:
-            strokes, symbols = exchanged(strokes, symbols, lambda token: self._other(token, rng), rng)
+        share = 0.5 if symbols and rng.random() < self.variation.exchange else 0.0
+        names: dict[int, str] = {}
+        if symbols and self.variation.rename and rng.random() < self.variation.rename:
+            label, names = self._renamed(label, symbols, rng)
+        if share or names:
+            strokes, symbols = exchanged(
+                strokes, symbols, lambda token: self._other(token, rng), rng, share, names
+            )
         strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
         low, high = bounds(strokes)
         scale = min(scale * plan.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
         where = frame_at(low, high, scale, settings.margin)
         pen = settings.symbol * rng.uniform(*self.variation.pen)
         picture = soil(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
-        return picture, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+        return picture, label, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+
+    def _renamed(
+        self, label: list[str], symbols: Sequence[Symbol], rng: np.random.Generator
+    ) -> tuple[list[str], dict[int, str]]:
+        """The label with other tokens, and the symbols, by number, that have to be written anew."""
+        written = aligned(label, symbols)
+        names = self._renaming.names(label, {p: symbols[s].token for p, s in written.items()}, rng)
+        return (
+            [names.get(token, token) for token in label],
+            {s: names[label[p]] for p, s in written.items() if label[p] in names},
+        )
 
     def _other(self, token: str, rng: np.random.Generator) -> list[Stroke] | None:
         """Somebody's symbol of the same kind."""

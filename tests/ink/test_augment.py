@@ -20,7 +20,7 @@ SYMBOLS = (Symbol("A", (0,)), Symbol(r"\sqrt", (1,)), Symbol("v", (2,)))
 
 def test_dropped_points_leave_every_stroke_its_ends() -> None:
     long = (np.float32([[x, x % 7] for x in range(100)]), np.float32([[5, 5]]), STROKES[1])
-    variation = Variation(**STILL, drop=0.5, exchange=0)
+    variation = Variation(**STILL, drop=0.5, exchange=0, rename=0)
     counts = set()
     for seed in range(20):
         bent = bend(long, 10, variation, np.random.default_rng(seed))
@@ -56,3 +56,19 @@ def test_what_belongs_to_no_symbol_and_what_nobody_else_wrote_stays() -> None:
     strokes, symbols = exchanged(STROKES, SYMBOLS[:1], lambda _: None, np.random.default_rng(0))
     assert len(strokes) == 3 and symbols == SYMBOLS[:1]
     assert all(np.array_equal(a, b) for a, b in zip(strokes, STROKES, strict=True))
+
+
+def test_a_symbol_with_another_name_is_written_anew_where_it_stood() -> None:
+    other = (np.float32([[100, 100], [116, 132]]), np.float32([[100, 132], [116, 100]]))
+    asked = []
+
+    def find(token: str) -> tuple[np.ndarray, ...]:
+        asked.append(token)
+        return other
+
+    strokes, symbols = exchanged(STROKES, SYMBOLS, find, np.random.default_rng(0), share=0.0, names={2: "x"})
+    assert asked == ["x"]
+    assert [symbol.token for symbol in symbols] == ["A", r"\sqrt", "x"]
+    assert all(np.array_equal(strokes[index], STROKES[index]) for index in (0, 1)), "the others stay"
+    old, new = box_of(STROKES[2:]), box_of([strokes[index] for index in symbols[2].strokes])
+    assert len(symbols[2].strokes) == 2 and np.abs(old.mean(axis=0) - new.mean(axis=0)).max() < 1

@@ -37,7 +37,15 @@ TOKENS = {"x": ["x"], "x=": ["x", "="], r"x=\frac{1}{2}": ["x", "=", r"\frac", "
 WRITTEN = {0: slice(0, 2), 1: slice(2, 4), 2: slice(5, 6), 4: slice(4, 5), 7: slice(6, 7)}
 
 _HAND = Variation(
-    scale=(0.9, 1.1), rotate=4, shear=0.08, wobble=0.03, pen=(0.06, 0.12), drop=0, exchange=0, noise=0
+    scale=(0.9, 1.1),
+    rotate=4,
+    shear=0.08,
+    wobble=0.03,
+    pen=(0.06, 0.12),
+    drop=0,
+    exchange=0,
+    rename=0,
+    noise=0,
 )
 _HANDS = 8
 

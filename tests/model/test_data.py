@@ -53,6 +53,29 @@ def test_guidance_points_at_ink_and_spotting_names_it(moving: Inks) -> None:
         assert hits >= 0.7 * int(known.sum()), "a small symbol may hide a large one, no more"
 
 
+def test_renaming_changes_label_and_ink_together(job: Job, shards: Path) -> None:
+    variation = job.train.augment.model_copy(update={"rename": 1.0, "exchange": 0.0})
+    inks = Inks(shards / "train", job.vocabulary, job.raster, variation=variation, **SIDE)
+    batches = [inks[Plan((index,), 0, 1.0)] for index in range(24)]
+    changed = 0
+    for index, batch in enumerate(batches):
+        label = inks.vocabulary.encode(inks.tokens[index])
+        told = batch.targets[0][batch.targets[0] != PAD].tolist()[:-1]
+        assert len(told) == len(label)
+        known = ~batch.centres[0].isnan().any(dim=1)
+        columns = batch.pictures.shape[3] // SIDE["stride"]
+        for place, (before, now) in enumerate(zip(label, told, strict=True)):
+            if before == now:
+                continue
+            changed += 1
+            assert known[place], "only what has ink is renamed"
+            x, y = batch.centres[0][place]
+            cell = int(torch.round(y)) * columns + int(torch.round(x))
+            around = batch.spots[0][[cell, max(cell - 1, 0), min(cell + 1, batch.spots.shape[1] - 1)]]
+            assert now in around or before not in around, "the old name is not taught for the new ink"
+    assert changed > 10
+
+
 def test_an_epoch_draws_anew_and_the_same_epoch_the_same(moving: Inks) -> None:
     first, again, later = (moving[Plan((0, 1), epoch, 1.0)].pictures for epoch in (1, 1, 2))
     assert torch.equal(first, again)

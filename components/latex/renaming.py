@@ -1,0 +1,57 @@
+"""A written formula with other letters and digits in it: who knows some thousand formulas by heart does not
+find them again, and has to look.
+
+Only what is equally tall takes each other's place, so that what stands in a place still fits it. A token is
+renamed wherever it stands, as x is the same x in a whole formula.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+# What is narrow (1, i, j, l) or wide (m, w) is left out: others would not fit where it stands.
+_KINDS = (
+    "0 2 3 4 5 6 7 8 9",
+    r"a c e n o r s u v x z \alpha \pi \sigma",
+    r"b d h k t \beta \theta \delta \lambda",
+    r"g p q y \gamma",
+    "A B C D E F G H K L M N P R S T U V X Y Z",
+    r"+ \times \div \pm",
+    r"= \le \ge \ne < >",
+)
+_KIND = {token: kind for kind, tokens in enumerate(_KINDS) for token in tokens.split()}
+
+
+class Renaming:
+    """Chooses other tokens, as often as each was written."""
+
+    def __init__(self, written: Mapping[str, int]) -> None:
+        """`written`: how often each token was."""
+        found: dict[int, dict[str, int]] = defaultdict(dict)
+        for token, count in sorted(written.items()):
+            if token in _KIND:
+                found[_KIND[token]][token] = count
+        self._others = {
+            kind: (list(counts), np.cumsum(list(counts.values())) / sum(counts.values()))
+            for kind, counts in found.items()
+        }
+
+    def names(
+        self, label: Sequence[str], written: Mapping[int, str], rng: np.random.Generator
+    ) -> dict[str, str]:
+        """New tokens for half of those in the label; `written` has of each place what its symbol is called.
+
+        A token stays where one of its places has no symbol of its own, as the s of a sine written in one.
+        """
+        names: dict[str, str] = {}
+        for token in dict.fromkeys(label):
+            kind = _KIND.get(token)
+            if kind not in self._others or rng.random() < 0.5:
+                continue
+            if all(written.get(place) == token for place, other in enumerate(label) if other == token):
+                others, until = self._others[kind]
+                names[token] = others[int(np.searchsorted(until, rng.random(), side="right"))]
+        return names
