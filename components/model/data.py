@@ -106,7 +106,8 @@ class Inks(Dataset[Batch]):
             for index in range(self.first):
                 for symbol in self._inks.symbols(index):
                     self._written[symbol.token].append((index, symbol.strokes))
-        self._renaming = Renaming({token: len(found) for token, found in self._written.items()})
+        unknown = vocabulary.unknown(self._written)
+        self._renaming = Renaming({t: len(found) for t, found in self._written.items() if t not in unknown})
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from components.ink.ink import Symbol
-from components.latex.vocabulary import BOS, EOS, PAD
+from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.model.data import NOWHERE, Inks, Plan, PlanSampler, aligned
 from components.model.fit import Job
 from components.recognizer.inputs import to_input
@@ -74,6 +74,16 @@ def test_renaming_changes_label_and_ink_together(job: Job, shards: Path) -> None
             around = batch.spots[0][[cell, max(cell - 1, 0), min(cell + 1, batch.spots.shape[1] - 1)]]
             assert now in around or before not in around, "the old name is not taught for the new ink"
     assert changed > 10
+
+
+def test_nothing_is_renamed_to_what_the_vocabulary_lacks(job: Job, shards: Path) -> None:
+    variation = job.train.augment.model_copy(update={"rename": 1.0})
+    lacking = ("2", "x", "+", "=")
+    few = Vocabulary.build([[token for token in job.vocabulary.tokens[4:] if token not in lacking]])
+    inks = Inks(shards / "train", few, job.raster, variation=variation, **SIDE)
+    for index in range(24):
+        written = sum(token in lacking for token in inks.tokens[index])
+        assert int((inks[Plan((index,), 0, 1.0)].targets == UNK).sum()) <= written
 
 
 def test_an_epoch_draws_anew_and_the_same_epoch_the_same(moving: Inks) -> None:
