@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import starmap
-from types import MappingProxyType
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import cv2
@@ -69,26 +67,25 @@ def exchanged(
     other: Callable[[str], Sequence[Stroke] | None],
     rng: np.random.Generator,
     share: float = 0.5,
-    names: Mapping[int, str] = MappingProxyType({}),
+    anew: Collection[int] = (),
 ) -> tuple[tuple[Stroke, ...], tuple[Symbol, ...]]:
-    """The same formula with a share of its symbols from other hands, and those in `names`, by number, with
-    another token; `other` finds a symbol of a token.
+    """The same formula with a share of its symbols from other hands, and those in `anew`, by number, whose
+    token is no longer what was written; `other` finds a symbol of a token.
 
     Roots stay: another one's hook would run through what stands under it.
     """
     kept = set(range(len(strokes)))
     result: list[Stroke] = []
     owned: list[tuple[int, ...]] = []
-    tokens = [names.get(number, symbol.token) for number, symbol in enumerate(symbols)]
-    for number, (token, symbol) in enumerate(zip(tokens, symbols, strict=True)):
-        wanted = number in names or (token != r"\sqrt" and rng.random() < share)
-        found = other(token) if wanted else None
+    for number, symbol in enumerate(symbols):
+        wanted = number in anew or (symbol.token != r"\sqrt" and rng.random() < share)
+        found = other(symbol.token) if wanted else None
         own = [strokes[index] for index in symbol.strokes]
         kept.difference_update(symbol.strokes)
         written = own if found is None else _fitted(found, own, rng)
         owned.append(tuple(range(len(result), len(result) + len(written))))
         result += written
-    moved = tuple(starmap(Symbol, zip(tokens, owned, strict=True)))
+    moved = tuple(Symbol(symbol.token, ids) for symbol, ids in zip(symbols, owned, strict=True))
     return (*result, *(strokes[index] for index in sorted(kept))), moved
 
 

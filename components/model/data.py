@@ -171,12 +171,12 @@ class Inks(Dataset[Batch]):
             )
         rng = np.random.default_rng([self.seed, plan.epoch, index])
         share = 0.5 if symbols and rng.random() < self.variation.exchange else 0.0
-        names: dict[int, str] = {}
+        anew: set[int] = set()
         if symbols and self.variation.rename and rng.random() < self.variation.rename:
-            label, names = self._renamed(label, symbols, rng)
-        if share or names:
+            label, symbols, anew = self._renamed(label, symbols, rng)
+        if share or anew:
             strokes, symbols = exchanged(
-                strokes, symbols, lambda token: self._other(token, rng), rng, share, names
+                strokes, symbols, lambda token: self._other(token, rng), rng, share, anew
             )
         strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
         low, high = bounds(strokes)
@@ -188,14 +188,16 @@ class Inks(Dataset[Batch]):
 
     def _renamed(
         self, label: list[str], symbols: Sequence[Symbol], rng: np.random.Generator
-    ) -> tuple[list[str], dict[int, str]]:
-        """The label with other tokens, and the symbols, by number, that have to be written anew."""
+    ) -> tuple[list[str], tuple[Symbol, ...], set[int]]:
+        """The label and its symbols with other tokens; and which symbols have to be written anew."""
         written = aligned(label, symbols)
         names = self._renaming.names(label, {p: symbols[s].token for p, s in written.items()}, rng)
-        return (
-            [names.get(token, token) for token in label],
-            {s: names[label[p]] for p, s in written.items() if label[p] in names},
+        anew = {symbol for place, symbol in written.items() if label[place] in names}
+        renamed = (
+            Symbol(names[symbol.token], symbol.strokes) if number in anew else symbol
+            for number, symbol in enumerate(symbols)
         )
+        return [names.get(token, token) for token in label], tuple(renamed), anew
 
     def _other(self, token: str, rng: np.random.Generator) -> list[Stroke] | None:
         """Somebody's symbol of the same kind."""

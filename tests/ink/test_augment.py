@@ -66,7 +66,8 @@ def test_a_symbol_with_another_name_is_written_anew_where_it_stood() -> None:
         asked.append(token)
         return other
 
-    strokes, symbols = exchanged(STROKES, SYMBOLS, find, np.random.default_rng(0), share=0.0, names={2: "x"})
+    named = (*SYMBOLS[:2], Symbol("x", (2,)))
+    strokes, symbols = exchanged(STROKES, named, find, np.random.default_rng(0), share=0.0, anew={2})
     assert asked == ["x"]
     assert [symbol.token for symbol in symbols] == ["A", r"\sqrt", "x"]
     assert all(np.array_equal(strokes[index], STROKES[index]) for index in (0, 1)), "the others stay"

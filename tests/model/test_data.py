@@ -6,7 +6,7 @@ import torch
 
 from components.ink.ink import Symbol
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from components.model.data import NOWHERE, Inks, Plan, PlanSampler, aligned
+from components.model.data import NOWHERE, Batch, Inks, Plan, PlanSampler, aligned
 from components.model.fit import Job
 from components.recognizer.inputs import to_input
 
@@ -38,41 +38,42 @@ def test_tokens_go_in_and_targets_come_out_one_step_later(still: Inks) -> None:
         assert (batch.targets[row, len(ids) + 1 :] == PAD).all()
 
 
+def around(batch: Batch, row: int, x: torch.Tensor, y: torch.Tensor) -> list[int]:
+    """What spotting is taught at a place in cells, and left and right of it."""
+    spots, columns = batch.spots[row], batch.pictures.shape[3] // SIDE["stride"]
+    cell = int(torch.round(y)) * columns + int(torch.round(x))
+    return spots[[cell, max(cell - 1, 0), min(cell + 1, len(spots) - 1)]].tolist()
+
+
 def test_guidance_points_at_ink_and_spotting_names_it(moving: Inks) -> None:
     batch = moving[Plan(tuple(range(8)), 3, 1.1)]
-    columns = batch.pictures.shape[3] // 8
     for row, index in enumerate(batch.indices):
         written = [t not in {"{", "}", "^", "_"} for t in moving.tokens[index]]
         known = ~batch.centres[row].isnan().any(dim=1)
         assert known[: len(written)].tolist() == written and not known[len(written) :].any()
         hits = 0
         for target, (x, y) in zip(batch.targets[row][known], batch.centres[row][known], strict=True):
-            cell = int(torch.round(y)) * columns + int(torch.round(x))
-            around = batch.spots[row][[cell, max(cell - 1, 0), min(cell + 1, len(batch.spots[row]) - 1)]]
-            hits += bool((around == target).any())
+            hits += int(target) in around(batch, row, x, y)
         assert hits >= 0.7 * int(known.sum()), "a small symbol may hide a large one, no more"
 
 
 def test_renaming_changes_label_and_ink_together(job: Job, shards: Path) -> None:
     variation = job.train.augment.model_copy(update={"rename": 1.0, "exchange": 0.0})
     inks = Inks(shards / "train", job.vocabulary, job.raster, variation=variation, **SIDE)
-    batches = [inks[Plan((index,), 0, 1.0)] for index in range(24)]
     changed = 0
-    for index, batch in enumerate(batches):
+    for index in range(24):
+        batch = inks[Plan((index,), 0, 1.0)]
         label = inks.vocabulary.encode(inks.tokens[index])
         told = batch.targets[0][batch.targets[0] != PAD].tolist()[:-1]
         assert len(told) == len(label)
         known = ~batch.centres[0].isnan().any(dim=1)
-        columns = batch.pictures.shape[3] // SIDE["stride"]
         for place, (before, now) in enumerate(zip(label, told, strict=True)):
             if before == now:
                 continue
             changed += 1
             assert known[place], "only what has ink is renamed"
-            x, y = batch.centres[0][place]
-            cell = int(torch.round(y)) * columns + int(torch.round(x))
-            around = batch.spots[0][[cell, max(cell - 1, 0), min(cell + 1, batch.spots.shape[1] - 1)]]
-            assert now in around or before not in around, "the old name is not taught for the new ink"
+            taught = around(batch, 0, *batch.centres[0][place])
+            assert now in taught or before not in taught, "the old name is not taught for the new ink"
     assert changed > 10
 
 
