@@ -38,7 +38,6 @@ VARIANTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no synthetic formulas": ({}, {"synthetic": (0.0, 0.0)}),
     "no exchange of symbols": ({}, {"augment": {"exchange": 0.0}}),
     "no renaming": ({}, {"augment": {"rename": 0.0}}),
-    "no logit adjustment": ({}, {"logit_adjustment": 0.0}),
     "Swin's own patches": ({"stem": "patch"}, {}),
     "one decoder layer": ({"decoder_layers": 1}, {}),
     "two decoder layers": ({"decoder_layers": 2}, {}),

@@ -116,7 +116,6 @@ class TrainParams(_Section):
     warmup: float = Field(ge=0, lt=1)
     weight_decay: float = Field(ge=0)
     label_smoothing: float = Field(ge=0, lt=1)
-    logit_adjustment: float = Field(ge=0, le=1)
     clip: float = Field(gt=0)
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)

@@ -7,7 +7,6 @@ renamed wherever it stands, as x is the same x in a whole formula.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -23,23 +22,21 @@ _KINDS = (
     r"+ \times \div \pm",
     r"= \le \ge \ne < >",
 )
-# Only their height tells these capitals from the small letter: to be practised more than they are written.
-_TWINS, _MORE = frozenset("CPSVX"), 3
 _KIND = {token: kind for kind, tokens in enumerate(_KINDS) for token in tokens.split()}
 
 
 class Renaming:
-    """Chooses other tokens in proportion to the root of how often each was written: the rare ones too."""
+    """Chooses other tokens, as often as each was written."""
 
     def __init__(self, written: Mapping[str, int]) -> None:
         """`written`: how often each token was."""
-        found: dict[int, dict[str, float]] = defaultdict(dict)
+        found: dict[int, dict[str, int]] = defaultdict(dict)
         for token, count in sorted(written.items()):
             if token in _KIND:
-                found[_KIND[token]][token] = math.sqrt(count) * (_MORE if token in _TWINS else 1)
+                found[_KIND[token]][token] = count
         self._others = {
-            kind: (list(roots), np.cumsum(list(roots.values())) / sum(roots.values()))
-            for kind, roots in found.items()
+            kind: (list(counts), np.cumsum(list(counts.values())) / sum(counts.values()))
+            for kind, counts in found.items()
         }
 
     def names(

@@ -21,7 +21,7 @@ from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
 from components.model.data import Batch, Inks, PlanSampler
 from components.model.recogniser import Recogniser
-from components.model.training import Training, log_prior
+from components.model.training import Training
 from components.params import ModelParams, TrainParams
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -93,7 +93,7 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     trainer = _trainer(job, folder, [GoOn(sampler), history])
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
-    training = Training(model, job.train, log_prior(job.vocabulary, train.first), steps, job.seed)
+    training = Training(model, job.train, steps, job.seed)
     last = folder / "last.ckpt"
     trainer.fit(
         training,

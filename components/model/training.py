@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from components.latex.vocabulary import PAD, UNK
 from components.model.data import NOWHERE, Batch
 from components.model.recogniser import Output, Recogniser
 from components.params import TrainParams
@@ -20,14 +20,11 @@ _PAPER = 0.1  # weight of an empty cell against a written one: there are so many
 
 
 class Training(pl.LightningModule):
-    """Teaches a recogniser; `prior` (V) is `log_prior` of what it is taught with."""
+    """Teaches a recogniser."""
 
-    prior: Tensor
-
-    def __init__(self, model: Recogniser, params: TrainParams, prior: Tensor, steps: int, seed: int) -> None:
+    def __init__(self, model: Recogniser, params: TrainParams, steps: int, seed: int) -> None:
         super().__init__()
         self.model, self.params, self.steps, self.seed = model, params, steps, seed
-        self.register_buffer("prior", prior, persistent=False)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A step's dropout depends on its number alone: a training that was killed goes on the same.
@@ -35,11 +32,8 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         output = self.model(batch.pictures, masked(batch.tokens, self.params.mask))
-        logits = output.logits
-        if self.params.logit_adjustment:
-            logits = logits + self.params.logit_adjustment * self.prior
         reading = F.cross_entropy(
-            logits.flatten(0, 1),
+            output.logits.flatten(0, 1),
             batch.targets.flatten(),
             ignore_index=PAD,
             label_smoothing=self.params.label_smoothing,
@@ -90,19 +84,6 @@ class Training(pl.LightningModule):
             return (step + 1) / warm
         done = min(1.0, (step - warm) / max(1, self.steps - warm))
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def log_prior(vocabulary: Vocabulary, inks: int) -> Tensor:
-    """(V): ln of how often each token is the next one in the labels of so many inks.
-
-    With a share of it added while it learns, a decoder writes without that share: a token that is rare in
-    training is read where the ink says so (logit adjustment: Menon et al. 2021, arXiv 2007.07314).
-    """
-    counts = torch.tensor(vocabulary.counts, dtype=torch.float32)
-    prior = (counts / counts.sum()).clamp_min(1e-6).log()
-    prior[[BOS, EOS]] = math.log(inks / float(counts.sum()))
-    prior[[PAD, UNK]] = 0  # never next: nothing is to be made up to them
-    return prior
 
 
 def masked(tokens: Tensor, share: float) -> Tensor:
