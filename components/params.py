@@ -133,6 +133,7 @@ class TrainParams(_Section):
 class EvaluateParams(_Section):
     beam: int = Field(ge=1)
     sizes: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
+    calibrate_for: Literal["valid", "train"]
     limit: int = Field(ge=0)
     worst: int = Field(ge=0)
 

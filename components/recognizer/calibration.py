@@ -64,33 +64,40 @@ class Calibration(BaseModel):
         return self.greedy if beam == 1 else self.beam
 
 
-def fit(scores: Sequence[Sequence[float]], tokens: Sequence[int], right: Sequence[bool]) -> Confidence:
+def fit(
+    scores: Sequence[Sequence[float]],
+    tokens: Sequence[int],
+    right: Sequence[bool],
+    weights: npt.NDArray[np.float64] | None = None,
+) -> Confidence:
     """Finds the numbers by Newton's method, with Platt's targets (1999): no answer is ever wholly sure.
 
-    `scores` has of each picture all that the search found. Raises ValueError where there are fewer than ten.
+    `scores` has of each picture all that the search found, `weights` how much it counts (None:
+    all the same). Raises ValueError where there are fewer than ten.
     """
     if len(scores) < 10:
         raise ValueError(f"calibration: {len(scores)} answers are too few, at least 10 are needed")
     features = np.array([_features(answers) for answers in scores])
     x = np.column_stack([np.ones(len(scores)), features, np.asarray(tokens, np.float64)])
-    count = int(np.sum(right))
-    y = np.where(right, (count + 1) / (count + 2), 1 / (len(scores) - count + 2))
+    counts = np.ones(len(scores)) if weights is None else weights
+    count = float(counts @ np.asarray(right))
+    y = np.where(right, (count + 1) / (count + 2), 1 / (counts.sum() - count + 2))
     told = np.ptp(x, axis=0) > 1e-9  # with one beam nothing has a rival
     told[0] = True
     scale = np.maximum(np.abs(x).max(axis=0), 1e-9)
     x = x[:, told] / scale[told]
-    weights = np.zeros(x.shape[1])
+    numbers = np.zeros(x.shape[1])
     for _ in range(100):
-        p = 1 / (1 + np.exp(-np.clip(x @ weights, -30, 30)))
-        # A little ridge: where all is right, or wrong, nothing else bounds the weights.
-        gradient = x.T @ (p - y) + 1e-3 * weights
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(len(weights))
+        p = 1 / (1 + np.exp(-np.clip(x @ numbers, -30, 30)))
+        # A little ridge: where all is right, or wrong, nothing else bounds the numbers.
+        gradient = x.T @ (counts * (p - y)) + 1e-3 * numbers
+        hessian = (x * (counts * p * (1 - p))[:, None]).T @ x + 1e-3 * np.eye(len(numbers))
         step = np.linalg.solve(hessian, gradient)
-        weights -= step
+        numbers -= step
         if np.abs(step).max() < 1e-9:
             break
     found = np.zeros(len(told))
-    found[told] = weights / scale[told]
+    found[told] = numbers / scale[told]
     bias, sure, unsure, alone, rivalled, token = found.tolist()
     return Confidence(bias=bias, sure=sure, unsure=-unsure, alone=alone, rivalled=-rivalled, token=token)
 

@@ -6,19 +6,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from components.evaluation import Answer, reliability
 from components.labelled import LabelledShards
+from components.likeness import effective, weights
 from components.params import Params, ParamsError, load_params
 from components.recognizer.calibration import Calibration, Confidence, fit
 from components.report.files import whole, write_metrics
+from components.shards import read_table
 from components.stages.evaluate import read, trained
 
-MODEL, VALID = Path("data/model.pt"), Path("data/shards/valid")
+MODEL, VALID, TRAIN = Path("data/model.pt"), Path("data/shards/valid"), Path("data/shards/train")
 CALIBRATION, REPORT = Path("data/calibration.json"), Path("reports/calibration.json")
 
 
 def calibrate(params: Params) -> Calibration:
-    """Reads the validation split with one beam and with `evaluate.beam`, and writes what was learnt of each.
+    """Reads the validation split with one beam and with `evaluate.beam`, and writes what was learnt of each:
+    for its formulas, or for train's (`evaluate.calibrate_for`).
 
     Raises ValueError where the split has too few inks, FileNotFoundError where it or the model is missing.
     """
@@ -28,10 +33,20 @@ def calibrate(params: Params) -> Calibration:
     report: dict[str, float | None] = {}
     for name, beam in (("greedy", 1), ("beam", max(params.evaluate.beam, 2))):
         answers, _ = read(data, recognizer, beam)
+        counts = np.ones(len(answers))
+        if params.evaluate.calibrate_for == "train":
+            labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
+            counts = weights([answer.label for answer in answers], labels)
+            right = np.array([answer.right for answer in answers])
+            report |= {
+                "effective_inks": effective(counts),
+                f"{name}_exprate_as_train": float(np.average(right, weights=counts)),
+            }
         confidence = fit(
             [answer.scores for answer in answers],
             [len(answer.read) for answer in answers],
             [answer.right for answer in answers],
+            counts,
         )
         found[name] = confidence
         after = reliability([_confident(answer, confidence) for answer in answers])

@@ -56,6 +56,14 @@ def test_where_all_is_right_or_wrong_nothing_is_certain(right: bool) -> None:
     assert (0.9 < value < 1) if right else (0 < value < 0.1)
 
 
+def test_who_counts_twice_counts_as_two() -> None:
+    scores, tokens, right = answers(300, 4)
+    twice = fit(scores + scores[:100], tokens + tokens[:100], right + right[:100])
+    weighted = fit(scores, tokens, right, np.repeat([2.0, 1.0], [100, 200]))
+    for field in ("bias", "sure", "unsure", "token"):
+        assert getattr(weighted, field) == pytest.approx(getattr(twice, field), abs=1e-6)
+
+
 def test_uncalibrated_the_models_own_probability_is_told() -> None:
     assert Calibration().of(1).of([math.log(0.4), math.log(0.2)], 7) == pytest.approx([0.4, 0.2])
 
