@@ -110,6 +110,8 @@ class ModelParams(_Section):
 
 class TrainParams(_Section):
     epochs: int = Field(ge=1)
+    passes: int = Field(ge=1)
+    minutes: float = Field(ge=0)
     batch: int = Field(ge=1)
     accumulate: int = Field(ge=1)
     lr: float = Field(gt=0)

@@ -28,7 +28,6 @@ from components.latex.renaming import Renaming
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from components.recognizer.inputs import to_input
 from components.shards import InkTable, read_table
 
 NOWHERE = -100  # a cell that no loss looks at
@@ -55,15 +54,30 @@ class Batch:
     """
 
     indices: tuple[int, ...]
-    pictures: Tensor  # (B, 1, H, W) float
+    spotted: bool  # some spots are known; told here, for to ask a GPU is to wait for it
+    pixels: Tensor  # (B, 1, H, W) uint8, ink 255: a quarter of what `pictures` would be to carry about
     tokens: Tensor  # (R, T): from <bos> on, or backwards from <eos> on
     targets: Tensor  # (R, T): to <eos>, or to <bos>
-    centres: Tensor  # (R, T, 2): x, y in cells, of the symbol of each target; NaN where it has no ink
+    written: Tensor  # (n,): which of the R * T targets have ink of their own,
+    centres: Tensor  # (n, 2): and x, y in cells, of the middle of that
     spots: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
 
+    @property
+    def pictures(self) -> Tensor:
+        """(B, 1, H, W) float32, as `to_input` makes them."""
+        return self.pixels.float() / 255
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with other tensors."""
+        tensors = (self.pixels, self.tokens, self.targets, self.written, self.centres, self.spots)
+        return Batch(self.indices, self.spotted, *map(change, tensors))
+
     def to(self, device: torch.device) -> Batch:
-        tensors = (self.pictures, self.tokens, self.targets, self.centres, self.spots)
-        return Batch(self.indices, *(t.to(device, non_blocking=True) for t in tensors))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a GPU fetches by itself; loaders call it."""
+        return self.each(Tensor.pin_memory)
 
 
 class Inks(Dataset[Batch]):
@@ -118,15 +132,14 @@ class Inks(Dataset[Batch]):
         width = max(picture.shape[1] for picture, *_ in drawn)
         high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
         rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
-        pictures = np.zeros((len(drawn), 1, rows, columns), np.float32)
+        pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
         length = _up(max(len(self.tokens[index]) for index in plan.indices) + 1, long)
         ways = 2 if self.both_ways else 1
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
         centres = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
         spots = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
         for row, (picture, label, symbols, boxes) in enumerate(drawn):
-            made = to_input(picture, self.multiple)
-            pictures[row, :, : made.shape[1], : made.shape[2]] = made
+            pixels[row, 0, : picture.shape[0], : picture.shape[1]] = 255 - picture
             ids = [BOS, *self.vocabulary.encode(label), EOS]
             written = aligned(label, symbols)
             for way in range(ways):  # from right to left it is the same, from <eos> to <bos>
@@ -136,14 +149,17 @@ class Inks(Dataset[Batch]):
                     centres[row, way, place] = boxes[symbol].mean(axis=0) / self.stride - 0.5
             self._mark(spots[row], label, symbols, boxes, written)
         rows_of = tokens.reshape(-1, length + 1)
+        all_centres = centres.reshape(-1, 2)
+        written_at = np.flatnonzero(~np.isnan(all_centres).any(axis=1))
         tensors = (
-            pictures,
+            pixels,
             rows_of[:, :-1],
             rows_of[:, 1:],
-            centres.reshape(-1, length, 2),
+            written_at,
+            all_centres[written_at],
             spots.reshape(len(drawn), -1),
         )
-        return Batch(plan.indices, *map(torch.from_numpy, tensors))
+        return Batch(plan.indices, bool((spots != NOWHERE).any()), *map(torch.from_numpy, tensors))
 
     def picture(self, index: int) -> Picture:
         """The picture of one ink, as the shard has it."""
@@ -260,8 +276,8 @@ class PlanSampler(Sampler[Plan]):
     """Cuts an epoch into batches of inks of about one size, in random order; on `world` machines, each
     takes its own. Call `set_epoch` before each epoch.
 
-    Of training's inks (`scale` is given) an epoch has as many as there are real ones; `synthetic` says which
-    share of them is synthetic.
+    Of training's inks (`scale` is given) an epoch has as many as there are real ones, `passes` times;
+    `synthetic` says which share of them is synthetic.
     """
 
     def __init__(
@@ -272,8 +288,10 @@ class PlanSampler(Sampler[Plan]):
         rank: int = 0,
         world: int = 1,
         synthetic: Callable[[int], float] = lambda epoch: 0.0,
+        passes: int = 1,
     ) -> None:
         self.inks, self.batch, self.scale, self.synthetic = inks, batch, scale, synthetic
+        self.passes = passes
         self.rank, self.world, self.epoch = rank, world, 0
         usable = np.array(inks.usable, np.int64)
         self._real, self._synthetic = usable[usable < inks.first], usable[usable >= inks.first]
@@ -283,12 +301,16 @@ class PlanSampler(Sampler[Plan]):
 
     def __len__(self) -> int:
         if self.scale:  # training drops what does not fill a batch on each machine
-            return len(self._real) // (self.batch * self.world) or 1
+            return self.passes * (len(self._real) // (self.batch * self.world) or 1)
         batches = -(-len(self._real) // self.batch)
         return len(range(self.rank, batches, self.world))
 
     def __iter__(self) -> Iterator[Plan]:
-        rng = np.random.default_rng([self.inks.seed, 6, self.epoch])
+        for number in range(self.passes):
+            yield from self._pass(self.epoch * self.passes + number)
+
+    def _pass(self, number_of_pass: int) -> Iterator[Plan]:
+        rng = np.random.default_rng([self.inks.seed, 6, number_of_pass])
         usable = self._chosen(rng)
         blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
         tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)
@@ -296,11 +318,11 @@ class PlanSampler(Sampler[Plan]):
         batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
         if self.scale:
             rng.shuffle(batches)  # type: ignore[arg-type]
-            batches = batches[: len(self) * self.world]
+            batches = batches[: len(self) // self.passes * self.world]
         for number, batch in enumerate(batches):
             scale = float(np.exp(rng.uniform(*np.log(self.scale)))) if self.scale else 1.0
             if number % self.world == self.rank:
-                yield Plan(tuple(map(int, batch)), self.epoch, scale)
+                yield Plan(tuple(map(int, batch)), number_of_pass, scale)
 
     def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The inks of this epoch."""

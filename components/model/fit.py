@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader
 
@@ -82,22 +83,27 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     train, valid = (_inks(job, model, split) for split in ("train", "valid"))
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
-    history = History(folder / "history.csv", job.train.batch, on_epoch)
+    history = History(folder / "history.csv", job.train.batch, on_epoch, 60 * job.train.minutes)
     first, last_ = job.train.synthetic
     sampler = PlanSampler(
         train,
         job.train.batch,
         job.train.augment.scale,
         synthetic=lambda epoch: first + (last_ - first) * epoch / max(job.train.epochs - 1, 1),
+        passes=job.train.passes,
     )
-    trainer = _trainer(job, folder, [GoOn(sampler), history])
+    trainer = _trainer(job, folder, [GoOn(sampler)], history)
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
+    if job.train.minutes and trainer.world_size > 1:
+        raise ValueError("train.minutes is for one device: the clocks of several would not agree on a rate")
+    if on_gpu(trainer):  # what cuDNN's convolutions want; a CPU is faster without
+        model.encoder.stem.to(memory_format=torch.channels_last)
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
-    training = Training(model, job.train, steps, job.seed)
+    training = Training(model, job.train, steps, job.seed, lambda: history.elapsed())
     last = folder / "last.ckpt"
     trainer.fit(
         training,
-        _loader(sampler, job.train.workers),
+        _loader(sampler, job.train.workers, on_gpu(trainer)),
         _loader(PlanSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0),
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,  # our own file, with the schedule's state
@@ -113,11 +119,15 @@ def best_model(folder: Path) -> Checkpoint:
 
 
 class History(Callback):
-    """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it."""
+    """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it.
 
-    def __init__(self, path: Path, batch: int, on_epoch: Callable[[Epoch], None]) -> None:
-        self.path, self.batch, self.on_epoch = path, batch, on_epoch
+    Where there is a `limit` of seconds, it ends the training when another epoch would not fit.
+    """
+
+    def __init__(self, path: Path, batch: int, on_epoch: Callable[[Epoch], None], limit: float = 0.0) -> None:
+        self.path, self.batch, self.on_epoch, self.limit = path, batch, on_epoch, limit
         self.epochs: list[Epoch] = []
+        self._began: float | None = None  # when the one before ended: between two, time passes as well
         self._started = self._waited = self._asked = self._trained = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,12 +136,18 @@ class History(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
 
+    def elapsed(self) -> float:
+        """Seconds of all epochs, those of runs before and the present one so far."""
+        now = 0.0 if self._began is None else time.perf_counter() - self._began
+        return sum(epoch.seconds for epoch in self.epochs) + now
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
         if batch_idx == 0:  # Lightning calls no hook at the start of the epoch that a run goes on with
             self._started, self._waited = now, 0.0
+            self._began = now if self._began is None else self._began
         else:
             self._waited += now - self._asked
 
@@ -145,6 +161,8 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         inks = int(trainer.num_training_batches) * self.batch * trainer.world_size
+        now = time.perf_counter()
+        assert self._began is not None
         self.epochs.append(
             Epoch(
                 epoch=trainer.current_epoch,
@@ -152,11 +170,14 @@ class History(Callback):
                 valid_loss=metrics["valid_loss"],
                 valid_exprate=metrics["valid_exprate"],
                 lr=trainer.optimizers[0].param_groups[0]["lr"],
-                seconds=time.perf_counter() - self._started,
+                seconds=now - self._began,
                 inks_per_second=inks / self._trained,
                 waiting=self._waited / self._trained,
             )
         )
+        self._began = now
+        if self.limit and self.elapsed() + self.epochs[-1].seconds > self.limit:
+            trainer.should_stop = True
         if trainer.is_global_zero:
             self._write()
             self.on_epoch(self.epochs[-1])
@@ -197,6 +218,15 @@ class KeepBest(Callback):
             save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
 
+class Averaging(EMAWeightAveraging):
+    """Keeps the averages beside the weights: made before these move to a GPU, they would stay behind, and
+    each step would fetch the weights from it."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+
 class GoOn(Callback):
     """Tells the sampler with which epoch a run goes on: Lightning does so for later epochs, but not in time
     for the first one."""
@@ -210,11 +240,12 @@ class GoOn(Callback):
         self.sampler.set_epoch(checkpoint["epoch"] + 1)
 
 
-def _trainer(job: Job, folder: Path, callbacks: list[Callback]) -> pl.Trainer:
+def _trainer(job: Job, folder: Path, callbacks: list[Callback], history: History) -> pl.Trainer:
     params = job.train
     callbacks.append(KeepBest(job, folder / "best.pt"))
     if params.ema:
-        callbacks.append(EMAWeightAveraging(decay=params.ema))
+        callbacks.append(Averaging(decay=params.ema))
+    callbacks.append(history)  # after the averaging, which is no waiting for data
     if params.patience:
         callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))
     # At the end of an epoch, validation included: whoever goes on starts with the next one.
@@ -252,7 +283,11 @@ def _inks(job: Job, model: Recogniser, split: str) -> Inks:
     )
 
 
-def _loader(sampler: PlanSampler, workers: int) -> DataLoader[Batch]:
+def on_gpu(trainer: pl.Trainer) -> bool:
+    return trainer.strategy.root_device.type == "cuda"
+
+
+def _loader(sampler: PlanSampler, workers: int, pinned: bool = False) -> DataLoader[Batch]:
     return DataLoader(
         sampler.inks,
         batch_size=None,  # the data set makes whole batches
@@ -260,6 +295,7 @@ def _loader(sampler: PlanSampler, workers: int) -> DataLoader[Batch]:
         num_workers=workers,
         # Forked while this process is small: of one that has trained they would keep gigabytes alive.
         persistent_workers=workers > 0,
+        pin_memory=pinned,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers else None,
     )

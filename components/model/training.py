@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,9 +23,12 @@ _PAPER = 0.1  # weight of an empty cell against a written one: there are so many
 class Training(pl.LightningModule):
     """Teaches a recogniser."""
 
-    def __init__(self, model: Recogniser, params: TrainParams, steps: int, seed: int) -> None:
+    def __init__(
+        self, model: Recogniser, params: TrainParams, steps: int, seed: int, elapsed: Callable[[], float]
+    ) -> None:
         super().__init__()
         self.model, self.params, self.steps, self.seed = model, params, steps, seed
+        self.elapsed = elapsed  # seconds that the training took so far
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A step's dropout depends on its number alone: a training that was killed goes on the same.
@@ -40,9 +44,10 @@ class Training(pl.LightningModule):
         )
         loss = reading
         if self.params.guidance:
-            rows, columns = (side // self.model.stride for side in batch.pictures.shape[2:])
-            loss = loss + self.params.guidance * guidance(output.attention, batch.centres, rows, columns)
-        if self.params.spotting:
+            rows, columns = (side // self.model.stride for side in batch.pixels.shape[2:])
+            looked = output.attention.flatten(0, 1)[batch.written]
+            loss = loss + self.params.guidance * guidance(looked, batch.centres, rows, columns)
+        if self.params.spotting and batch.spotted:
             loss = loss + self.params.spotting * _spotting(output, batch)
         self.log("train_loss", reading, on_step=False, on_epoch=True, batch_size=len(batch.indices))
         return loss
@@ -78,7 +83,9 @@ class Training(pl.LightningModule):
         return batch.to(device)
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine to a hundredth."""
+        """Linear warm-up, then half a cosine to a hundredth; by the clock where there is a limit of time."""
+        if self.params.minutes:
+            step = int(self.steps * self.elapsed() / (60 * self.params.minutes))
         warm = max(1, int(self.params.warmup * self.steps))
         if step < warm:
             return (step + 1) / warm
@@ -97,27 +104,20 @@ def masked(tokens: Tensor, share: float) -> Tensor:
 
 
 def guidance(attention: Tensor, centres: Tensor, rows: int, columns: int) -> Tensor:
-    """Cross-entropy of attention (R, T, rows * columns) against a Gaussian at each written token's symbol.
-
-    Centres (R, T, 2), x and y, are in cells, and not numbers where they are not known.
-    """
-    known = ~centres.isnan().any(dim=2)
-    if not known.any():
+    """Cross-entropy of attention (n, rows * columns) against a Gaussian at each written token's symbol;
+    centres (n, 2), x and y, are in cells."""
+    if not len(centres):
         return attention.new_zeros(())
-    centres = centres[known]  # (n, 2)
     across = torch.arange(columns, device=centres.device) - centres[:, :1]
     down = torch.arange(rows, device=centres.device) - centres[:, 1:]
     distance = down.square()[:, :, None] + across.square()[:, None]
     aim = (-distance.flatten(1) / (2 * _FOCUS**2)).softmax(dim=1)
-    looked = attention[known].float().clamp_min(1e-6).log()
-    return -(aim * looked).sum(dim=1).mean()
+    return -(aim * attention.float().clamp_min(1e-6).log()).sum(dim=1).mean()
 
 
 def _spotting(output: Output, batch: Batch) -> Tensor:
     """Cross-entropy of naming the symbol at each cell."""
     spots = batch.spots.flatten()
-    if not (spots != NOWHERE).any():
-        return output.logits.new_zeros(())
     weight = torch.ones(output.spots.shape[2], device=spots.device)
     weight[PAD] = _PAPER
     return F.cross_entropy(output.spots.flatten(0, 1).float(), spots, weight=weight, ignore_index=NOWHERE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluation import Answer, reliability
 from components.labelled import LabelledShards
-from components.likeness import effective, weights
 from components.params import Params, ParamsError, load_params
 from components.recognizer.calibration import Calibration, Confidence, fit
 from components.report.files import whole, write_metrics
@@ -29,19 +30,17 @@ def calibrate(params: Params) -> Calibration:
     """
     recognizer = trained(MODEL, sizes=params.evaluate.sizes)
     data = LabelledShards(VALID, 0)
+    beams = {"greedy": 1, "beam": max(params.evaluate.beam, 2)}
+    both = {name: read(data, recognizer, beam)[0] for name, beam in beams.items()}
     found = {}
     report: dict[str, float | None] = {}
-    for name, beam in (("greedy", 1), ("beam", max(params.evaluate.beam, 2))):
-        answers, _ = read(data, recognizer, beam)
-        counts = np.ones(len(answers))
+    counts = np.ones(len(both["greedy"]))
+    if params.evaluate.calibrate_for == "train":
+        counts, report["effective_inks"] = as_train(both["greedy"])
+    for name, answers in both.items():
         if params.evaluate.calibrate_for == "train":
-            labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
-            counts = weights([answer.label for answer in answers], labels)
-            right = np.array([answer.right for answer in answers])
-            report |= {
-                "effective_inks": effective(counts),
-                f"{name}_exprate_as_train": float(np.average(right, weights=counts)),
-            }
+            right = [answer.right for answer in answers]
+            report[f"{name}_exprate_as_train"] = float(np.average(right, weights=counts))
         confidence = fit(
             [answer.scores for answer in answers],
             [len(answer.read) for answer in answers],
@@ -60,6 +59,15 @@ def calibrate(params: Params) -> Calibration:
         beside.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
     write_metrics(report, REPORT)
     return calibration
+
+
+def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]:
+    """How much each answer counts where valid's formulas stand for train's; how many inks that is worth."""
+    from components.likeness import effective, weights  # scikit-learn, which takes a second to import
+
+    labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
+    counts = weights([answer.label for answer in answers], labels)
+    return counts, effective(counts)
 
 
 def _confident(answer: Answer, confidence: Confidence) -> Answer:

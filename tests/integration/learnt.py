@@ -93,8 +93,9 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
         output = model(pictures, tokens[:, :-1])
         reading = F.cross_entropy(output.logits.flatten(0, 1), tokens[:, 1:].flatten())
         rows, columns = (side // model.stride for side in pictures.shape[2:])
-        centres = middles / model.stride - 0.5
-        loss = reading + 0.3 * guidance(output.attention, centres, rows, columns)
+        written = ~middles.isnan().any(dim=2)
+        centres = middles[written] / model.stride - 0.5
+        loss = reading + 0.3 * guidance(output.attention[written], centres, rows, columns)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -38,9 +38,16 @@ def test_tokens_go_in_and_targets_come_out_one_step_later(still: Inks) -> None:
         assert (batch.targets[row, len(ids) + 1 :] == PAD).all()
 
 
+def centres_of(batch: Batch) -> torch.Tensor:
+    """Of each target the middle of its ink, in cells; not numbers where it has none."""
+    dense = torch.full((*batch.targets.shape, 2), torch.nan)
+    dense.view(-1, 2)[batch.written] = batch.centres
+    return dense
+
+
 def around(batch: Batch, row: int, x: torch.Tensor, y: torch.Tensor) -> list[int]:
     """What spotting is taught at a place in cells, and left and right of it."""
-    spots, columns = batch.spots[row], batch.pictures.shape[3] // SIDE["stride"]
+    spots, columns = batch.spots[row], batch.pixels.shape[3] // SIDE["stride"]
     cell = int(torch.round(y)) * columns + int(torch.round(x))
     return spots[[cell, max(cell - 1, 0), min(cell + 1, len(spots) - 1)]].tolist()
 
@@ -49,10 +56,11 @@ def test_guidance_points_at_ink_and_spotting_names_it(moving: Inks) -> None:
     batch = moving[Plan(tuple(range(8)), 3, 1.1)]
     for row, index in enumerate(batch.indices):
         written = [t not in {"{", "}", "^", "_"} for t in moving.tokens[index]]
-        known = ~batch.centres[row].isnan().any(dim=1)
+        centres = centres_of(batch)[row]
+        known = ~centres.isnan().any(dim=1)
         assert known[: len(written)].tolist() == written and not known[len(written) :].any()
         hits = 0
-        for target, (x, y) in zip(batch.targets[row][known], batch.centres[row][known], strict=True):
+        for target, (x, y) in zip(batch.targets[row][known], centres[known], strict=True):
             hits += int(target) in around(batch, row, x, y)
         assert hits >= 0.7 * int(known.sum()), "a small symbol may hide a large one, no more"
 
@@ -66,13 +74,14 @@ def test_renaming_changes_label_and_ink_together(job: Job, shards: Path) -> None
         label = inks.vocabulary.encode(inks.tokens[index])
         told = batch.targets[0][batch.targets[0] != PAD].tolist()[:-1]
         assert len(told) == len(label)
-        known = ~batch.centres[0].isnan().any(dim=1)
+        centres = centres_of(batch)[0]
+        known = ~centres.isnan().any(dim=1)
         for place, (before, now) in enumerate(zip(label, told, strict=True)):
             if before == now:
                 continue
             changed += 1
             assert known[place], "only what has ink is renamed"
-            taught = around(batch, 0, *batch.centres[0][place])
+            taught = around(batch, 0, *centres[place])
             assert now in taught or before not in taught, "the old name is not taught for the new ink"
     assert changed > 10
 
@@ -103,6 +112,18 @@ def test_every_usable_ink_is_in_an_epoch_once_and_each_machine_has_its_own(movin
     assert not set(parts[0]) & set(parts[1])
 
 
+def test_an_epoch_of_several_passes_has_every_ink_as_often_and_never_drawn_alike(moving: Inks) -> None:
+    moving.usable = moving.usable[:60]
+    sampler = PlanSampler(moving, 10, (0.8, 1.2), passes=3)
+    plans = []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        plans += list(sampler)
+        assert len(plans) == len(sampler) * (epoch + 1) == 18 * (epoch + 1)
+    drawn = [(index, plan.epoch) for plan in plans for index in plan.indices]
+    assert sorted(drawn) == sorted((index, number) for index in moving.usable for number in range(6))
+
+
 @pytest.mark.parametrize("world", [1, 2])
 def test_of_valid_nothing_is_left_out(still: Inks, world: int) -> None:
     still.usable = still.usable[:25]
@@ -122,7 +143,8 @@ def test_labels_that_are_too_long_are_not_trained_on(still: Inks, job: Job, shar
 def test_an_ink_without_symbols_guides_nothing(still: Inks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.shards.symbols_of", lambda _: ())
     batch = still[Plan((0,), 0, 1.0)]
-    assert batch.centres.isnan().all() and (batch.spots == NOWHERE).all()
+    assert not len(batch.written) and not len(batch.centres) and not batch.spotted
+    assert (batch.spots == NOWHERE).all()
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,17 @@ def test_loader_processes_change_nothing_and_start_once(job: Job, tmp_path: Path
     assert loaders == [loaders[0]] * 4, "those of later epochs would hold on to what training has allocated"
 
 
+def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(job: Job, tmp_path: Path) -> None:
+    seconds = 12.0
+    limited = replace(job, train=job.train.model_copy(update={"epochs": 1000, "minutes": seconds / 60}))
+    history = fit(limited, tmp_path)
+    assert 2 <= len(history) < 1000
+    took = sum(epoch.seconds for epoch in history)
+    longest = max(epoch.seconds for epoch in history)
+    assert took < seconds + longest, "it begins no epoch that the last one says would not fit"
+    assert history[-1].lr < max(epoch.lr for epoch in history) / 4
+
+
 def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
     others = [
         replace(job, seed=8),
