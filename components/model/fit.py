@@ -141,6 +141,9 @@ class History(Callback):
         now = 0.0 if self._began is None else time.perf_counter() - self._began
         return sum(epoch.seconds for epoch in self.epochs) + now
 
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._end_in_time(trainer)  # it may have ended before
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
@@ -176,11 +179,14 @@ class History(Callback):
             )
         )
         self._began = now
-        if self.limit and self.elapsed() + self.epochs[-1].seconds > self.limit:
-            trainer.should_stop = True
+        self._end_in_time(trainer)
         if trainer.is_global_zero:
             self._write()
             self.on_epoch(self.epochs[-1])
+
+    def _end_in_time(self, trainer: pl.Trainer) -> None:
+        if self.limit and self.epochs and self.elapsed() + self.epochs[-1].seconds > self.limit:
+            trainer.should_stop = True
 
     def _write(self) -> None:
         beside = self.path.with_suffix(".part")

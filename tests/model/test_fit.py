@@ -74,6 +74,7 @@ def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(job:
     longest = max(epoch.seconds for epoch in history)
     assert took < seconds + longest, "it begins no epoch that the last one says would not fit"
     assert history[-1].lr < max(epoch.lr for epoch in history) / 4
+    assert fit(limited, tmp_path) == history, "started again it knows that its time is over"
 
 
 def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
