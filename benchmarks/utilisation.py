@@ -12,7 +12,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -20,7 +20,9 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from components.latex.vocabulary import SPECIALS
 from components.model.data import Batch
+from components.model.fit import lay_out
 from components.model.recogniser import Recogniser
 from components.model.training import Training
 from components.params import Params, load_params
@@ -51,7 +53,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=32, help="MathWriting's mean is 22")
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
-    params = preset(options.preset)
+    params = load_params(preset=options.preset)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     peak = matmul_rate(device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
@@ -59,37 +61,24 @@ def main() -> None:
     for size in options.batch or [params.train.batch]:
         model = recogniser(params, device)
         batch = made_up(size, options.height, options.width, options.tokens, model).to(device)
-        step = stepper(model, params)
+        step = partial(stepper(model, params), batch)
         with FlopCounterMode(display=False) as counter:
-            step(batch)
+            step()
         flop = counter.get_total_flops()
-        seconds = timed(step, batch, options.steps, device)
+        seconds = timed(step, options.steps, device)
         reached = flop / seconds
         console.print(
             f"{options.preset}, {size} pictures: {1000 * seconds:.1f} ms, {size / seconds:.0f} inks/s; "
             f"{flop / 1e12:.2f} TFLOP a step, {reached / 1e12:.3g} TFLOP/s: {reached / peak:.1%}"
         )
-    tell(step, batch, device)
-
-
-def preset(name: str) -> Params:
-    """params.yaml with another preset."""
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    lines = [f"preset: {name}" if line.startswith("preset:") else line for line in text.splitlines()]
-    beside = Path(f".params-{name}.part")
-    try:
-        beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return load_params(beside)
-    finally:
-        beside.unlink(missing_ok=True)
+    tell(step, f"a step of {size}", device)
 
 
 def recogniser(params: Params, device: torch.device) -> Recogniser:
     """The preset's, as training has it."""
     torch.manual_seed(params.seed)
     model = Recogniser(params.model, _VOCABULARY).train().to(device)
-    if device.type == "cuda":
-        model.encoder.stem.to(memory_format=torch.channels_last)
+    lay_out(model, device)
     return model
 
 
@@ -107,8 +96,8 @@ def made_up(size: int, height: int, width: int, tokens: int, model: Recogniser) 
         indices=tuple(range(size)),
         spotted=True,
         pixels=numbers(256, size, 1, height, width).to(torch.uint8),
-        tokens=numbers(_VOCABULARY - 4, rows, tokens) + 4,
-        targets=numbers(_VOCABULARY - 4, rows, tokens) + 4,
+        tokens=numbers(_VOCABULARY - len(SPECIALS), rows, tokens) + len(SPECIALS),
+        targets=numbers(_VOCABULARY - len(SPECIALS), rows, tokens) + len(SPECIALS),
         written=written,
         centres=torch.rand(len(written), 2, generator=generator) * down,
         spots=numbers(_VOCABULARY, size, down * across),
@@ -132,18 +121,18 @@ def stepper(model: Recogniser, params: Params) -> Callable[[Batch], None]:
     return step
 
 
-def timed(step: Callable[[Batch], None], batch: Batch, steps: int, device: torch.device) -> float:
-    """Median seconds a step: of three series, since a GPU is only asked at the end of one."""
+def timed(call: Callable[[], object], times: int, device: torch.device) -> float:
+    """Median seconds a call: of three series, since a GPU is only asked at the end of one."""
     for _ in range(3):
-        step(batch)
+        call()
     series = []
     for _ in range(3):
         wait(device)
         start = time.perf_counter()
-        for _ in range(steps):
-            step(batch)
+        for _ in range(times):
+            call()
         wait(device)
-        series.append((time.perf_counter() - start) / steps)
+        series.append((time.perf_counter() - start) / times)
     return statistics.median(series)
 
 
@@ -151,24 +140,17 @@ def matmul_rate(device: torch.device) -> float:
     """Floating-point operations a second of a large product in bfloat16: what one can ask of this device."""
     side, times = (8192, 10) if device.type == "cuda" else (1024, 3)
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    wait(device)
-    start = time.perf_counter()
-    for _ in range(times):
-        a @ b
-    wait(device)
-    return 2 * side**3 * times / (time.perf_counter() - start)
+    return 2 * side**3 / timed(lambda: a @ b, times, device)
 
 
-def tell(step: Callable[[Batch], None], batch: Batch, device: torch.device) -> None:
+def tell(step: Callable[[], object], title: str, device: torch.device) -> None:
     """Prints which kernels the time of a few steps went to."""
     steps = 5
     activity = ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU
     with profile(activities=[activity]) as profiled:
         start = time.perf_counter()
         for _ in range(steps):
-            step(batch)
+            step()
         wait(device)
         whole = time.perf_counter() - start
     times: dict[str, float] = defaultdict(float)
@@ -177,9 +159,7 @@ def tell(step: Callable[[Batch], None], batch: Batch, device: torch.device) -> N
         own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
         times[kind(event.key)] += own / 1e6
         calls += event.count if own else 0
-    table = Table(
-        "kernels", "ms a step", "share", title=f"a step of {len(batch.indices)}: {calls // steps} kernels"
-    )
+    table = Table("kernels", "ms a step", "share", title=f"{title}: {calls // steps} kernels")
     for name, seconds in sorted(times.items(), key=lambda item: -item[1]):
         table.add_row(name, f"{1000 * seconds / steps:.2f}", f"{seconds / whole:.1%}")
     table.add_row("none: waiting for the next", f"{1000 * (whole - sum(times.values())) / steps:.2f}",

@@ -219,9 +219,11 @@ class ParamsError(ValueError):
     """params.yaml or its preset is wrong; the message names the file and the field."""
 
 
-def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Reads params.yaml and the preset beside it. Raises ParamsError."""
+def load_params(path: Path = Path("params.yaml"), preset: str | None = None) -> Params:
+    """Reads params.yaml and the preset beside it that it names, or another one. Raises ParamsError."""
     base = _read(path)
+    if preset is not None:
+        base["preset"] = preset
     overlay_path = path.parent / "presets" / f"{base.get('preset')}.yaml"
     if not overlay_path.exists():
         known = ", ".join(sorted(p.stem for p in overlay_path.parent.glob("*.yaml")))

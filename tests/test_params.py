@@ -32,6 +32,14 @@ def test_every_preset_is_valid_and_has_every_section_that_dvc_asks_for(preset: P
     assert asked <= set(yaml.safe_load(overlay))
 
 
+def test_another_preset_can_be_asked_for(tmp_path: Path) -> None:
+    path = written(tmp_path, preset="ci", overlay="{train: {epochs: 3}}")
+    asked = load_params(path, preset="demo")
+    assert asked.preset == "demo" and asked.train.epochs == 3
+    with pytest.raises(ParamsError, match="there is no preset 'other'; known: demo"):
+        load_params(path, preset="other")
+
+
 def test_the_preset_wins(tmp_path: Path) -> None:
     params = load_params(written(tmp_path, overlay="train: {epochs: 3, augment: {noise: 0.5}}"))
     assert (params.train.epochs, params.train.augment.noise) == (3, 0.5)

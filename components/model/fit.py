@@ -96,14 +96,14 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     if job.train.minutes and trainer.world_size > 1:
         raise ValueError("train.minutes is for one device: the clocks of several would not agree on a rate")
-    if on_gpu(trainer):  # what cuDNN's convolutions want; a CPU is faster without
-        model.encoder.stem.to(memory_format=torch.channels_last)
+    lay_out(model, trainer.strategy.root_device)
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
+    # No bound method: averaging copies all that `Training` has, and would copy the history.
     training = Training(model, job.train, steps, job.seed, lambda: history.elapsed())
     last = folder / "last.ckpt"
     trainer.fit(
         training,
-        _loader(sampler, job.train.workers, on_gpu(trainer)),
+        _loader(sampler, job.train.workers, pinned=trainer.strategy.root_device.type == "cuda"),
         _loader(PlanSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0),
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,  # our own file, with the schedule's state
@@ -111,6 +111,12 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     if not (folder / "best.pt").exists():
         raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
     return history.epochs
+
+
+def lay_out(model: Recogniser, device: torch.device) -> None:
+    """Puts the stem's weights in the order that the device's convolutions want."""
+    if device.type == "cuda":  # cuDNN's want channels last; a CPU is faster without
+        model.encoder.stem.to(memory_format=torch.channels_last)
 
 
 def best_model(folder: Path) -> Checkpoint:
@@ -287,10 +293,6 @@ def _inks(job: Job, model: Recogniser, split: str) -> Inks:
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
         both_ways=job.model.both_ways,
     )
-
-
-def on_gpu(trainer: pl.Trainer) -> bool:
-    return trainer.strategy.root_device.type == "cuda"
 
 
 def _loader(sampler: PlanSampler, workers: int, pinned: bool = False) -> DataLoader[Batch]:
