@@ -36,7 +36,8 @@ schedule: env env-serve
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy chromium
-	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder  # fixtures are made once a file
+	@# Fixtures are made once a file; threads of two tests that wait for each other must not take the cores.
+	OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: env
 	python -m pytest -q -m "not slow" --ignore tests/integration

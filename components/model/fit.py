@@ -14,7 +14,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from components.ink.raster import RasterSettings
@@ -230,9 +231,19 @@ class KeepBest(Callback):
             save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
 
-class Averaging(EMAWeightAveraging):
-    """Keeps the averages beside the weights: made before these move to a GPU, they would stay behind, and
-    each step would fetch the weights from it."""
+class Averaging(WeightAveraging):
+    """Keeps an exponential average of the weights, of about the last 1 / (1 - decay) steps, but never of more
+    than a ninth of those so far: a training shorter than that would end with the weights that it began with.
+
+    The averages lie beside the weights: made before these move to a GPU, they would stay behind, and each
+    step would fetch the weights from it."""
+
+    def __init__(self, decay: float) -> None:
+        def averaged(average: Tensor, weight: Tensor, steps: Tensor) -> Tensor:
+            kept = ((1 + steps) / (10 + steps)).clamp(max=decay)  # on the device: nobody waits for it
+            return kept * average + (1 - kept) * weight
+
+        super().__init__(avg_fn=averaged)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device
@@ -256,7 +267,7 @@ def _trainer(job: Job, folder: Path, callbacks: list[Callback], history: History
     params = job.train
     callbacks.append(KeepBest(job, folder / "best.pt"))
     if params.ema:
-        callbacks.append(Averaging(decay=params.ema))
+        callbacks.append(Averaging(params.ema))
     callbacks.append(history)  # after the averaging, which is no waiting for data
     if params.patience:
         callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))

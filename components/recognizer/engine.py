@@ -236,8 +236,10 @@ def _padded(array: Floats, axis: int, size: int) -> Floats:
 def _session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    # Steps are short: threads that spin in between take the cores from whoever prepares the next pictures.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Within a picture threads wait for each other without sleeping, which would take longer than most
+    # operations; after it they sleep at once, and leave the cores to whoever prepares the next pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except OSError as error:

@@ -31,10 +31,7 @@ class Clone:
                 shutil.copy(ROOT / name, folder / name)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
         self.change("params.yaml", lambda params: params | {"preset": "ci"})
-        self.environment = os.environ | {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "OMP_WAIT_POLICY": "PASSIVE",
-        }
+        self.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
     def change(self, file: str, how: Callable[[dict], dict]) -> None:

@@ -78,6 +78,16 @@ def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(job:
     assert fit(limited, tmp_path / "limited") == history, "started again it knows that its time is over"
 
 
+def test_an_average_of_more_steps_than_there_are_forgets_the_first_weights(job: Job, tmp_path: Path) -> None:
+    plain, averaged = (
+        fit(replace(job, train=job.train.model_copy(update={"ema": ema})), tmp_path / str(ema))
+        for ema in (0.0, 0.9999)
+    )
+    learnt = plain[0].valid_loss - plain[-1].valid_loss
+    assert learnt > 0
+    assert averaged[-1].valid_loss < plain[0].valid_loss - learnt / 3
+
+
 def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
     others = [
         replace(job, seed=8),
