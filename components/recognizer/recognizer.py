@@ -23,6 +23,7 @@ from components.recognizer.preparation import prepare, resized
 
 _BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
 _SPREAD = 2.0  # the largest picture of a batch to its smallest
+_SHARES = 2  # batches a core, where there are several: the small ones fill up what the large ones leave
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,9 @@ class Recognizer:
             raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
         beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
-        # Several pictures are dealt out to the cores, each batch on one of them.
-        most = min(max(1, _BATCH // beam), -(-len(inputs) // self.engine.threads))
+        # Several pictures are dealt out to the cores, each batch on one of them, what takes longest first.
+        parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
+        most = min(max(1, _BATCH // beam), -(-len(inputs) // parts))
         batches = list(_batches([picture.size for picture in inputs], max(1, most)))
         how = _How(beam, n_best, explain, alone=len(batches) == 1)
         if how.alone:
@@ -153,11 +155,11 @@ def _picked(
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices of pictures that are decoded together: about equally large ones, so that little of their memory
-    is padding."""
+    """Indices of pictures that are decoded together, the largest first: about equally large ones, so that
+    little of their memory is padding."""
     batch: list[int] = []
-    for index in sorted(range(len(sizes)), key=sizes.__getitem__):
-        if batch and (len(batch) == most or sizes[index] > _SPREAD * sizes[batch[0]]):
+    for index in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
+        if batch and (len(batch) == most or sizes[batch[0]] > _SPREAD * sizes[index]):
             yield batch
             batch = []
         batch.append(index)

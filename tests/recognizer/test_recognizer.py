@@ -46,7 +46,8 @@ def test_readings_come_in_the_order_of_the_pictures_and_sizes_do_not_mix(recogni
     pictures = [picture(n % 2, *size) for n, size in enumerate([(9, 9), (40, 9), (9, 30), (40, 9), (10, 16)])]
     together = recognizer.read(pictures)
     shapes = list(recognizer.engine.shapes)  # type: ignore[attr-defined]
-    assert sorted(shapes) == [(1, 1, 16, 32), (2, 1, 16, 16), (2, 1, 48, 16)]
+    # Two cores take two batches each; the last one is the smallest picture alone.
+    assert sorted(shapes) == [(1, 1, 16, 16), (1, 1, 16, 16), (1, 1, 16, 32), (2, 1, 48, 16)]
     assert [r.latex for r in together] == ["\\pi r", "r", "\\pi r", "r", "\\pi r"]
     assert together == [recognizer.read([p])[0] for p in pictures]
 
