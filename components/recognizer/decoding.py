@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product, starmap
 from typing import Any
 
 import numpy as np
@@ -61,25 +60,28 @@ def decode(
     """Finds for each of P pictures up to `n_best` sequences, the best first.
 
     `views` are memories of the same P pictures, in one or more sizes; one beam looks at the first alone.
-    Every sequence is a formula of at most `rules.max_tokens` tokens. `at_once` runs two searches at the same
-    time, in two threads. Raises ValueError where `n_best` is more than `beam`, or one of them is less than 1.
+    Every sequence is a formula of at most `rules.max_tokens` tokens. All views are searched in the same
+    steps; `at_once` both directions at the same time, in two threads. Raises ValueError where `n_best` is
+    more than `beam`, or one of them is less than 1.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best} and beam {beam}: expected 1 <= n_best <= beam")
     if beam == 1:
         return [[found] for found in greedy(engine, views[0], rules.forward, rules.max_tokens)]
     ways = [rules.forward, rules.backward] if rules.backward else [rules.forward]
+    memory, pictures = Memory.joined(views), len(views[0].cells)
 
-    def look(memory: Memory, grammar: Grammar) -> list[list[Hypothesis]]:
+    def write(grammar: Grammar) -> list[list[Hypothesis]]:
         return search(engine, memory, grammar, rules.max_tokens, beam, beam, grammar is rules.backward)
 
-    looks = list(product(views, ways))
-    if at_once and len(looks) > 1:
+    if at_once and len(ways) > 1:
         with ThreadPoolExecutor(2) as both:
-            found = list(both.map(look, *zip(*looks, strict=True)))
+            written = list(both.map(write, ways))
     else:
-        found = list(starmap(look, looks))
-    best = judged(engine, views, found, beam) if len(looks) > 1 else found[0]
+        written = list(map(write, ways))
+    begins = range(0, len(memory.cells), pictures)
+    found = [hypotheses[begin : begin + pictures] for begin in begins for hypotheses in written]
+    best = judged(engine, memory, found, beam) if len(found) > 1 else found[0]
     return [hypotheses[:n_best] for hypotheses in best]
 
 
@@ -187,32 +189,33 @@ def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) 
 
 
 def judged(
-    engine: Engine, views: Sequence[Memory], found: Sequence[Sequence[Sequence[Hypothesis]]], most: int
+    engine: Engine, memory: Memory, found: Sequence[Sequence[Sequence[Hypothesis]]], most: int
 ) -> list[list[Hypothesis]]:
     """What was found of each picture in the opinion of all views, the best first; of what was found, the
     `most` that one of them thought best.
 
-    `found` has of the first view what each direction found, then of the next. A score is the mean of both
-    directions; of several views it is ln of the mean of their probabilities: what one sees and the other does
-    not counts for more than what both half see.
+    `memory` has all pictures of the first view, then of the next; `found` has of the first view what each
+    direction found, then of the next. A score is the mean of both directions; of several views it is ln of
+    the mean of their probabilities: what one sees and the other does not counts for more than what both half
+    see.
     """
-    ways = len(found) // len(views)
+    views = len(memory.cells) // len(found[0])
+    ways = len(found) // views
     known: list[_Known] = [{} for _ in found[0]]
     for look, theirs in enumerate(found):
         for candidates, hypotheses in zip(known, theirs, strict=True):
             for hypothesis in hypotheses:
                 candidates.setdefault(hypothesis.ids, [None] * len(found))[look] = hypothesis.score
     known = [_promising(candidates, most) for candidates in known]
-    for view, memory in enumerate(views):
-        first = view * ways
-        asked = [
-            [(ids, way) for ids, scores in c.items() for way in range(ways) if scores[first + way] is None]
-            for c in known
-        ]
-        told = sequence_scores(engine, memory, asked)
-        for candidates, wanted, scores in zip(known, asked, told, strict=True):
-            for (ids, way), score in zip(wanted, scores, strict=True):
-                candidates[ids][first + way] = score
+    asked = [
+        [(ids, way) for ids, scores in c.items() for way in range(ways) if scores[view * ways + way] is None]
+        for view in range(views)
+        for c in known
+    ]
+    for row, (wanted, scores) in enumerate(zip(asked, sequence_scores(engine, memory, asked), strict=True)):
+        view, picture = divmod(row, len(known))
+        for (ids, way), score in zip(wanted, scores, strict=True):
+            known[picture][ids][view * ways + way] = score
     return [
         sorted((Hypothesis(ids, _together(s, ways)) for ids, s in c.items()), key=lambda h: -h.score)
         for c in known
@@ -292,20 +295,20 @@ class _Choice:
 def _best(scores: Scores, beam: int) -> _Choice:
     """Chooses from the scores (pictures, beam, V) of all continuations."""
     pictures, _, size = scores.shape
+    row = np.arange(pictures)[:, None]
     flat = scores.reshape(pictures, -1)
     # At most `beam` of the best 2 * beam are ends, so that `beam` open ones are left.
     count = min(2 * beam, flat.shape[1])
     top = np.argpartition(-flat, count - 1, axis=1)[:, :count]
     # By number where scores are equal: the answer must not depend on how numpy partitions.
-    top = np.take_along_axis(top, np.lexsort((top, -np.take_along_axis(flat, top, 1)), axis=1), axis=1)
-    best = np.take_along_axis(flat, top, axis=1)
-    parent, token = top // size, top % size
+    top = top[row, np.lexsort((top, -flat[row, top]), axis=1)]
+    best, parent, token = flat[row, top], top // size, top % size
     ends = token == EOS
     going = np.argsort(ends, axis=1, kind="stable")[:, :beam]
     return _Choice(
-        beam=np.take_along_axis(parent, going, axis=1),
-        token=np.take_along_axis(token, going, axis=1),
-        score=np.where(np.take_along_axis(ends, going, 1), -np.inf, np.take_along_axis(best, going, 1)),
+        beam=parent[row, going],
+        token=token[row, going],
+        score=np.where(ends[row, going], -np.inf, best[row, going]),
         ended=(ends & np.isfinite(best))[:, :beam],
         ended_beam=parent[:, :beam],
         ended_score=best[:, :beam],

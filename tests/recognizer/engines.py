@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from components.latex.vocabulary import BOS, EOS
 from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 
 
@@ -37,8 +38,8 @@ class TableEngine:
             number = int(memory.keys[0][row // beams, 0, 0, 0])
             for place in range(len(new)):
                 first, *prefix = [*known[row], *new[: place + 1]]
-                table = self.table if first == 1 else self.backward
-                follows = table[number].get(tuple(map(int, prefix)))
+                table = {BOS: self.table, EOS: self.backward}.get(int(first))  # or padding
+                follows = table[number].get(tuple(map(int, prefix))) if table else None
                 if follows is not None:
                     logits[row, place] = -50
                     for token, probability in follows.items():
