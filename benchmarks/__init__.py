@@ -1,0 +1,3 @@
+"""What is measured: each module is a command, `python -m benchmarks.reading`."""
+
+import components as components  # before PyTorch: it says how its threads wait
