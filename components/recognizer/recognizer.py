@@ -21,7 +21,7 @@ from components.recognizer.inputs import to_input
 from components.recognizer.looking import Look, attention, looks
 from components.recognizer.preparation import prepare, resized
 
-_BATCH = 32  # rows (pictures times beams) that go through the network at once: bounds the memory
+_BATCH = 32  # rows (pictures times beams) of each size that go through the network at once: bounds the memory
 _SPREAD = 2.0  # the largest picture of a batch to its smallest
 _SHARES = 2  # batches a core, where there are several: the small ones fill up what the large ones leave
 
