@@ -128,6 +128,7 @@ class TrainParams(_Section):
     spotting: float = Field(ge=0)
     mask: float = Field(ge=0, lt=1)
     start: Path | None
+    start_with: Literal["all", "eyes"]
     synthetic: tuple[float, float]
     augment: Variation
 

@@ -15,6 +15,8 @@ from components.params import ModelParams
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.calibration import Calibration
 
+_EYES = ("encoder", "project", "memory_norm", "spot")  # a model's parts that come before its decoder
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -72,19 +74,24 @@ def load_model(path: Path) -> Checkpoint:
     return Checkpoint(model.eval(), vocabulary, raster)
 
 
-def begin_with(model: Recogniser, vocabulary: Vocabulary, other: Checkpoint) -> None:
+def begin_with(model: Recogniser, vocabulary: Vocabulary, other: Checkpoint, eyes: bool = False) -> None:
     """Gives a new model the weights of a trained one of the same sizes; tokens keep what was learnt of them.
 
-    What the trained model does not know starts as it is. Raises ValueError where the sizes differ.
+    What the trained model does not know starts as it is. Of `eyes` alone the decoder does, which may then be
+    of another kind. Raises ValueError where the sizes differ.
     """
     weights = model.state_dict()
     known = {token: number for number, token in enumerate(other.vocabulary.tokens)}
     pairs = [(new, known[token]) for new, token in enumerate(vocabulary.tokens) if token in known]
     new, old = (torch.tensor(numbers) for numbers in zip(*pairs, strict=True))
     for name, value in other.model.state_dict().items():
-        if name not in weights or weights[name].shape[1:] != value.shape[1:]:
+        part = name.split(".")[0]
+        if eyes and part not in _EYES:
+            continue
+        from_row = 1 if part in ("embed", "head", "spot") else 0  # these have a row a token
+        if name not in weights or weights[name].shape[from_row:] != value.shape[from_row:]:
             raise ValueError(f"train.start: {name} is {tuple(value.shape)}; `model` has other sizes than it")
-        if name.split(".")[0] in ("embed", "head", "spot"):  # a row a token
+        if from_row:
             weights[name][new] = value[old]
         else:
             weights[name].copy_(value)

@@ -80,7 +80,7 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     pl.seed_everything(job.seed, verbose=False)
     model = Recogniser(job.model, len(job.vocabulary))
     if job.train.start:
-        begin_with(model, job.vocabulary, load_model(job.train.start))
+        begin_with(model, job.vocabulary, load_model(job.train.start), job.train.start_with == "eyes")
     train, valid = (_inks(job, model, split) for split in ("train", "valid"))
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
