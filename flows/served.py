@@ -21,6 +21,9 @@ _SERVING = Path(
 ).absolute()  # an environment that has what serving needs, and no more
 BENTOML = (str(_SERVING) if _SERVING.exists() else sys.executable, "-m", "bentoml")
 
+_PORTS = 3  # are tried
+_TAKEN = "ddress already in use"  # as every language's runtime says it, some with a capital
+
 
 class NotReadyError(RuntimeError):
     """The service ended, or was not ready in time; the message has its last words."""
@@ -33,7 +36,7 @@ class Served:
     the variables of `without` are not passed on. `home` is the BentoML home that models and Bentos are taken
     from: each service gets one of its own, since BentoML empties the folder of measures in it at every start,
     under other services of the same home. What it says goes to stderr where it is to be `shown`,
-    else it is kept in `log` until it ends.
+    else it is kept in `log` until it ends, and where it says that its port is taken it is started on another.
     """
 
     def __init__(
@@ -46,12 +49,9 @@ class Served:
         patience: float = 90,
         shown: bool = False,
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
-        self.address = f"http://127.0.0.1:{self.port}"
+        self.port = _free_port()
         self.seconds = float("nan")  # until it was ready
-        self._command = [part.format(port=self.port) for part in command]
+        self._command = command
         inherited = {name: value for name, value in os.environ.items() if name not in without}
         self._environment = inherited | dict(environment)
         self._home, self._patience, self._shown = home, patience, shown
@@ -63,28 +63,44 @@ class Served:
                 if (self._home / name).is_dir():
                     (Path(self._folder.name) / name).symlink_to((self._home / name).absolute())
             self._environment["BENTOML_HOME"] = self._folder.name
+        for attempt in range(_PORTS):
+            if attempt:
+                self.port = _free_port()
+            command = [part.format(port=self.port) for part in self._command]
+            if self._starts(command):
+                return self
+            self.stop()
+            said = self.log
+            if _TAKEN not in said:
+                break
+        self._folder.cleanup()
+        raise NotReadyError(f"{' '.join(command)} does not get ready; its last words: {said[-2000:]}")
+
+    def _starts(self, command: Sequence[str]) -> bool:
+        """Whether the command gets ready."""
         start = time.perf_counter()
         # A file, since nobody reads: a pipe would be full after some hundred requests, and block the service.
         # In a session of its own: Ctrl-C is for who started this, who then ends the service.
-        with self._log.open("ab") as log:
+        with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, start_new_session=True,
+                command, env=self._environment, start_new_session=True,
                 stdout=sys.stderr if self._shown else log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         while time.perf_counter() - start < self._patience and self.process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.address}/readyz", timeout=5).status_code == 200:
                     self.seconds = time.perf_counter() - start
-                    return self
+                    return True
             time.sleep(0.02)
-        words = self.log[-2000:]
-        self.stop()
-        self._folder.cleanup()
-        raise NotReadyError(f"{' '.join(self._command)} does not get ready; its last words: {words}")
+        return False
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._folder.cleanup()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
@@ -110,3 +126,11 @@ class Served:
     @property
     def _log(self) -> Path:
         return Path(self._folder.name) / "log"
+
+
+def _free_port() -> int:
+    """A port that is free now. Until the service takes it another may, even BentoML's own supervisor."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
