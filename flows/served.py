@@ -49,7 +49,7 @@ class Served:
         patience: float = 90,
         shown: bool = False,
     ) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.seconds = float("nan")  # until it was ready
         self._command = command
         inherited = {name: value for name, value in os.environ.items() if name not in without}
@@ -65,7 +65,7 @@ class Served:
             self._environment["BENTOML_HOME"] = self._folder.name
         for attempt in range(_PORTS):
             if attempt:
-                self.port = _free_port()
+                self.port = free_port()
             command = [part.format(port=self.port) for part in self._command]
             if self._starts(command):
                 return self
@@ -128,7 +128,7 @@ class Served:
         return Path(self._folder.name) / "log"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free now. Until the service takes it another may, even BentoML's own supervisor."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

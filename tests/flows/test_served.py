@@ -18,7 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def failing(folder: Path, words: str) -> Sequence[str]:
+def failing(words: str) -> Sequence[str]:
     """A command that notes that it was started, and ends with some words."""
     program = f"open('starts', 'a').write('x'); raise SystemExit({words!r})"
     return (sys.executable, "-c", program)
@@ -45,7 +45,7 @@ def test_where_its_port_is_taken_meanwhile_it_takes_another(folder: Path) -> Non
 def test_a_port_is_not_tried_for_ever(folder: Path) -> None:
     with (
         pytest.raises(NotReadyError, match="Address already in use"),
-        Served(failing(folder, "Address already in use"), {}),
+        Served(failing("Address already in use"), {}),
     ):
         pass
     assert (folder / "starts").read_text() == "xxx"
@@ -54,7 +54,7 @@ def test_a_port_is_not_tried_for_ever(folder: Path) -> None:
 def test_what_fails_for_another_reason_is_not_started_again(folder: Path) -> None:
     with (
         pytest.raises(NotReadyError, match="its last words: no such model"),
-        Served(failing(folder, "no such model"), {}),
+        Served(failing("no such model"), {}),
     ):
         pass
     assert (folder / "starts").read_text() == "x"

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from components.ink.raster import RasterSettings, draw
-from flows.served import Served
+from flows.served import Served, free_port
 from tests.recognizer.inks import formula
 
 ROOT = Path(__file__).parents[2]
@@ -112,9 +112,7 @@ class RedisServer:
     """A Redis of the test's own, which can be stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._folder = folder
         self.start()

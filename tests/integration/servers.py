@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+
+from flows.served import free_port
 
 _PATIENCE = 180  # seconds: Prefect's server takes half a minute on a busy machine
 
@@ -22,9 +23,7 @@ class Server:
     def __init__(
         self, command: Sequence[str], health: str, folder: Path, environment: Mapping[str, str]
     ) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", *command, "--host", "127.0.0.1", "--port", str(self.port)]
         self._health, self._folder, self._environment = health, folder, environment

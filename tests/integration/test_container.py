@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
+from flows.served import free_port
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {
@@ -244,9 +245,7 @@ class Served:
 
 def serve(engine: Engine, image: str) -> Served:
     """Runs the image with all rights taken away, and waits until it is ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     start = time.monotonic()
     name = engine.docker(
         "run", "--detach", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL",

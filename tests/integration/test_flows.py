@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.corrections import collect
+from flows.served import free_port
 from tests.integration.clone import Clone
 from tests.integration.conftest import pictures
 from tests.integration.servers import Server, mlflow_server, prefect_server
@@ -162,9 +162,7 @@ def live(house: House, **settings: str) -> Iterator[str]:
     """The address that `python -m flows live` serves the champion at."""
     if shutil.which("haproxy") is None:
         pytest.skip("needs haproxy: apt-get install haproxy")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = house.folder / ".live.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
