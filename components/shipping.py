@@ -22,9 +22,7 @@ import numpy as np
 import pandas as pd
 
 from components.archive import replace_folder
-from components.ink.grammar import formula
 from components.ink.raster import Picture, draw
-from components.ink.synthesis import Writer, set_formula
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
 from components.params import load_params
@@ -32,6 +30,8 @@ from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundl
 from components.recognizer.cores import cores
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry import METRICS, SHIPPED
+from components.synthesis.formula_grammar import formula
+from components.synthesis.handwriting import Writer, set_formula
 
 BUNDLE, MODEL, REPORTS = Path("data/bundle"), Path("data/model.pt"), Path("reports")
 MISTAKES, CURVE, HISTORY = "mistakes.png", "curve.png", "history.csv"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture
-from components.ink.samples import box_of
+from components.synthesis.symbol_bank import box_of
 
 Range = tuple[float, float]
 _LOOSE = 0.12  # how far another hand's symbol may differ in size and place from the one that it stands for

@@ -63,7 +63,7 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
 
 
 def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
-    from components.ink.synthesis import write_split  # matplotlib: only where it is needed
+    from components.synthesis.handwriting import write_split  # matplotlib: only where it is needed
 
     p = data.synthetic
     for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):

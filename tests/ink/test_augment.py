@@ -7,7 +7,7 @@ import pytest
 
 from components.ink.augment import Variation, bend, exchanged
 from components.ink.ink import Symbol
-from components.ink.samples import box_of
+from components.synthesis.symbol_bank import box_of
 
 STILL = {"scale": (1, 1), "rotate": 0, "shear": 0, "wobble": 0, "pen": (0.1, 0.1), "noise": 0}
 STROKES = (

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from components.ink.augment import Variation, bend
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
-from components.ink.samples import box_of
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
 from components.model.recogniser import Recogniser
@@ -24,6 +23,7 @@ from components.recognizer.calibration import Calibration
 from components.recognizer.inputs import to_input
 from components.shards import Row, write_shard
 from components.stages import export
+from components.synthesis.symbol_bank import box_of
 from tests.recognizer.inks import formula
 
 KNOWN: dict[str, tuple[Stroke, ...]] = {

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.ink.grammar import formula as any_formula
-from components.ink.grammar import label_tokens
 from components.ink.raster import Box, RasterSettings, draw_placed
 from components.latex.structure import written
 from components.latex.tokenizer import detokenize, tokenize
@@ -19,6 +17,8 @@ from components.recognizer.bundle import BundleSettings
 from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 from components.recognizer.looking import attention, looks
 from components.recognizer.recognizer import Recognizer
+from components.synthesis.formula_grammar import formula as any_formula
+from components.synthesis.formula_grammar import label_tokens
 from tests.recognizer.engines import TableEngine
 from tests.recognizer.inks import formula
 

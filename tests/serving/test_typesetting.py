@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.ink.grammar import formula, label_tokens
 from components.latex.structure import written
 from components.latex.tokenizer import detokenize, tokenize
 from components.serving.typesetting import mathml
+from components.synthesis.formula_grammar import formula, label_tokens
 
 
 def marked(latex: str) -> list[tuple[str, str, list[int]]]:

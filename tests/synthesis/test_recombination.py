@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from components.latex.normalizer import normalize
-from components.latex.recombination import Recombination, trees_of
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.tree import tokens_of
+from components.synthesis.recombination import Recombination, trees_of
 
 LABELS = [
     r"x^{2}+y_{1}=\sqrt{z}",

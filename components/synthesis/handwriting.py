@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from dask.system import CPU_COUNT
 
-from components.ink.grammar import Node, drawn_leaves, formula, label_tokens, mathtext
 from components.ink.ink import Ink, Stroke, Symbol
 from components.ink.inkml import write_inkml
+from components.synthesis.formula_grammar import Node, drawn_leaves, formula, label_tokens, mathtext
 
 Points = npt.NDArray[np.float64]
 

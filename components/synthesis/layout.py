@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.ink.ink import Ink, Stroke, Symbol
-from components.ink.samples import Samples, box_of
 from components.latex.commands import ACCENTS, LARGE
 from components.latex.tokenizer import detokenize
 from components.latex.tree import ROW, SCRIPT, Tree, row, tokens_of
+from components.synthesis.symbol_bank import Samples, box_of
 
 _AXIS = 0.38  # height of minus signs and fraction bars over the baseline
 _BAR = "-"  # what fraction bars are written as

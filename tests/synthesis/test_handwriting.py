@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.mathtext import MathTextParser
 
-from components.ink.grammar import drawn_leaves, formula, label_tokens, mathtext
 from components.ink.inkml import read_inkml
-from components.ink.synthesis import Writer, set_formula, write_split
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import detokenize, tokenize
+from components.synthesis.formula_grammar import drawn_leaves, formula, label_tokens, mathtext
+from components.synthesis.handwriting import Writer, set_formula, write_split
 
 SEEDS = st.integers(0, 2**32)
 SPELT = {"-": "\N{MINUS SIGN}"}
@@ -89,6 +89,6 @@ def test_too_many_formulas_for_the_length_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = [formula(np.random.default_rng(seed), 8) for seed in range(20)]
-    monkeypatch.setattr("components.ink.synthesis.formula", lambda rng, _: few[rng.integers(20)])
+    monkeypatch.setattr("components.synthesis.handwriting.formula", lambda rng, _: few[rng.integers(20)])
     with pytest.raises(ValueError, match=r"data\.synthetic: found only \d+ different formulas .* for train"):
         write_split(tmp_path, "train", 100, seed=3, max_tokens=8, writers=5, repeats=2)

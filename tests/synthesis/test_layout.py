@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from components.ink.ink import Ink, Symbol
-from components.ink.layout import LayoutError, compose
-from components.ink.samples import Box, Samples, box_of
 from components.latex.tokenizer import tokenize
 from components.latex.tree import parse
+from components.synthesis.layout import LayoutError, compose
+from components.synthesis.symbol_bank import Box, Samples, box_of
 
 BOX = np.float32([[0, 0], [3, 0], [3, 4], [0, 4], [0, 0]])
 LINE = np.float32([[0, 0], [9, 0.2]])
