@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.ink.augment import Variation
+from components.augmentation.strokes import Variation
 from components.ink.raster import RasterSettings
 
 

@@ -21,10 +21,10 @@ from rapidfuzz.distance import Indel
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from components.ink.augment import Variation, bend, exchanged, soil
+from components.augmentation.strokes import Variation, bend, exchanged, soil
+from components.augmentation.symbol_substitution import Renaming
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
-from components.latex.renaming import Renaming
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from components.ink.augment import Variation, bend
+from components.augmentation.strokes import Variation, bend
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
 from components.latex.vocabulary import BOS, EOS, Vocabulary

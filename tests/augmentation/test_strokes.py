@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.ink.augment import Variation, bend, exchanged
+from components.augmentation.strokes import Variation, bend, exchanged
 from components.ink.ink import Symbol
 from components.synthesis.symbol_bank import box_of
 

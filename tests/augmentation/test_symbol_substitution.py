@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from components.latex.renaming import Renaming
+from components.augmentation.symbol_substitution import Renaming
 
 WRITTEN = {"x": 60, "a": 30, "n": 10, "g": 5, "2": 50, "7": 50, "+": 10, "1": 99, "s": 1, "sin": 40}
 
