@@ -21,10 +21,10 @@ from rich.progress import track
 from rich.table import Table
 
 from components.labelled import LabelledShards, Sample
+from components.latex.constraints import Grammar, Mask
 from components.latex.metrics import score
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize
-from components.latex.validity import Grammar, Mask
 from components.latex.vocabulary import BOS, PAD, UNK
 from components.recognizer.bundle import load_bundle
 from components.recognizer.decoding import Hypothesis, Rules, decode, greedy, search

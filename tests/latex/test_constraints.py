@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SYMBOLS
+from components.latex.constraints import Grammar, State, loops
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
-from components.latex.validity import Grammar, State, loops
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from tests.latex.test_real_labels import annotated
 
