@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from components.labelled import LabelledShards, Sample
+from components.data.datasets import LabelledShards, Sample
 from components.latex.constraints import Grammar, Mask
 from components.latex.metrics import score
 from components.latex.normalizer import LabelError, normalize

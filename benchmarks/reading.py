@@ -24,8 +24,8 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.plain_service import read_greedily
+from components.data.datasets import LabelledShards, Sample
 from components.ink.raster import Picture
-from components.labelled import LabelledShards, Sample
 from components.latex.metrics import score
 from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model

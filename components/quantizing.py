@@ -17,8 +17,8 @@ from pathlib import Path
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from components.archive import replace_folder
-from components.labelled import Labelled, LabelledShards
+from components.data.archive import replace_folder
+from components.data.datasets import Labelled, LabelledShards
 from components.latex.metrics import Scores, score
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, BundleError, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from components.archive import replace_folder
+from components.data.archive import replace_folder
 from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model

@@ -12,8 +12,8 @@ import cv2
 import httpx
 import pyarrow.parquet as pq
 
+from components.data.datasets import LabelledShards
 from components.ink.raster import Picture
-from components.labelled import LabelledShards
 from flows.served import BENTOML, NotReadyError, Served
 
 SHARDS, PREDICTIONS = Path("data/shards/test"), Path("reports/predictions.parquet")

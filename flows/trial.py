@@ -11,13 +11,13 @@ from statistics import median
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.data.shards import read_table, strokes_of
 from components.evaluation import Answer
 from components.ink.ink import Stroke
 from components.ink.raster import Picture, draw
 from components.recognizer.observation import Observation, observe
 from components.recognizer.recognizer import Recognizer
 from components.report.files import whole
-from components.shards import read_table, strokes_of
 from flows.smoke import Expected, expect
 
 _BATCH = 64  # inks read together

@@ -11,11 +11,11 @@ import pytest
 from onnx import numpy_helper
 
 from components import quantizing
+from components.data.rasterize import row_of_ink
+from components.data.shards import write_shard
 from components.ink.ink import Ink
-from components.rasterization import row_of_ink
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
-from components.shards import write_shard
 from tests.recognizer.inks import formula
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from components.commands.command import CommandError, Commands, count
-from components.shards import SPLITS, read_table
+from components.data.shards import SPLITS, read_table
 
 SHARDS = Path("data/shards")
 

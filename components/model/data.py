@@ -23,12 +23,12 @@ from torch.utils.data import Dataset, Sampler
 
 from components.augmentation.strokes import Variation, bend, exchanged, soil
 from components.augmentation.symbol_substitution import Renaming
+from components.data.shards import InkTable, read_table
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from components.shards import InkTable, read_table
 
 NOWHERE = -100  # a cell that no loss looks at
 

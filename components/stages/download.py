@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import track
 
-from components.archive import ArchiveError, check, fetch, replace_folder, unpack
+from components.data.archive import ArchiveError, check, fetch, replace_folder, unpack
+from components.data.shards import SPLITS
 from components.params import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
-from components.shards import SPLITS
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
@@ -186,7 +186,7 @@ def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
     found = sorted(_inkml(folder))
     if not found:
         return
-    from components.corrections import admitted  # Dask: only where there are corrections
+    from components.data.correction_filter import admitted  # Dask: only where there are corrections
 
     asked = [path for split in ("valid", "test") for path in _inkml(part / split)]
     chosen = admitted(found, asked, _count(part / "train"), data)

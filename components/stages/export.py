@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from components.card import card
+from components.data.shards import shard_paths
 from components.exporting import export_decoder, export_encoder
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
@@ -28,7 +29,6 @@ from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Past
 from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
-from components.shards import shard_paths
 
 MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
 CALIBRATION = Path("data/calibration.json")

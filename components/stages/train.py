@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.data.shards import SPLITS, data_hash
 from components.latex.vocabulary import Vocabulary, VocabularyError
 from components.params import Params, ParamsError, load_params
-from components.shards import SPLITS, data_hash
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),

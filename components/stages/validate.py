@@ -11,11 +11,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from components.archive import replace_folder
+from components.data.archive import replace_folder
+from components.data.shards import SPLITS
+from components.data.validation import Finding, validate
 from components.params import Params, ParamsError, load_params
 from components.report.files import write_metrics
-from components.shards import SPLITS
-from components.validation import Finding, validate
 
 SHARDS = Path("data/shards")
 COUNTS = Path("reports/rasterize.json")

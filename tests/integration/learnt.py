@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from components.augmentation.strokes import Variation, bend
+from components.data.shards import Row, write_shard
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
 from components.latex.vocabulary import BOS, EOS, Vocabulary
@@ -21,7 +22,6 @@ from components.model.training import guidance
 from components.params import Params
 from components.recognizer.calibration import Calibration
 from components.recognizer.inputs import to_input
-from components.shards import Row, write_shard
 from components.stages import export
 from components.synthesis.symbol_bank import box_of
 from tests.recognizer.inks import formula

@@ -18,7 +18,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from flows.corrections import collect
+from components.data.feedback_import import collect
 from flows.served import free_port
 from tests.integration.clone import Clone
 from tests.integration.conftest import pictures

@@ -141,7 +141,7 @@ def test_labels_that_are_too_long_are_not_trained_on(still: Inks, job: Job, shar
 
 
 def test_an_ink_without_symbols_guides_nothing(still: Inks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.shards.symbols_of", lambda _: ())
+    monkeypatch.setattr("components.data.shards.symbols_of", lambda _: ())
     batch = still[Plan((0,), 0, 1.0)]
     assert not len(batch.written) and not len(batch.centres) and not batch.spotted
     assert (batch.spots == NOWHERE).all()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.labelled import LabelledShards
+from components.data.datasets import LabelledShards
 from components.params import Params
 from components.recognizer.calibration import Calibration, Confidence
 from components.stages import calibrate as stage

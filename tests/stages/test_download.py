@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
+from components.data.shards import SPLITS as THREE
+from components.data.shards import read_table
 from components.ink.inkml import read_inkml
 from components.params import DataParams, Params, merged
-from components.shards import SPLITS as THREE
-from components.shards import read_table
 from components.stages import rasterize
 from components.stages.download import SourceError, download, main
 from tests.inks import write_ink

@@ -18,12 +18,12 @@ import numpy as np
 from lxml import etree
 from pydantic import ValidationError
 
-from components.corrections import CORRECTED_AT
+from components.data.correction_filter import CORRECTED_AT
+from components.data.rasterize import ink_hash
 from components.ink.correction import Correction
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import MAX_BYTES, NAMESPACE, InkError, parse_inkml, read_inkml, write_inkml
 from components.latex.normalizer import LabelError, normalize
-from components.rasterization import ink_hash
 from components.report.files import whole, write_csv
 
 REPORT = Path("reports/corrections.csv")

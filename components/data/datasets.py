@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from components.data.shards import shard_paths
 from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
-from components.shards import shard_paths
 
 _ROWS = 256  # of a shard in memory at once
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.corrections import admitted
+from components.data.correction_filter import admitted
 from components.params import DataParams, Params
 from tests.inks import write_ink
 

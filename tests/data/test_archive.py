@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from components.archive import ArchiveError, fetch, unpack
+from components.data.archive import ArchiveError, fetch, unpack
 
 BODY = random.Random(7).randbytes(600_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -276,7 +276,7 @@ def test_encrypted_zip_is_refused(tmp_path: Path) -> None:
 UNPACK = """
     import resource, sys, time
     from pathlib import Path
-    from components.archive import ArchiveError, unpack
+    from components.data.archive import ArchiveError, unpack
     archive, out, limit, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -328,7 +328,7 @@ def test_download_onto_a_full_disk_goes_on_when_there_is_room(server: Server, tm
     code = """
         import resource, sys
         from pathlib import Path
-        from components.archive import ArchiveError, fetch
+        from components.data.archive import ArchiveError, fetch
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
         try:
             fetch(sys.argv[1], Path(sys.argv[2]), bytes=None, sha256=None)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.data.feedback_import import Collected, collect
+from components.data.rasterize import ink_hash
 from components.ink.correction import Correction
 from components.ink.inkml import read_inkml
-from components.rasterization import ink_hash
-from flows.corrections import Collected, collect
 
 Strokes = list[list[list[float]]]
 

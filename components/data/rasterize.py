@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 from dask.distributed import Client, Future, as_completed
 
+from components.data.shards import SPLITS, Row, to_table, write_table
 from components.ink.ink import Ink, Stroke, Symbol
 from components.ink.inkml import InkError, read_inkml
 from components.ink.raster import RasterSettings, draw
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import TokenError, detokenize, tokenize
-from components.shards import SPLITS, Row, to_table, write_table
 
 CHUNK = 256  # files; about half a second of work, a thousand times what Dask needs for a task
 _STRUCTURE = frozenset("{}^_")
