@@ -30,11 +30,11 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.memory import own_memory
+from components.config import ComputeParams
 from components.data.dask_client import connect
 from components.data.rasterize import make_chunk, merge_chunks, plan, rasterize, symbol_token
 from components.data.shards import SPLITS
 from components.ink.raster import RasterSettings
-from components.params import ComputeParams
 
 SHARD_ROWS = 4096
 

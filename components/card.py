@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from components.config import Params
 from components.latex.vocabulary import SPECIALS
 from components.model.checkpoint import Checkpoint
-from components.params import Params
 
 _DATA = {
     "synthetic": "Formulas of a grammar, written by this project's synthesiser with single-line fonts "

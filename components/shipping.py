@@ -21,11 +21,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from components.config import load_params
 from components.data.archive import replace_folder
 from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
-from components.params import load_params
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
 from components.recognizer.cores import cores
 from components.recognizer.recognizer import Reading, Recognizer

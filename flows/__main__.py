@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.params import ParamsError, load_params
+from components.config import ParamsError, load_params
 
 EXAMPLES = """
   python -m flows pipeline                 the stages of dvc.yaml, with retries, time limits and artifacts

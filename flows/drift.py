@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pandas.core.dtypes.common as pandas_dtypes
 
-from components.params import MonitorParams
+from components.config import MonitorParams
 from components.recognizer.observation import Observation
 from components.report.files import whole
 

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap
 
+from components.config import PromotionParams
 from components.evaluation import Answer
 from components.latex.metrics import Scores, edits, score
 from components.latex.structure import structures
 from components.latex.tokenizer import spaced
-from components.params import PromotionParams
 from flows.trial import Trial
 
 Floats = npt.NDArray[np.float64]

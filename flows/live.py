@@ -22,7 +22,7 @@ from types import FrameType
 
 import bentoml
 
-from components.params import load_params
+from components.config import load_params
 from flows.packaging import PackagingError, bento_of
 from flows.registered import CHAMPION, Registered, Registry, RegistryError
 from flows.served import BENTOML, NotReadyError, Served

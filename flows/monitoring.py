@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
-from components.params import ParamsError, load_params
+from components.config import ParamsError, load_params
 from flows.drift import SUMMARY, DriftError, check_drift
 from flows.promotion import REFERENCE
 from flows.registered import CHAMPION, Registry, RegistryError

@@ -17,7 +17,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
-from components.params import Params, load_params
+from components.config import Params, load_params
 from flows.drawing import Box, arrow, badge, chain, drawing, named, rectangle, words
 from flows.monitoring import monitoring
 from flows.pipeline import pipeline

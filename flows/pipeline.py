@@ -17,10 +17,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from components.config import ParamsError, PipelineParams, load_params
 from components.data.datasets import LabelledShards
 from components.evaluation import Answer
 from components.latex.tokenizer import tokenize
-from components.params import ParamsError, PipelineParams, load_params
 from components.report.worst import worst
 from flows.stages import Plan, StageError, StageRun, plan, run_stage
 

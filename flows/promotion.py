@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
-from components.params import Params, ParamsError, load_params
+from components.config import Params, ParamsError, load_params
 from components.recognizer.bundle import BundleError, load_bundle
 from components.registry import bundle_folder, dvc_hashes
 from components.report.files import whole

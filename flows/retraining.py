@@ -12,8 +12,8 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from components.config import Params, ParamsError, load_params
 from components.data.feedback_import import collect
-from components.params import Params, ParamsError, load_params
 from flows.pipeline import PipelineRun, pipeline
 from flows.promotion import promotion
 from flows.registered import CHALLENGER, CHAMPION, GATE, ROLLED_BACK, Registry, RegistryError

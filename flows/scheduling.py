@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from components.params import Params, load_params
+from components.config import Params, load_params
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from components.params import DataParams, load_params
+from components.config import DataParams, load_params
 from components.report.files import whole
 
 ARRIVED, DRIFT = "handwriting.ink.arrived", "handwriting.drift.found"

@@ -8,9 +8,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from components.config import load_params
 from components.exporting import export_encoder
 from components.model.recogniser import Recogniser
-from components.params import load_params
 
 
 @pytest.mark.parametrize("window", [4, 7])

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lxml import etree
 
+from components.config import DataParams
 from components.data.rasterize import ink_hash
 from components.ink.inkml import read_inkml
 from components.latex.normalizer import LabelError, normalize
-from components.params import DataParams
 
 CORRECTED_AT = "correctedAt"  # the annotation that says when, ISO 8601; the newest are taken
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dask.distributed import Client, LocalCluster
 from dask.system import CPU_COUNT
 
-from components.params import ComputeParams
+from components.config import ComputeParams
 
 _PATIENCE = 30.0  # seconds
 

@@ -19,9 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.config import Params
 from components.data.shards import SPLITS, shard_paths
 from components.latex.tokenizer import TokenError, detokenize, tokenize
-from components.params import Params
 
 if TYPE_CHECKING:
     from great_expectations.data_context import AbstractDataContext

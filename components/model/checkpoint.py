@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from components.config import ModelParams
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.recogniser import Recogniser
-from components.params import ModelParams
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.calibration import Calibration
 

@@ -18,13 +18,13 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from components.config import ModelParams, TrainParams
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
 from components.model.data import Batch, Inks, PlanSampler
 from components.model.recogniser import Recogniser
 from components.model.training import Training
-from components.params import ModelParams, TrainParams
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 

@@ -21,8 +21,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from components.config import ModelParams
 from components.model.encoder import build_encoder
-from components.params import ModelParams
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from components.config import Params, ParamsError, load_params
 from components.data.datasets import LabelledShards
 from components.data.shards import read_table
 from components.evaluation import Answer, reliability
-from components.params import Params, ParamsError, load_params
 from components.recognizer.calibration import Calibration, Confidence, fit
 from components.report.files import whole, write_metrics
 from components.stages.evaluate import read, trained

@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import track
 
+from components.config import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
 from components.data.archive import ArchiveError, check, fetch, replace_folder, unpack
 from components.data.shards import SPLITS
-from components.params import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from components.commands.command import count
+from components.config import load_params
 from components.data.datasets import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.evaluation import Answer, Evaluation, evaluate
-from components.params import load_params
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
 from components.registry import SHIPPED, bundle_folder

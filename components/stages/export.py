@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from components.card import card
+from components.config import Params, load_params
 from components.data.shards import shard_paths
 from components.exporting import export_decoder, export_encoder
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
 from components.model.engine import TorchEngine
-from components.params import Params, load_params
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Past

@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.dask_client import ClusterError, connect
 from components.data.rasterize import CHUNK, Outcome, plan, rasterize
-from components.params import Params, ParamsError, load_params
 from components.report.files import write_csv, write_metrics
 
 RAW = Path("data/raw")

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import components
-from components.params import Params, load_params
+from components.config import Params, load_params
 from components.recognizer.bundle import CARD, Bundle, load_bundle
 from components.registry import dvc_hashes
 from components.tracking import connect, git_commit

@@ -15,11 +15,11 @@ from dask.system import CPU_COUNT
 from rich.console import Console
 from rich.progress import Progress
 
+from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.rasterize import row_of_ink
 from components.data.shards import InkTable, Row, read_table, write_shard
 from components.ink.raster import RasterSettings
-from components.params import Params, ParamsError, load_params
 from components.report.files import write_metrics
 from components.synthesis.layout import LayoutError, compose
 from components.synthesis.recombination import Recombination, trees_of

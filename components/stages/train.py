@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.config import Params, ParamsError, load_params
 from components.data.shards import SPLITS, data_hash
 from components.latex.vocabulary import Vocabulary, VocabularyError
-from components.params import Params, ParamsError, load_params
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),

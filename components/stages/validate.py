@@ -11,10 +11,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.shards import SPLITS
 from components.data.validation import Finding, validate
-from components.params import Params, ParamsError, load_params
 from components.report.files import write_metrics
 
 SHARDS = Path("data/shards")

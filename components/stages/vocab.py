@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from components.config import ParamsError, load_params
 from components.data.shards import SPLITS, shard_paths
 from components.latex.vocabulary import SPECIALS, Vocabulary
-from components.params import ParamsError, load_params
 from components.report.files import whole
 
 SHARDS, VOCAB, REPORT = Path("data/shards"), Path("data/vocab.json"), Path("reports/vocab.json")

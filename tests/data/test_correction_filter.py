@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from components.config import DataParams, Params
 from components.data.correction_filter import admitted
-from components.params import DataParams, Params
 from tests.inks import write_ink
 
 

@@ -11,7 +11,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
-from components.params import Params
+from components.config import Params
 from flows.scheduling import deployments
 
 ROOT = Path(__file__).parents[2]

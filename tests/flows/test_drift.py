@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.params import MonitorParams, Params
+from components.config import MonitorParams, Params
 from flows.drift import COLUMNS, Drift, DriftError, check_drift, compare, read_reference, read_window
 
 NOW = datetime(2026, 11, 24, 12)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.config import Params, PromotionParams
 from components.evaluation import Answer
-from components.params import Params, PromotionParams
 from flows.gate import Verdict, cer_difference, exprate_difference, judge
 from flows.gate_report import html, markdown, numbers
 from flows.promotion import before

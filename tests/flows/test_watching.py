@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.params import Params
+from components.config import Params
 from flows.watching import fingerprint, news, watched
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from components.augmentation.strokes import Variation, bend
+from components.config import Params
 from components.data.shards import Row, write_shard
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
@@ -19,7 +20,6 @@ from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
 from components.model.recogniser import Recogniser
 from components.model.training import guidance
-from components.params import Params
 from components.recognizer.calibration import Calibration
 from components.recognizer.inputs import to_input
 from components.stages import export

@@ -17,11 +17,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
+from components.config import Params
 from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings, draw
-from components.params import Params
 from components.serving.keys import add
 from flows.served import Served
 from tests.integration.browser import CHROMIUM, Hand, chromium

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from components.config import Params, load_params
 from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import Vocabulary
 from components.model.fit import Job
-from components.params import Params, load_params
 from components.synthesis.formula_grammar import formula
 from components.synthesis.handwriting import Writer, set_formula
 

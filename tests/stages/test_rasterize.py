@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from dask.distributed import LocalCluster
 
+from components.config import Params
 from components.data import dask_client
 from components.data.archive import unpack
 from components.data.dask_client import ClusterError
@@ -25,7 +26,6 @@ from components.data.shards import SPLITS, read_table, strokes_of, symbols_of
 from components.ink.ink import Ink, Symbol
 from components.ink.inkml import write_inkml
 from components.ink.raster import draw
-from components.params import Params
 from components.stages import rasterize
 
 ROOT = Path(__file__).parents[2]
@@ -171,7 +171,7 @@ STAGE = """
     import sys
     from pathlib import Path
     from components.data import rasterize
-    from components.params import Params
+    from components.config import Params
     from components.stages import rasterize
     {before}
     params = Params.model_validate_json(sys.argv[1])

@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from components.config import Params
 from components.ink.raster import RasterSettings, draw
-from components.params import Params
 from components.recognizer.bundle import FILES
 from components.recognizer.recognizer import Recognizer
 from components.registry import bundle_folder

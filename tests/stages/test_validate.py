@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from components.config import Params
 from components.data.rasterize import ink_hash
 from components.data.shards import Row, write_shard
 from components.data.validation import Finding, split_facts
 from components.ink.raster import draw
 from components.latex.tokenizer import tokenize
-from components.params import Params
 from components.stages import validate
 from tests.recognizer.inks import formula
 

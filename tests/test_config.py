@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.params import ParamsError, load_params
+from components.config import ParamsError, load_params
 
 ROOT = Path(__file__).parent.parent
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
