@@ -21,7 +21,7 @@ from torch import Tensor
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
-from components.model.recogniser import Recogniser
+from components.model.network import Recogniser
 from components.recognizer.inputs import to_input
 from components.recognizer.preparation import prepare_picture
 

@@ -29,7 +29,7 @@ from components.ink.raster import Picture
 from components.latex.metrics import score
 from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model
-from components.model.engine import TorchEngine
+from components.model.torch_engine import TorchEngine
 from components.quantizing import quantize
 from components.recognizer.cores import cores
 from components.recognizer.inputs import to_input

@@ -20,7 +20,7 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from components.model.recogniser import Memory, Past, Recogniser
+from components.model.network import Memory, Past, Recogniser
 
 Axes = dict[int, str]  # names of the axes that are of any size
 

@@ -10,7 +10,7 @@ import torch
 
 from components.config import load_params
 from components.exporting import export_encoder
-from components.model.recogniser import Recogniser
+from components.model.network import Recogniser
 
 
 @pytest.mark.parametrize("window", [4, 7])

@@ -11,7 +11,7 @@ import torch
 from components.config import ModelParams
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
-from components.model.recogniser import Recogniser
+from components.model.network import Recogniser
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.calibration import Calibration
 

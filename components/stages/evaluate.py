@@ -114,7 +114,7 @@ def trained(path: Path, calibration: Calibration | None = None, sizes: Sequence[
     import torch
 
     from components.model.checkpoint import load_model
-    from components.model.engine import TorchEngine
+    from components.model.torch_engine import TorchEngine
 
     checkpoint = load_model(path)
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")

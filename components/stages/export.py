@@ -23,7 +23,7 @@ from components.exporting import export_decoder, export_encoder
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
-from components.model.engine import TorchEngine
+from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Past

@@ -30,7 +30,7 @@ _SHOWN = 12  # pictures of valid that MLflow gets, with what was read
 
 def train(params: Params) -> dict[str, Any]:
     """Trains as `params` say and writes model, summary and history. Returns the summary."""
-    from components.model.fit import Epoch, Job, best_model, fit
+    from components.model.trainer import Epoch, Job, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = Job(
@@ -137,8 +137,8 @@ def samples(checkpoint: Any) -> Any:
     """A figure of some pictures of valid, each with its label and what was read."""
     from matplotlib.figure import Figure
 
-    from components.model.data import Inks
-    from components.model.engine import TorchEngine
+    from components.model.dataset import Inks
+    from components.model.torch_engine import TorchEngine
     from components.recognizer.recognizer import Recognizer
 
     model = checkpoint.model

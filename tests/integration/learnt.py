@@ -18,8 +18,8 @@ from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
-from components.model.recogniser import Recogniser
-from components.model.training import guidance
+from components.model.lightning_module import guidance
+from components.model.network import Recogniser
 from components.recognizer.calibration import Calibration
 from components.recognizer.inputs import to_input
 from components.stages import export

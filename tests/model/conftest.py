@@ -8,7 +8,7 @@ from components.config import Params, load_params
 from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import Vocabulary
-from components.model.fit import Job
+from components.model.trainer import Job
 from components.synthesis.formula_grammar import formula
 from components.synthesis.handwriting import Writer, set_formula
 

@@ -22,9 +22,9 @@ from components.config import ModelParams, TrainParams
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
-from components.model.data import Batch, Inks, PlanSampler
-from components.model.recogniser import Recogniser
-from components.model.training import Training
+from components.model.dataset import Batch, Inks, PlanSampler
+from components.model.lightning_module import Training
+from components.model.network import Recogniser
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 

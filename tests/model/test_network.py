@@ -4,9 +4,9 @@ import torch
 
 from components.config import ModelParams, Params
 from components.latex.vocabulary import UNK
-from components.model.engine import TorchEngine
-from components.model.recogniser import Recogniser
-from components.model.training import masked
+from components.model.lightning_module import masked
+from components.model.network import Recogniser
+from components.model.torch_engine import TorchEngine
 from components.recognizer.engine import Memory, Past
 
 NAMED = {"encoder": "swin_tiny_patch4_window7_224", "window": 8, "stages": 3}

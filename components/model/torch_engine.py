@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from components.model import recogniser
+from components.model import network
 from components.model.checkpoint import load_model
-from components.model.recogniser import Recogniser
+from components.model.network import Recogniser
 from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
 
 
@@ -39,13 +39,13 @@ class TorchEngine:
         seen = torch.arange(cells) < torch.from_numpy(memory.cells)[:, None, None, None]
         step = self.model.decode(
             self._tensor(tokens),
-            recogniser.Past(
+            network.Past(
                 self._tensors(past.keys),
                 self._tensors(past.values),
                 self._tensors(past.looked),
                 torch.tensor(past.position, device=self.device),
             ),
-            recogniser.Memory(self._tensors(memory.keys), self._tensors(memory.values), seen.to(self.device)),
+            network.Memory(self._tensors(memory.keys), self._tensors(memory.values), seen.to(self.device)),
         )
         return Step(step.logits.cpu().numpy(), _arrays(step.keys), _arrays(step.values), _arrays(step.looked))
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from components.model.checkpoint import load_model
-from components.model.engine import TorchEngine
-from components.model.fit import Epoch, Job, best_model, fit
+from components.model.torch_engine import TorchEngine
+from components.model.trainer import Epoch, Job, best_model, fit
 
 CURVE = ("epoch", "train_loss", "valid_loss", "valid_exprate", "lr")
 

@@ -6,8 +6,8 @@ import torch
 
 from components.ink.ink import Symbol
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from components.model.data import NOWHERE, Batch, Inks, Plan, PlanSampler, aligned
-from components.model.fit import Job
+from components.model.dataset import NOWHERE, Batch, Inks, Plan, PlanSampler, aligned
+from components.model.trainer import Job
 from components.recognizer.inputs import to_input
 
 SIDE = {"stride": 8, "multiple": 16, "max_tokens": 24, "seed": 7}

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from components.config import TrainParams
 from components.latex.vocabulary import PAD, UNK
-from components.model.data import NOWHERE, Batch
-from components.model.recogniser import Output, Recogniser
+from components.model.dataset import NOWHERE, Batch
+from components.model.network import Output, Recogniser
 
 _FOCUS = 1.0  # standard deviation in cells of the place that guidance points at
 _PAPER = 0.1  # weight of an empty cell against a written one: there are so many
