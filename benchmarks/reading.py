@@ -31,9 +31,9 @@ from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model
 from components.model.torch_engine import TorchEngine
 from components.quantizing import quantize
-from components.recognizer.cores import cores
-from components.recognizer.inputs import to_input
+from components.recognizer.cpu import cores
 from components.recognizer.recognizer import Recognizer
+from components.recognizer.tensors import to_input
 
 Read = Callable[[list[Picture]], list[tuple[str, ...]]]
 

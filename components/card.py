@@ -40,7 +40,7 @@ that all of it is right, calibrated on the validation split (see the reliability
 - **Input**: dark ink on white, median height of a symbol {raster.symbol} pixels, at most {raster.max_width} ×
   {raster.max_height} pixels; sides padded to multiples of {
         model.multiple
-    }. `components.recognizer.preparation`
+    }. `components.recognizer.preprocessing`
   brings photographs, scans and drawings there.
 - **Output**: at most {model.params.max_tokens} tokens, in MathWriting's conventions for LaTeX.
 

@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from components.recognizer.preparation import prepare
+from components.recognizer.preprocessing import prepare
 from components.recognizer.recognizer import Reading, Recognizer
 
 

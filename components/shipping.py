@@ -27,7 +27,7 @@ from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
-from components.recognizer.cores import cores
+from components.recognizer.cpu import cores
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry import METRICS, SHIPPED
 from components.synthesis.formula_grammar import formula

@@ -22,7 +22,7 @@ import pandas as pd
 import pandas.core.dtypes.common as pandas_dtypes
 
 from components.config import MonitorParams
-from components.recognizer.observation import Observation
+from components.recognizer.features import Observation
 from components.report.files import whole
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from components.data.shards import read_table, strokes_of
 from components.evaluation import Answer
 from components.ink.ink import Stroke
 from components.ink.raster import Picture, draw
-from components.recognizer.observation import Observation, observe
+from components.recognizer.features import Observation, observe
 from components.recognizer.recognizer import Recognizer
 from components.report.files import whole
 from flows.smoke import Expected, expect

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from components.commands.command import CommandError, Commands, count
 from components.ink.raster import Picture, Placement
-from components.recognizer.looking import Look
-from components.recognizer.preparation import prepare_placed
+from components.recognizer.explanation import Look
+from components.recognizer.preprocessing import prepare_placed
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry import SHIPPED, bundle_folder
 

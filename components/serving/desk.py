@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Box, Picture, Placement, RasterSettings, draw_placed
-from components.recognizer.cores import cores
-from components.recognizer.preparation import (
+from components.recognizer.cpu import cores
+from components.recognizer.preprocessing import (
     FORMATS,
     BlankPictureError,
     LargePictureError,

@@ -26,7 +26,7 @@ from threading import Semaphore
 import bentoml
 import cv2
 
-from components.recognizer.observation import observe
+from components.recognizer.features import observe
 from components.serving import measures
 from components.serving.desk import Found, Sheet
 from components.serving.settings import Settings

@@ -27,8 +27,8 @@ from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Past
-from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
+from components.recognizer.tensors import to_input
 
 MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
 CALIBRATION = Path("data/calibration.json")

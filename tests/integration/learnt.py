@@ -21,7 +21,7 @@ from components.model.checkpoint import Checkpoint, save_model
 from components.model.lightning_module import guidance
 from components.model.network import Recogniser
 from components.recognizer.calibration import Calibration
-from components.recognizer.inputs import to_input
+from components.recognizer.tensors import to_input
 from components.stages import export
 from components.synthesis.symbol_bank import box_of
 from tests.recognizer.inks import formula

@@ -8,7 +8,7 @@ from components.ink.ink import Symbol
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.model.dataset import NOWHERE, Batch, Inks, Plan, PlanSampler, aligned
 from components.model.trainer import Job
-from components.recognizer.inputs import to_input
+from components.recognizer.tensors import to_input
 
 SIDE = {"stride": 8, "multiple": 16, "max_tokens": 24, "seed": 7}
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
-from components.recognizer.looking import Look
+from components.recognizer.explanation import Look
 from components.recognizer.recognizer import Alternative, Reading
 from components.serving.batching import read_all, stop_guessing
 from components.serving.desk import Job, Looked

@@ -14,7 +14,7 @@ from PIL import Image
 from components.ink.ink import Ink
 from components.ink.inkml import InkError, write_inkml
 from components.ink.raster import Box, Picture, RasterSettings, bounds, draw, draw_in, frame_at
-from components.recognizer.preparation import PictureError, open_grey, prepare, prepare_placed
+from components.recognizer.preprocessing import PictureError, open_grey, prepare, prepare_placed
 from tests.recognizer.inks import formula
 
 SETTINGS = RasterSettings()

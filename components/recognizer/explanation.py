@@ -21,7 +21,7 @@ from components.latex.structure import written
 from components.latex.tokenizer import spaced
 from components.latex.vocabulary import BOS, PAD
 from components.recognizer.engine import Engine, Floats, Memory, Past
-from components.recognizer.inputs import padded_shape
+from components.recognizer.tensors import padded_shape
 
 _TAKEN = 0.25  # so much does a piece count that another token has taken: only writing that touches is shared
 _PART = 0.02  # a piece that nobody took goes with one that was looked at not more than 1 / this times as much

@@ -15,7 +15,7 @@ from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
-from components.recognizer.looking import attention, looks
+from components.recognizer.explanation import attention, looks
 from components.recognizer.recognizer import Recognizer
 from components.synthesis.formula_grammar import formula as any_formula
 from components.synthesis.formula_grammar import label_tokens

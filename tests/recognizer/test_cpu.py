@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.recognizer.cores import cores
+from components.recognizer.cpu import cores
 
 
 @pytest.fixture(autouse=True)
