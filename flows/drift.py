@@ -22,8 +22,8 @@ import pandas as pd
 import pandas.core.dtypes.common as pandas_dtypes
 
 from components.config import MonitorParams
+from components.evaluation.report.predictions import whole
 from components.recognizer.features import Observation
-from components.report.files import whole
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot  # type: ignore[import-untyped]

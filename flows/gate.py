@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.stats import bootstrap
 
 from components.config import PromotionParams
-from components.evaluation import Answer
+from components.evaluation.metrics import Answer
 from components.latex.metrics import Scores, edits, score
 from components.latex.structure import structures
 from components.latex.tokenizer import spaced

@@ -19,9 +19,9 @@ from prefect.states import Completed, Failed
 
 from components.config import ParamsError, PipelineParams, load_params
 from components.data.datasets import LabelledShards
-from components.evaluation import Answer
+from components.evaluation.metrics import Answer
+from components.evaluation.report.error_gallery import worst
 from components.latex.tokenizer import tokenize
-from components.report.worst import worst
 from flows.stages import Plan, StageError, StageRun, plan, run_stage
 
 REPORTS, TEST = Path("reports"), Path("data/shards/test")

@@ -15,9 +15,9 @@ from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
+from components.evaluation.report.predictions import whole
 from components.recognizer.bundle import BundleError, load_bundle
 from components.registry import bundle_folder, dvc_hashes
-from components.report.files import whole
 from flows.gate import Verdict, judge
 from flows.gate_report import html, markdown, numbers
 from flows.packaging import PackagingError, bento_of, build

@@ -23,7 +23,7 @@ from typing import IO, Literal
 import psutil
 import yaml
 
-from components.report.files import whole
+from components.evaluation.report.predictions import whole
 
 LOCK = Path("dvc.lock")
 _WHOLE = Path(".dvc/tmp/dvc.lock.whole")  # a copy of LOCK from when it was

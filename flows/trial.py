@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.shards import read_table, strokes_of
-from components.evaluation import Answer
+from components.evaluation.metrics import Answer
+from components.evaluation.report.predictions import whole
 from components.ink.ink import Stroke
 from components.ink.raster import Picture, draw
 from components.recognizer.features import Observation, observe
 from components.recognizer.recognizer import Recognizer
-from components.report.files import whole
 from flows.smoke import Expected, expect
 
 _BATCH = 64  # inks read together

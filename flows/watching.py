@@ -16,7 +16,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 
 from components.config import DataParams, load_params
-from components.report.files import whole
+from components.evaluation.report.predictions import whole
 
 ARRIVED, DRIFT = "handwriting.ink.arrived", "handwriting.drift.found"
 RESOURCE = {"prefect.resource.id": "handwriting.recogniser"}

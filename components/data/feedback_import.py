@@ -20,11 +20,11 @@ from pydantic import ValidationError
 
 from components.data.correction_filter import CORRECTED_AT
 from components.data.rasterize import ink_hash
+from components.evaluation.report.predictions import whole, write_csv
 from components.ink.correction import Correction
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import MAX_BYTES, NAMESPACE, InkError, parse_inkml, read_inkml, write_inkml
 from components.latex.normalizer import LabelError, normalize
-from components.report.files import whole, write_csv
 
 REPORT = Path("reports/corrections.csv")
 SET_ASIDE = ".contradicted"  # the suffix of an ink that was collected before somebody contradicted

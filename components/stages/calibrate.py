@@ -13,9 +13,9 @@ import numpy.typing as npt
 from components.config import Params, ParamsError, load_params
 from components.data.datasets import LabelledShards
 from components.data.shards import read_table
-from components.evaluation import Answer, reliability
+from components.evaluation.metrics import Answer, reliability
+from components.evaluation.report.predictions import whole, write_metrics
 from components.recognizer.calibration import Calibration, Confidence, fit
-from components.report.files import whole, write_metrics
 from components.stages.evaluate import read, trained
 
 MODEL, VALID, TRAIN = Path("data/model.pt"), Path("data/shards/valid"), Path("data/shards/train")
@@ -63,7 +63,10 @@ def calibrate(params: Params) -> Calibration:
 
 def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]:
     """How much each answer counts where valid's formulas stand for train's; how many inks that is worth."""
-    from components.likeness import effective, weights  # scikit-learn, which takes a second to import
+    from components.evaluation.importance import (  # scikit-learn, which takes a second to import
+        effective,
+        weights,
+    )
 
     labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
     counts = weights([answer.label for answer in answers], labels)

@@ -19,13 +19,18 @@ from rich.progress import Progress
 from components.commands.command import count
 from components.config import load_params
 from components.data.datasets import Labelled, LabelledFolder, LabelledShards, Reject, Sample
-from components.evaluation import Answer, Evaluation, evaluate
+from components.evaluation.metrics import Answer, Evaluation, evaluate
+from components.evaluation.report.error_gallery import page, worst
+from components.evaluation.report.predictions import (
+    whole,
+    write_csv,
+    write_metrics,
+    write_predictions,
+)
+from components.evaluation.report.summary import confidence_line, summary
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
 from components.registry import SHIPPED, bundle_folder
-from components.report.files import whole, write_csv, write_metrics, write_predictions
-from components.report.summary import confidence_line, summary
-from components.report.worst import page, worst
 
 WORST = 40
 _PICTURES = 1024  # in memory at once: enough to find many of one size
@@ -90,7 +95,7 @@ def report(
     answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: Mapping[str, object]
 ) -> Evaluation:
     """Writes metrics.json, predictions.parquet, plots/ and worst.html to `out`, and prints the table."""
-    from components.report.plots import write_plots
+    from components.evaluation.report.plots import write_plots
 
     evaluation = evaluate(answers)
     title = f"{about['model']} on {about['data']}, beam {about['beam']}"

@@ -17,7 +17,7 @@ from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.dask_client import ClusterError, connect
 from components.data.rasterize import CHUNK, Outcome, plan, rasterize
-from components.report.files import write_csv, write_metrics
+from components.evaluation.report.predictions import write_csv, write_metrics
 
 RAW = Path("data/raw")
 SHARDS = Path("data/shards")

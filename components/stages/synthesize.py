@@ -19,8 +19,8 @@ from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.rasterize import row_of_ink
 from components.data.shards import InkTable, Row, read_table, write_shard
+from components.evaluation.report.predictions import write_metrics
 from components.ink.raster import RasterSettings
-from components.report.files import write_metrics
 from components.synthesis.layout import LayoutError, compose
 from components.synthesis.recombination import Recombination, trees_of
 from components.synthesis.symbol_bank import Samples

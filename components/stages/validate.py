@@ -15,7 +15,7 @@ from components.config import Params, ParamsError, load_params
 from components.data.archive import replace_folder
 from components.data.shards import SPLITS
 from components.data.validation import Finding, validate
-from components.report.files import write_metrics
+from components.evaluation.report.predictions import write_metrics
 
 SHARDS = Path("data/shards")
 COUNTS = Path("reports/rasterize.json")

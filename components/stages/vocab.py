@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from components.config import ParamsError, load_params
 from components.data.shards import SPLITS, shard_paths
+from components.evaluation.report.predictions import whole
 from components.latex.vocabulary import SPECIALS, Vocabulary
-from components.report.files import whole
 
 SHARDS, VOCAB, REPORT = Path("data/shards"), Path("data/vocab.json"), Path("reports/vocab.json")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.config import Params, PromotionParams
-from components.evaluation import Answer
+from components.evaluation.metrics import Answer
 from flows.gate import Verdict, cer_difference, exprate_difference, judge
 from flows.gate_report import html, markdown, numbers
 from flows.promotion import before

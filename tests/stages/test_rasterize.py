@@ -170,8 +170,8 @@ def test_a_split_without_ink_is_named(tmp_path: Path, params: Params) -> None:
 STAGE = """
     import sys
     from pathlib import Path
-    from components.data import rasterize
     from components.config import Params
+    from components.data import rasterize as library
     from components.stages import rasterize
     {before}
     params = Params.model_validate_json(sys.argv[1])
@@ -187,8 +187,8 @@ def command(params: Params, before: str) -> list[str]:
 def test_killed_in_the_middle_then_again_is_as_if_never_killed(tmp_path: Path, params: Params) -> None:
     write_raw(tmp_path / "raw")
     settings = with_params(params, shard_rows=3)
-    slowly = "import time; merge = rasterize.write_table\n"
-    slowly += "rasterization.write_table = lambda *of: (merge(*of), time.sleep(60))"
+    slowly = "import time; merge = library.write_table\n"
+    slowly += "library.write_table = lambda *of: (merge(*of), time.sleep(60))"
     process = subprocess.Popen(command(settings, slowly), cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 120
     while not (tmp_path / ".shards.part" / "train" / "part-00000.parquet").exists():

@@ -9,7 +9,7 @@ from html import escape
 
 from rapidfuzz.distance import Levenshtein
 
-from components.evaluation import SURE, Answer, Evaluation, Tokens
+from components.evaluation.metrics import SURE, Answer, Evaluation, Tokens
 
 
 @dataclass(frozen=True)

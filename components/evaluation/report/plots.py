@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from components.evaluation import Confusion, Evaluation, Group, Reliability
-from components.report.files import whole, write_csv
+from components.evaluation.metrics import Confusion, Evaluation, Group, Reliability
+from components.evaluation.report.predictions import whole, write_csv
 
 _BLUE, _GREY, _INK = "#2f6f9f", "#b9c2ca", "#24303a"
 _CONFUSIONS = 20  # bars that one can still read

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from components.evaluation import SURE, Evaluation, Group
+from components.evaluation.metrics import SURE, Evaluation, Group
 
 
 def summary(evaluation: Evaluation, title: str) -> Table:

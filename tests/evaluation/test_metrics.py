@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from components.evaluation import Answer, confusions, evaluate, reliability, wilson
+from components.evaluation.metrics import Answer, confusions, evaluate, reliability, wilson
+from components.evaluation.report.error_gallery import page, worst
+from components.evaluation.report.plots import write_plots
+from components.evaluation.report.predictions import whole, write_predictions
+from components.evaluation.report.summary import summary
 from components.latex.tokenizer import tokenize
-from components.report.files import whole, write_predictions
-from components.report.plots import write_plots
-from components.report.summary import summary
-from components.report.worst import page, worst
 
 PNG = cv2.imencode(".png", np.full((20, 30), 255, np.uint8))[1].tobytes()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.evaluation import Answer
+from components.evaluation.metrics import Answer
 from components.latex.tokenizer import detokenize
 
 PREDICTIONS = pa.schema(

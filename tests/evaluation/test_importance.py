@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.likeness import effective, weights
+from components.evaluation.importance import effective, weights
 
 
 def formulas(count: int, capitals: float, seed: int) -> list[list[str]]:
