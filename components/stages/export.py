@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import Progress
 
-from components.card import card
 from components.config import Params, load_params
 from components.data.shards import shard_paths
-from components.exporting import export_decoder, export_encoder
+from components.export.model_card import card
+from components.export.onnx import export_decoder, export_encoder
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model

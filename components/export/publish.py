@@ -1,4 +1,4 @@
-"""Puts what `dvc repro` trained into models/, for the repository: `python -m components.shipping`.
+"""Puts what `dvc repro` trained into models/, for the repository: `python -m components.export.publish`.
 
 Of the inks that it was trained and tested on nothing may go along but the weights: the example and the
 pictures of mistakes are formulas that the project's own synthesiser writes. Beside the bundle lies the

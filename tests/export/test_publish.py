@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.shipping import whole_history
+from components.export.publish import whole_history
 
 
 def test_a_training_that_began_with_a_shipped_model_goes_on_counting(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from components import quantizing
 from components.data.rasterize import row_of_ink
 from components.data.shards import write_shard
+from components.export import quantize
 from components.ink.ink import Ink
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
@@ -41,7 +41,7 @@ def test_a_bundle_that_reads_as_well_is_made(
     bundle: Path, read: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "int8"
-    assert quantizing.main([str(bundle), str(out), "--data", str(read), "--beam", "1"]) == 0
+    assert quantize.main([str(bundle), str(out), "--data", str(read), "--beam", "1"]) == 0
     assert "ExpRate 100.00%" in capsys.readouterr().out
     graphs = onnx.load(out / DECODER).graph
     assert {w.data_type for w in graphs.initializer} >= {onnx.TensorProto.INT8}
@@ -69,17 +69,17 @@ def test_one_that_reads_worse_is_refused_and_what_was_there_stays(
         bundle = load_bundle(folder)
         return seal_bundle(out, bundle.settings, bundle.about)
 
-    monkeypatch.setattr(quantizing, "quantize", spoilt)
+    monkeypatch.setattr(quantize, "quantize", spoilt)
     out = tmp_path / "int8"
     out.mkdir()
     (out / "kept").touch()
-    assert quantizing.main([str(bundle), str(out), "--data", str(read), "--beam", "1"]) == 1
+    assert quantize.main([str(bundle), str(out), "--data", str(read), "--beam", "1"]) == 1
     assert "more than 0.3% less, so it is not offered" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["kept"]
     assert {path.name for path in tmp_path.iterdir()} == {"int8", "split"}
 
 
 def test_what_is_no_bundle_is_said_so(read: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert quantizing.main([str(tmp_path / "none"), str(tmp_path / "out"), "--data", str(read)]) == 1
+    assert quantize.main([str(tmp_path / "none"), str(tmp_path / "out"), "--data", str(read)]) == 1
     assert "none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,6 @@
 """A bundle with 8-bit weights: half as large, and on many CPUs a quarter faster.
 
-    python -m components.quantizing data/bundle data/bundle-int8 --data data/shards/valid
+    python -m components.export.quantize data/bundle data/bundle-int8 --data data/shards/valid
 
 It is made only where it reads that data as well as the bundle that it comes from.
 """
@@ -84,7 +84,7 @@ def _scores(bundle: Path, data: Labelled, beam: int) -> Scores:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m components.quantizing",
+        prog="python -m components.export.quantize",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from components.config import load_params
-from components.exporting import export_encoder
+from components.export.onnx import export_encoder
 from components.model.network import Recogniser
 
 
