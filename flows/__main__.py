@@ -81,8 +81,8 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     """Prints the tag of the model, or of the Bento, and nothing else."""
+    from components.registry.model_versions import CHAMPION, Registry
     from flows.packaging import build, store, store_shipped
-    from flows.registered import CHAMPION, Registry
 
     params = load_params()
     registry = Registry(params.register_.name)

@@ -23,8 +23,8 @@ from types import FrameType
 import bentoml
 
 from components.config import load_params
+from components.registry.model_versions import CHAMPION, Registered, Registry, RegistryError
 from flows.packaging import PackagingError, bento_of
-from flows.registered import CHAMPION, Registered, Registry, RegistryError
 from flows.served import BENTOML, NotReadyError, Served
 
 CONFIG = Path("deploy/live/haproxy.cfg")

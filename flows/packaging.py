@@ -12,8 +12,8 @@ import bentoml
 from bentoml.exceptions import NotFound
 
 from components.recognizer.bundle import FILES, Bundle, load_bundle
-from components.registry import METRICS, SHIPPED, bundle_folder
-from flows.registered import BENTO, Registered, Registry
+from components.registry.bundles import METRICS, SHIPPED, bundle_folder
+from components.registry.model_versions import BENTO, Registered, Registry
 from flows.smoke import Expected, SmokeError, evaluated, smoke_test
 
 BENTOFILE = Path("bentofile.yaml")

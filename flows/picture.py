@@ -18,11 +18,11 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
 from components.config import Params, load_params
+from components.registry.model_versions import CHALLENGER, CHAMPION, PREVIOUS
 from flows.drawing import Box, arrow, badge, chain, drawing, named, rectangle, words
 from flows.monitoring import monitoring
 from flows.pipeline import pipeline
 from flows.promotion import promotion
-from flows.registered import CHALLENGER, CHAMPION, PREVIOUS
 from flows.retraining import retraining
 from flows.scheduling import deployments
 from flows.watching import ARRIVED, DRIFT, watching

@@ -17,11 +17,8 @@ from prefect.states import Completed, Failed
 from components.config import Params, ParamsError, load_params
 from components.evaluation.report.predictions import whole
 from components.recognizer.bundle import BundleError, load_bundle
-from components.registry import bundle_folder, dvc_hashes
-from flows.gate import Verdict, judge
-from flows.gate_report import html, markdown, numbers
-from flows.packaging import PackagingError, bento_of, build
-from flows.registered import (
+from components.registry.bundles import bundle_folder, dvc_hashes
+from components.registry.model_versions import (
     BENTO,
     CHALLENGER,
     CHAMPION,
@@ -32,6 +29,9 @@ from flows.registered import (
     Registry,
     RegistryError,
 )
+from flows.gate import Verdict, judge
+from flows.gate_report import html, markdown, numbers
+from flows.packaging import PackagingError, bento_of, build
 from flows.trial import Trial, try_out, write_reference
 
 TEST = Path("data/shards/test")

@@ -14,7 +14,7 @@ from components.ink.raster import Picture, Placement
 from components.recognizer.explanation import Look
 from components.recognizer.preprocessing import prepare_placed
 from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import SHIPPED, bundle_folder
+from components.registry.bundles import SHIPPED, bundle_folder
 
 _FILES = 64  # read together
 _EXAMPLES = """examples:

@@ -29,7 +29,7 @@ from components.model.checkpoint import load_model, save_model
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
 from components.recognizer.cpu import cores
 from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import METRICS, SHIPPED
+from components.registry.bundles import METRICS, SHIPPED
 from components.synthesis.formula_grammar import formula
 from components.synthesis.handwriting import Writer, set_formula
 

@@ -30,7 +30,7 @@ from components.evaluation.report.predictions import (
 from components.evaluation.report.summary import confidence_line, summary
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
-from components.registry import SHIPPED, bundle_folder
+from components.registry.bundles import SHIPPED, bundle_folder
 
 WORST = 40
 _PICTURES = 1024  # in memory at once: enough to find many of one size

@@ -16,8 +16,8 @@ from typing import Any
 import components
 from components.config import Params, load_params
 from components.recognizer.bundle import CARD, Bundle, load_bundle
-from components.registry import dvc_hashes
-from components.tracking import connect, git_commit
+from components.registry.bundles import dvc_hashes
+from components.registry.mlflow_client import connect, git_commit
 
 BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")

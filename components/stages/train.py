@@ -111,7 +111,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
-    from components.tracking import connect, git_commit
+    from components.registry.mlflow_client import connect, git_commit
 
     mlflow = connect(params.register_.name)
     note = folder / "mlflow_run"

@@ -11,10 +11,10 @@ import pytest
 
 from components.config import Params, PromotionParams
 from components.evaluation.metrics import Answer
+from components.registry.model_versions import Registered
 from flows.gate import Verdict, cer_difference, exprate_difference, judge
 from flows.gate_report import html, markdown, numbers
 from flows.promotion import before
-from flows.registered import Registered
 from flows.trial import Trial
 
 LABEL = ("x", "+", "1", "=", "y")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from components.recognizer.bundle import load_bundle
-from components.registry import SHIPPED
+from components.registry.bundles import SHIPPED
 from flows.served import Served
 from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictures, predict, promoted
 

@@ -20,9 +20,9 @@ from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.tokenizer import detokenize, tokenize
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import bundle_folder
+from components.registry.bundles import bundle_folder
+from components.registry.mlflow_client import connect
 from components.stages import evaluate as stage
-from components.tracking import connect
 
 ROOT = Path(__file__).parents[2]
 RASTER = RasterSettings()

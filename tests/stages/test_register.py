@@ -14,9 +14,9 @@ from components.config import Params
 from components.ink.raster import RasterSettings, draw
 from components.recognizer.bundle import FILES
 from components.recognizer.recognizer import Recognizer
-from components.registry import bundle_folder
+from components.registry.bundles import bundle_folder
+from components.registry.mlflow_client import connect
 from components.stages import register
-from components.tracking import connect
 from tests.conftest import METRICS
 from tests.recognizer.inks import formula
 

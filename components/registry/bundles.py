@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from components.recognizer.bundle import SETTINGS
-from components.tracking import connect
+from components.registry.mlflow_client import connect
 
 # The bundle that comes with the repository, and its figures beside it.
 SHIPPED = Path(__file__).parents[1] / "models" / "crohme"

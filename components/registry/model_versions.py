@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.tracking import connect
+from components.registry.mlflow_client import connect
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
