@@ -16,6 +16,9 @@ from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
 from components.evaluation.report.predictions import whole
+from components.promotion.comparison import Trial, try_out, write_reference
+from components.promotion.gate import Verdict, judge
+from components.promotion.report import html, markdown, numbers
 from components.recognizer.bundle import BundleError, load_bundle
 from components.registry.bundles import bundle_folder, dvc_hashes
 from components.registry.model_versions import (
@@ -29,10 +32,7 @@ from components.registry.model_versions import (
     Registry,
     RegistryError,
 )
-from flows.gate import Verdict, judge
-from flows.gate_report import html, markdown, numbers
 from flows.packaging import PackagingError, bento_of, build
-from flows.trial import Trial, try_out, write_reference
 
 TEST = Path("data/shards/test")
 REPORTS = Path("reports/promotion")

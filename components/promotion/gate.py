@@ -18,7 +18,7 @@ from components.evaluation.metrics import Answer
 from components.latex.metrics import Scores, edits, score
 from components.latex.structure import structures
 from components.latex.tokenizer import spaced
-from flows.trial import Trial
+from components.promotion.comparison import Trial
 
 Floats = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from components.latex.metrics import Scores
-from flows.gate import Verdict
-from flows.trial import Trial
+from components.promotion.comparison import Trial
+from components.promotion.gate import Verdict
 
 
 def markdown(

@@ -11,11 +11,11 @@ import pytest
 
 from components.config import Params, PromotionParams
 from components.evaluation.metrics import Answer
+from components.promotion.comparison import Trial
+from components.promotion.gate import Verdict, cer_difference, exprate_difference, judge
+from components.promotion.report import html, markdown, numbers
 from components.registry.model_versions import Registered
-from flows.gate import Verdict, cer_difference, exprate_difference, judge
-from flows.gate_report import html, markdown, numbers
 from flows.promotion import before
-from flows.trial import Trial
 
 LABEL = ("x", "+", "1", "=", "y")
 FRACTION = ("\\frac", "{", "x", "}", "{", "2", "}")
@@ -146,7 +146,7 @@ def test_what_was_refused_or_rolled_back_is_not_judged_again_by_itself(
 
 
 def test_both_are_read_and_timed_on_the_same_inks(exported: Path) -> None:
-    from flows.trial import try_out
+    from components.promotion.comparison import try_out
 
     one, two = try_out(
         {"one": exported / "data/bundle", "two": exported / "data/bundle"}, exported / "data/shards/test", 3
