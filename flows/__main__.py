@@ -81,8 +81,8 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     """Prints the tag of the model, or of the Bento, and nothing else."""
+    from components.deployment.packaging import build, store, store_shipped
     from components.registry.model_versions import CHAMPION, Registry
-    from flows.packaging import build, store, store_shipped
 
     params = load_params()
     registry = Registry(params.register_.name)
@@ -106,7 +106,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _live(options: argparse.Namespace) -> int:
-    from flows.live import serve_champion
+    from components.deployment.blue_green import serve_champion
 
     return serve_champion(options.port)
 

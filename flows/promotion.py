@@ -15,6 +15,7 @@ from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
+from components.deployment.packaging import PackagingError, bento_of, build
 from components.evaluation.report.predictions import whole
 from components.promotion.comparison import Trial, try_out, write_reference
 from components.promotion.gate import Verdict, judge
@@ -32,7 +33,6 @@ from components.registry.model_versions import (
     Registry,
     RegistryError,
 )
-from flows.packaging import PackagingError, bento_of, build
 
 TEST = Path("data/shards/test")
 REPORTS = Path("reports/promotion")

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.data.shards import read_table, strokes_of
+from components.deployment.smoke_test import Expected, expect
 from components.evaluation.metrics import Answer
 from components.evaluation.report.predictions import whole
 from components.ink.ink import Stroke
 from components.ink.raster import Picture, draw
 from components.recognizer.features import Observation, observe
 from components.recognizer.recognizer import Recognizer
-from flows.smoke import Expected, expect
 
 _BATCH = 64  # inks read together
 _TIMED = 40  # pictures read one by one

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.data.feedback_import import collect
-from flows.served import free_port
+from components.deployment.service_process import free_port
 from tests.integration.clone import Clone
 from tests.integration.conftest import pictures
 from tests.integration.servers import Server, mlflow_server, prefect_server

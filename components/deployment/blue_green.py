@@ -23,9 +23,9 @@ from types import FrameType
 import bentoml
 
 from components.config import load_params
+from components.deployment.packaging import PackagingError, bento_of
+from components.deployment.service_process import BENTOML, NotReadyError, Served
 from components.registry.model_versions import CHAMPION, Registered, Registry, RegistryError
-from flows.packaging import PackagingError, bento_of
-from flows.served import BENTOML, NotReadyError, Served
 
 CONFIG = Path("deploy/live/haproxy.cfg")
 

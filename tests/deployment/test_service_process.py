@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.served import NotReadyError, Served
+from components.deployment.service_process import NotReadyError, Served
 
 SERVE = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}")
 

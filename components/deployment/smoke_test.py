@@ -13,8 +13,8 @@ import httpx
 import pyarrow.parquet as pq
 
 from components.data.datasets import LabelledShards
+from components.deployment.service_process import BENTOML, NotReadyError, Served
 from components.ink.raster import Picture
-from flows.served import BENTOML, NotReadyError, Served
 
 SHARDS, PREDICTIONS = Path("data/shards/test"), Path("reports/predictions.parquet")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import NotFound
 
+from components.deployment.smoke_test import Expected, SmokeError, evaluated, smoke_test
 from components.recognizer.bundle import FILES, Bundle, load_bundle
 from components.registry.bundles import METRICS, SHIPPED, bundle_folder
 from components.registry.model_versions import BENTO, Registered, Registry
-from flows.smoke import Expected, SmokeError, evaluated, smoke_test
 
 BENTOFILE = Path("bentofile.yaml")
 
