@@ -99,7 +99,7 @@ def _package(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from flows.scheduling import serve_flows
+    from flows.deployments import serve_flows
 
     serve_flows(options.port)
     return 0

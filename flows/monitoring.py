@@ -11,10 +11,10 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from components.config import ParamsError, load_params
+from components.monitoring.drift import SUMMARY, DriftError, check_drift
 from components.registry.model_versions import CHAMPION, Registry, RegistryError
-from flows.drift import SUMMARY, DriftError, check_drift
+from flows.data_watch import DRIFT, RESOURCE
 from flows.promotion import REFERENCE
-from flows.watching import DRIFT, RESOURCE
 
 REPORTS = Path("reports/drift")
 

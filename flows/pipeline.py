@@ -22,7 +22,7 @@ from components.data.datasets import LabelledShards
 from components.evaluation.metrics import Answer
 from components.evaluation.report.error_gallery import worst
 from components.latex.tokenizer import tokenize
-from flows.stages import Plan, StageError, StageRun, plan, run_stage
+from components.orchestration.dvc_runner import Plan, StageError, StageRun, plan, run_stage
 
 REPORTS, TEST = Path("reports"), Path("data/shards/test")
 

@@ -12,7 +12,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
 from components.config import Params
-from flows.scheduling import deployments
+from flows.deployments import deployments
 
 ROOT = Path(__file__).parents[2]
 OF_THE_POOL = {"work_pool"}  # what prefect.yaml says besides

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.config import Params
-from flows.watching import fingerprint, news, watched
+from flows.data_watch import fingerprint, news, watched
 
 
 @pytest.fixture

@@ -14,7 +14,15 @@ import pandas as pd
 import pytest
 
 from components.config import MonitorParams, Params
-from flows.drift import COLUMNS, Drift, DriftError, check_drift, compare, read_reference, read_window
+from components.monitoring.drift import (
+    COLUMNS,
+    Drift,
+    DriftError,
+    check_drift,
+    compare,
+    read_reference,
+    read_window,
+)
 
 NOW = datetime(2026, 11, 24, 12)
 LOG = "readings/data/data.1.log"

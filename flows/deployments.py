@@ -42,9 +42,9 @@ def deployments(params: Params) -> list[RunnerDeployment]:
     from prefect.events import DeploymentEventTrigger
     from prefect.schedules import Cron
 
+    from flows.data_watch import ARRIVED, DRIFT, watching
     from flows.monitoring import monitoring
     from flows.retraining import retraining
-    from flows.watching import ARRIVED, DRIFT, watching
 
     alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
     events = {ARRIVED: "new ink has come", DRIFT: "what is read has drifted"}

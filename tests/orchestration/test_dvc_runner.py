@@ -13,8 +13,8 @@ import psutil
 import pytest
 import yaml
 
-from flows import stages
-from flows.stages import StageError, mend_lock, plan, run_stage
+from components.orchestration import dvc_runner
+from components.orchestration.dvc_runner import StageError, mend_lock, plan, run_stage
 
 pytestmark = pytest.mark.slow
 
@@ -87,8 +87,12 @@ def test_a_flow_that_was_killed_leaves_no_stage_that_writes_under_the_next(proje
     hang = "import time, os\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(1000)\n"
     Path("make.py").write_text(hang)
     flow = subprocess.Popen(
-        [sys.executable, "-c", "from flows.stages import run_stage; run_stage('first', print, 600)"],
-        env=os.environ | {"PYTHONPATH": str(Path(stages.__file__).parents[1])},
+        [
+            sys.executable,
+            "-c",
+            "from components.orchestration.dvc_runner import run_stage; run_stage('first', print, 600)",
+        ],
+        env=os.environ | {"PYTHONPATH": str(Path(dvc_runner.__file__).parents[1])},
     )
     until = time.monotonic() + 60
     while not Path("pid").exists() or not Path("pid").read_text():
