@@ -16,7 +16,7 @@ import cv2
 from rich.console import Console
 from rich.progress import Progress
 
-from components.commands.command import count
+from components.cli.base import count
 from components.config import load_params
 from components.data.datasets import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.evaluation.metrics import Answer, Evaluation, evaluate

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from components.commands.command import CommandError, Commands, count
+from components.cli.base import CommandError, Commands, count
 from components.data.shards import SPLITS, read_table
 
 SHARDS = Path("data/shards")

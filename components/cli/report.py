@@ -8,7 +8,7 @@ from argparse import Namespace, RawDescriptionHelpFormatter
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.commands.command import CommandError, Commands
+from components.cli.base import CommandError, Commands
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from components.commands.command import CommandError, Commands, count
+from components.cli.base import CommandError, Commands, count
 from components.ink.raster import Picture, Placement
 from components.recognizer.explanation import Look
 from components.recognizer.preprocessing import prepare_placed

@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
-from components.commands.command import CommandError, Commands, count
+from components.cli.base import CommandError, Commands, count
 
 BENTOML = Path(".venv-serve/bin/bentoml")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.__main__ import main
-from components.commands.predict import predict
+from components.cli.predict import predict
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings
