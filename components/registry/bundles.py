@@ -10,7 +10,7 @@ from components.recognizer.bundle import SETTINGS
 from components.registry.mlflow_client import connect
 
 # The bundle that comes with the repository, and its figures beside it.
-SHIPPED = Path(__file__).parents[1] / "models" / "crohme"
+SHIPPED = Path(__file__).parents[2] / "models" / "crohme"
 METRICS = "metrics.json"
 
 

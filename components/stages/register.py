@@ -23,7 +23,7 @@ BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
 
 _SOURCE = Path(components.__path__[0])
-_MODEL = Path("pyfunc.py")
+_MODEL = Path("registry/pyfunc_model.py")
 _PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what reading needs
 _REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", "pydantic", "onnxruntime")
 

@@ -18,7 +18,7 @@ def test_windows_shift_alike_in_pictures_larger_and_smaller_than_a_window(
     tmp_path: Path, window: int
 ) -> None:
     torch.manual_seed(0)
-    params = load_params(Path(__file__).parents[1] / "params.yaml").model.model_copy(
+    params = load_params(Path(__file__).parents[2] / "params.yaml").model.model_copy(
         update={"embed_dim": 16, "depths": (2, 2, 2), "heads": (1, 2, 2), "window": window, "stages": 0}
     )
     model = Recogniser(params, 9).eval()

@@ -268,7 +268,7 @@ def test_with_the_registry_away_in_mid_promotion_the_champion_stays(house: House
 
 def test_a_bento_that_answers_otherwise_is_not_promoted(house: House) -> None:
     before = set(house.bentos.glob("*/bento.yaml"))
-    file = house.folder / "components/serving/reading.py"
+    file = house.folder / "components/serving/routes/predict.py"
     right = file.read_text()
     assert "formula=read.formula," in right
     file.write_text(right.replace("formula=read.formula,", 'formula=read.formula + "!",'))

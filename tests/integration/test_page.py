@@ -23,7 +23,7 @@ from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings, draw
-from components.serving.keys import add
+from components.serving.access.api_keys import add
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.integration.conftest import CHALLENGER, SERVE, Registry, promoted, registered, service_of
 from tests.integration.learnt import KNOWN, learnt_project

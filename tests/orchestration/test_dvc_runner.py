@@ -13,10 +13,11 @@ import psutil
 import pytest
 import yaml
 
-from components.orchestration import dvc_runner
 from components.orchestration.dvc_runner import StageError, mend_lock, plan, run_stage
 
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
 
 PROJECT = {
     "second": {"cmd": "cp one two", "deps": ["one"], "outs": ["two"]},
@@ -92,7 +93,7 @@ def test_a_flow_that_was_killed_leaves_no_stage_that_writes_under_the_next(proje
             "-c",
             "from components.orchestration.dvc_runner import run_stage; run_stage('first', print, 600)",
         ],
-        env=os.environ | {"PYTHONPATH": str(Path(dvc_runner.__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     until = time.monotonic() + 60
     while not Path("pid").exists() or not Path("pid").read_text():
