@@ -16,7 +16,7 @@ from prefect.events import emit_event
 from prefect.states import Completed
 
 from components.config import DataParams, load_params
-from components.evaluation.report.predictions import whole
+from components.files import atomic_write
 
 ARRIVED, DRIFT = "handwriting.ink.arrived", "handwriting.drift.found"
 RESOURCE = {"prefect.resource.id": "handwriting.recogniser"}
@@ -60,6 +60,6 @@ def news(now: str) -> bool:
     """
     before = json.loads(_SEEN.read_text(encoding="utf-8")) if _SEEN.exists() else {"told": now, "last": now}
     quiet, told = now == before["last"], before["told"]
-    with whole(_SEEN) as beside:
+    with atomic_write(_SEEN) as beside:
         beside.write_text(json.dumps({"told": now if quiet else told, "last": now}), encoding="utf-8")
     return quiet and now != told

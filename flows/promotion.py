@@ -16,7 +16,7 @@ from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
 from components.deployment.packaging import PackagingError, bento_of, build
-from components.evaluation.report.predictions import whole
+from components.files import atomic_write
 from components.promotion.comparison import Trial, try_out, write_reference
 from components.promotion.gate import Verdict, judge
 from components.promotion.report import html, markdown, numbers
@@ -133,7 +133,7 @@ def compare(
     text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
     report = REPORTS / f"version-{challenger.version}.md"
     for path, content in ((report, text), (report.with_suffix(".html"), html(text))):
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(content, encoding="utf-8")
     write_reference(trial, report.parent / REFERENCE)
     registry.keep(challenger, [report, report.with_suffix(".html"), report.parent / REFERENCE])

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from components.cli.base import CommandError, Commands, count
 from components.data.shards import SPLITS, read_table
+from components.files import atomic_write
 
 SHARDS = Path("data/shards")
 
@@ -55,10 +56,8 @@ def run(options: Namespace) -> int:
     out: Path = options.out or Path(f"reports/samples-{options.split}.png")
     try:
         samples = drawn(options.shards / options.split, options.count, options.seed)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside = out.with_name(f".{out.name}.part")
-        sheet(samples).save(beside, "PNG")
-        beside.replace(out)
+        with atomic_write(out) as temporary:
+            sheet(samples).save(temporary, "PNG")
     except OSError as error:  # no shards, or no place to write
         raise CommandError(str(error)) from None
     print(out)

@@ -26,6 +26,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from components.files import atomic_folder
+
 _CHUNK = 1 << 20
 _BUSY = (408, 429, 500, 502, 503, 504)  # answers that a later try may not get
 
@@ -164,20 +166,16 @@ def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool] 
     Raises ArchiveError where the archive can't be read to its end, where a member is a link or a device or
     lies outside the target, and where the disk is full.
     """
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     members = _zip_members if archive.suffix.lower() == ".zip" else _tar_members
     unreadable = f"{archive}: can't be read as {'zip' if members is _zip_members else 'tar'}"
     try:
         size = archive.stat().st_size
-        part.mkdir(parents=True)
-        with archive.open("rb") as raw, _progress(archive.name) as advance:
+        with atomic_folder(target) as part, archive.open("rb") as raw, _progress(archive.name) as advance:
             for name, file in members(raw):
                 path = _inside(name)
                 if wanted(path):
                     _write(file, part / path)
                 advance(raw.tell(), size)
-        replace_folder(part, target)
     except _MemberError as error:
         raise ArchiveError(f"{archive}: {error}; nothing is unpacked") from None
     except _UNREADABLE as error:
@@ -187,18 +185,6 @@ def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool] 
             raise ArchiveError(f"{unreadable}: {error}; fetch it again") from None
         where = error.filename or target
         raise ArchiveError(f"unpacking {archive}: {where}: {error.strerror}; nothing is kept") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def replace_folder(new: Path, target: Path) -> None:
-    """Puts `new` where `target` is or is not. What was there goes only when the new stands ready."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _tar_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from components.data.correction_filter import CORRECTED_AT
 from components.data.rasterize import ink_hash
-from components.evaluation.report.predictions import whole, write_csv
+from components.files import atomic_write, write_csv
 from components.ink.correction import Correction
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import MAX_BYTES, NAMESPACE, InkError, parse_inkml, read_inkml, write_inkml
@@ -175,5 +175,5 @@ def _write(said: _Said, path: Path) -> None:
     annotation.text = said.at.isoformat(timespec="seconds")
     root.insert(1, annotation)
     etree.indent(root)
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.files import atomic_write
 from components.ink.ink import Stroke, Symbol
 
 SPLITS = ("train", "valid", "test")
@@ -57,9 +58,8 @@ def write_shard(rows: Sequence[Row], path: Path) -> None:
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Writes one shard whole or not at all."""
-    beside = path.with_name(f".{path.name}.part")
-    pq.write_table(table, beside, compression="zstd")
-    beside.replace(path)
+    with atomic_write(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:

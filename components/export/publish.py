@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from components.config import load_params
-from components.data.archive import replace_folder
+from components.files import atomic_folder, write_json
 from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
@@ -54,27 +54,24 @@ def ship(out: Path = SHIPPED) -> None:
     params = load_params()
     tried = try_out(recognizer, params.seed)
     history = whole_history(REPORTS / HISTORY, params.train.start)
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    for name in FILES:
-        shutil.copyfile(BUNDLE / name, beside / name)
-    right = [t for t in tried if t.label == t.reading.tokens]
-    if not right:
-        raise ValueError("of the synthesiser's formulas it reads none: there is no example to show")
-    best = max(right, key=lambda t: (len(t.label) >= 7, t.reading.confidence))
-    cv2.imwrite(str(beside / EXAMPLE), best.picture)
-    about = About(**bundle.about.model_dump() | {"example": best.reading.latex})
-    version = seal_bundle(beside, bundle.settings, about).version
-    cv2.imwrite(str(beside / MISTAKES), sheet([t for t in tried if t.label != t.reading.tokens][:_SHOWN]))
-    save_model(load_model(MODEL), beside / "model.pt", half=True)
-    history.to_csv(beside / HISTORY, index=False)
-    write_curve(history, beside / CURVE)
-    figures = _figures(recognizer, tried, history)
-    (beside / METRICS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    text = (BUNDLE / CARD).read_text(encoding="utf-8").replace(bundle.version, version)
-    (beside / CARD).write_text(text + _more(figures), encoding="utf-8")
-    replace_folder(beside, out)
+    with atomic_folder(out) as folder:
+        for name in FILES:
+            shutil.copyfile(BUNDLE / name, folder / name)
+        right = [t for t in tried if t.label == t.reading.tokens]
+        if not right:
+            raise ValueError("of the synthesiser's formulas it reads none: there is no example to show")
+        best = max(right, key=lambda t: (len(t.label) >= 7, t.reading.confidence))
+        cv2.imwrite(str(folder / EXAMPLE), best.picture)
+        about = About(**bundle.about.model_dump() | {"example": best.reading.latex})
+        version = seal_bundle(folder, bundle.settings, about).version
+        cv2.imwrite(str(folder / MISTAKES), sheet([t for t in tried if t.label != t.reading.tokens][:_SHOWN]))
+        save_model(load_model(MODEL), folder / "model.pt", half=True)
+        history.to_csv(folder / HISTORY, index=False)
+        write_curve(history, folder / CURVE)
+        figures = _figures(recognizer, tried, history)
+        write_json(figures, folder / METRICS)
+        text = (BUNDLE / CARD).read_text(encoding="utf-8").replace(bundle.version, version)
+        (folder / CARD).write_text(text + _more(figures), encoding="utf-8")
 
 
 def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from components.data.archive import replace_folder
 from components.data.datasets import Labelled, LabelledShards
+from components.files import atomic_folder
 from components.latex.metrics import Scores, score
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, BundleError, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
@@ -36,19 +36,14 @@ def quantize_checked(folder: Path, out: Path, data: Labelled, beam: int) -> tupl
 
     Raises WorseError where ExpRate falls by more than 0.3 points (`out` stays as it was), BundleError.
     """
-    beside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        quantize(folder, beside)
-        before, after = (_scores(made, data, beam) for made in (folder, beside))
+    with atomic_folder(out) as quantized:
+        quantize(folder, quantized)
+        before, after = (_scores(made, data, beam) for made in (folder, quantized))
         if after.exprate < before.exprate - _WORSE:
             raise WorseError(
                 f"{folder} with 8-bit weights reads {after.exprate:.2%} of {before.n} without an error, as "
                 f"it is {before.exprate:.2%}: more than {_WORSE:.1%} less, so it is not offered"
             )
-        replace_folder(beside, out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return before, after
 
 
@@ -56,7 +51,7 @@ def quantize(folder: Path, out: Path) -> Bundle:
     """Copies the bundle in `folder` to `out`, the weights of its matrix products as 8-bit integers, one scale
     a column; activations are made so while it runs. Convolutions stay as they are. Raises BundleError."""
     bundle = load_bundle(folder)
-    shutil.copytree(folder, out)
+    shutil.copytree(folder, out, dirs_exist_ok=True)
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)  # advice that was taken already
     try:

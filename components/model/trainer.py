@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import sys
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from components.config import ModelParams, TrainParams
+from components.files import write_csv
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
@@ -196,12 +196,8 @@ class History(Callback):
             trainer.should_stop = True
 
     def _write(self) -> None:
-        beside = self.path.with_suffix(".part")
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(vars(self.epochs[0])))
-            writer.writeheader()
-            writer.writerows(vars(epoch) for epoch in self.epochs)
-        beside.replace(self.path)
+        rows = [list(vars(epoch).values()) for epoch in self.epochs]
+        write_csv(list(vars(self.epochs[0])), rows, self.path)
 
 
 class KeepBest(Callback):

@@ -22,7 +22,7 @@ import pandas as pd
 import pandas.core.dtypes.common as pandas_dtypes
 
 from components.config import MonitorParams
-from components.evaluation.report.predictions import whole
+from components.files import atomic_write
 from components.recognizer.features import Observation
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def compare(reference: pd.DataFrame, window: Window, settings: MonitorParams, re
     if n >= settings.min_readings:
         snapshot = _compared(reference, window.readings, settings)
         columns = _columns(snapshot, reference, window.readings, settings)
-        with whole(reports / HTML) as beside:
+        with atomic_write(reports / HTML) as beside:
             snapshot.save_html(str(beside))
     else:
         (reports / HTML).unlink(missing_ok=True)  # an earlier window's page would be taken for this one's
@@ -158,7 +158,7 @@ def compare(reference: pd.DataFrame, window: Window, settings: MonitorParams, re
         drifted=any(column.drifted for column in columns),
         reason=_reason(window, columns, settings),
     )
-    with whole(reports / SUMMARY) as beside:
+    with atomic_write(reports / SUMMARY) as beside:
         beside.write_text(summary(drift, settings), encoding="utf-8")
     return drift
 

@@ -23,7 +23,7 @@ from typing import IO, Literal
 import psutil
 import yaml
 
-from components.evaluation.report.predictions import whole
+from components.files import atomic_write
 
 LOCK = Path("dvc.lock")
 _WHOLE = Path(".dvc/tmp/dvc.lock.whole")  # a copy of LOCK from when it was
@@ -129,7 +129,7 @@ def mend_lock() -> None:
 def keep_lock() -> None:
     """Keeps a copy of dvc.lock, if it is whole."""
     if LOCK.exists() and _whole(LOCK):
-        with whole(_WHOLE) as beside:
+        with atomic_write(_WHOLE) as beside:
             shutil.copy(LOCK, beside)
 
 

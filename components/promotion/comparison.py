@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from components.data.shards import read_table, strokes_of
 from components.deployment.smoke_test import Expected, expect
 from components.evaluation.metrics import Answer
-from components.evaluation.report.predictions import whole
+from components.files import atomic_write
 from components.ink.ink import Stroke
 from components.ink.raster import Picture, draw
 from components.recognizer.features import Observation, observe
@@ -55,7 +55,7 @@ def try_out(bundles: dict[str, Path], split: Path, beam: int) -> list[Trial]:
 def write_reference(trial: Trial, path: Path) -> None:
     """Writes what monitoring compares with: a row a reading."""
     table = pa.Table.from_pylist([observation.as_dict() for observation in trial.observations])
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         pq.write_table(table, beside, compression="zstd")
 
 

@@ -14,7 +14,7 @@ from components.config import Params, ParamsError, load_params
 from components.data.datasets import LabelledShards
 from components.data.shards import read_table
 from components.evaluation.metrics import Answer, reliability
-from components.evaluation.report.predictions import whole, write_metrics
+from components.files import atomic_write, write_json
 from components.recognizer.calibration import Calibration, Confidence, fit
 from components.stages.evaluate import read, trained
 
@@ -55,9 +55,9 @@ def calibrate(params: Params) -> Calibration:
             f"{name}_ece": after.ece,  # on the very inks that it was learnt on: test's is in metrics.json
         }
     calibration = Calibration(**found)
-    with whole(CALIBRATION) as beside:
+    with atomic_write(CALIBRATION) as beside:
         beside.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    write_metrics(report, REPORT)
+    write_json(report, REPORT)
     return calibration
 
 

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.progress import track
 
 from components.config import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
-from components.data.archive import ArchiveError, check, fetch, replace_folder, unpack
+from components.data.archive import ArchiveError, check, fetch, unpack
 from components.data.shards import SPLITS
+from components.files import atomic_folder
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
@@ -36,10 +37,7 @@ class SourceError(ValueError):
 
 def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[str, int]:
     """Makes `raw` anew; returns how many InkML files each split has. Raises SourceError and OSError."""
-    part = raw.with_name(f".{raw.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(raw) as part:
         if data.source == "synthetic":
             _write_synthetic(data, seed, part)
         elif data.source == "folder":
@@ -56,9 +54,6 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
                 raise SourceError(f"data.{data.source}: {error}") from None
         if data.corrections is not None:
             _add_corrections(data, data.corrections, part)
-        replace_folder(part, raw)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return {split: _count(raw / split) for split in SPLITS}
 
 

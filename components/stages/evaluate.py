@@ -21,13 +21,9 @@ from components.config import load_params
 from components.data.datasets import Labelled, LabelledFolder, LabelledShards, Reject, Sample
 from components.evaluation.metrics import Answer, Evaluation, evaluate
 from components.evaluation.report.error_gallery import page, worst
-from components.evaluation.report.predictions import (
-    whole,
-    write_csv,
-    write_metrics,
-    write_predictions,
-)
+from components.evaluation.report.predictions import write_predictions
 from components.evaluation.report.summary import confidence_line, summary
+from components.files import write_csv, write_json, write_text
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
 from components.registry.bundles import SHIPPED, bundle_folder
@@ -103,9 +99,8 @@ def report(
     write_plots(evaluation, out / "plots")
     mistakes = worst(answers, show)
     pictures = {id: cv2.imencode(".png", p)[1].tobytes() for id, p in data.pictures(mistakes.ids).items()}
-    with whole(out / "worst.html") as beside:
-        beside.write_text(page(evaluation, mistakes, pictures, title), encoding="utf-8")
-    write_metrics({**evaluation.metrics(), **about}, out / "metrics.json")
+    write_text(page(evaluation, mistakes, pictures, title), out / "worst.html")
+    write_json({**evaluation.metrics(), **about}, out / "metrics.json")
     Console().print(summary(evaluation, title))
     print(confidence_line(evaluation))
     print(f"results: {out / 'metrics.json'}, predictions.parquet, plots/, worst.html (pictures of mistakes)")

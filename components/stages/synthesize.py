@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from components.config import Params, ParamsError, load_params
-from components.data.archive import replace_folder
 from components.data.rasterize import row_of_ink
 from components.data.shards import InkTable, Row, read_table, write_shard
-from components.evaluation.report.predictions import write_metrics
+from components.files import replace_folder, write_json
 from components.ink.raster import RasterSettings
 from components.synthesis.layout import LayoutError, compose
 from components.synthesis.recombination import Recombination, trees_of
@@ -51,7 +50,7 @@ def synthesize(params: Params) -> int:
         for future in as_completed([pool.submit(make, *job) for job in enumerate(counts)]):
             progress.advance(bar, future.result())
     replace_folder(part, SYNTHETIC)
-    write_metrics({"formulas": wanted.count}, REPORT)
+    write_json({"formulas": wanted.count}, REPORT)
     return wanted.count
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 from components.config import Params, ParamsError, load_params
 from components.data.shards import SPLITS, data_hash
+from components.files import atomic_write, write_json
 from components.latex.vocabulary import Vocabulary, VocabularyError
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
@@ -59,8 +59,8 @@ def train(params: Params) -> dict[str, Any]:
     with tracked(params, job.data_hash, folder) as mlflow_run:
         history = fit(job, folder, tell)
         best = max(history, key=lambda e: (e.valid_exprate, -e.valid_loss))
-        shutil.copyfile(folder / "best.pt", beside := MODEL.with_suffix(".part"))
-        beside.replace(MODEL)
+        with atomic_write(MODEL) as temporary:
+            shutil.copyfile(folder / "best.pt", temporary)
         checkpoint = best_model(folder)
         summary = {
             "epochs": len(history),
@@ -75,9 +75,9 @@ def train(params: Params) -> dict[str, Any]:
         }
         if mlflow_run is not None:
             mlflow_run.log_result(summary, checkpoint)
-    SUMMARY.parent.mkdir(exist_ok=True)
-    shutil.copyfile(folder / "history.csv", HISTORY)
-    SUMMARY.write_text(json.dumps(summary, indent=2) + "\n")
+    with atomic_write(HISTORY) as temporary:
+        shutil.copyfile(folder / "history.csv", temporary)
+    write_json(summary, SUMMARY)
     return summary
 
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from components.evaluation.metrics import Answer, confusions, evaluate, reliability, wilson
 from components.evaluation.report.error_gallery import page, worst
 from components.evaluation.report.plots import write_plots
-from components.evaluation.report.predictions import whole, write_predictions
+from components.evaluation.report.predictions import write_predictions
 from components.evaluation.report.summary import summary
+from components.files import atomic_write
 from components.latex.tokenizer import tokenize
 
 PNG = cv2.imencode(".png", np.full((20, 30), 255, np.uint8))[1].tobytes()
@@ -131,7 +132,7 @@ class TestFiles:
     def test_a_file_is_written_whole_or_not_at_all(self, tmp_path: Path) -> None:
         target = tmp_path / "file"
         target.write_text("before")
-        with pytest.raises(OSError, match="full"), whole(target) as beside:
+        with pytest.raises(OSError, match="full"), atomic_write(target) as beside:
             beside.write_text("half")
             raise OSError("disk full")
         assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -59,7 +59,7 @@ def test_one_that_reads_worse_is_refused_and_what_was_there_stays(
 ) -> None:
     def spoilt(folder: Path, out: Path) -> Bundle:
         """As if rounding had turned all that the decoder learnt around."""
-        shutil.copytree(folder, out)
+        shutil.copytree(folder, out, dirs_exist_ok=True)
         model = onnx.load(out / DECODER)
         for weight in model.graph.initializer:
             array = numpy_helper.to_array(weight)

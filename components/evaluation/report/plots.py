@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from components.evaluation.metrics import Confusion, Evaluation, Group, Reliability
-from components.evaluation.report.predictions import whole, write_csv
+from components.files import atomic_write, write_csv
 
 _BLUE, _GREY, _INK = "#2f6f9f", "#b9c2ca", "#24303a"
 _CONFUSIONS = 20  # bars that one can still read
@@ -129,5 +129,5 @@ def _figure(title: str, height: float) -> tuple[Figure, Axes]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, format="png")

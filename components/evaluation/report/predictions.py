@@ -1,17 +1,15 @@
-"""The evaluation's files for programs: metrics.json, predictions.parquet, rejected.csv."""
+"""Predictions of an evaluation as a Parquet table."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.evaluation.metrics import Answer
+from components.files import atomic_write
 from components.latex.tokenizer import detokenize
 
 PREDICTIONS = pa.schema(
@@ -29,12 +27,6 @@ PREDICTIONS = pa.schema(
 )
 
 
-def write_metrics(metrics: Mapping[str, object], path: Path) -> None:
-    """Writes metrics.json."""
-    with whole(path) as beside:
-        beside.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-
-
 def write_predictions(answers: Iterable[Answer], path: Path) -> None:
     """Writes one row an answer, in the order given."""
     rows = [
@@ -49,25 +41,5 @@ def write_predictions(answers: Iterable[Answer], path: Path) -> None:
         }
         for answer in answers
     ]
-    with whole(path) as beside:
-        pq.write_table(pa.Table.from_pylist(rows, schema=PREDICTIONS), beside, compression="zstd")
-
-
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
-    """Writes a table with a header, as `dvc plots show` and spreadsheets take it."""
-    with whole(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to instead of `path`, which it becomes at the end: nobody finds half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with atomic_write(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=PREDICTIONS), temporary, compression="zstd")
