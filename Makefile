@@ -1,4 +1,4 @@
-# make demo       from nothing to a recogniser that has read a formula: environment, pipeline, prediction
+# make demo       from nothing to a recognizer that has read a formula: environment, pipeline, prediction
 # make test       lint, types and all tests        make test-fast  the quick ones
 # make serve      the service with the champion, or the shipped model until there is one, on port 3000 (PORT)
 # make live       the champion, changing over without a pause; make schedule: retraining by schedule and events

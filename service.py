@@ -1,6 +1,6 @@
-"""The service, as `bentoml serve` starts it: an API that anybody may reach, and the recogniser behind it.
+"""The service, as `bentoml serve` starts it: an API that anybody may reach, and the recognizer behind it.
 
-Two services, so that pictures of all callers meet in one queue: the API prepares, the recogniser reads what
+Two services, so that pictures of all callers meet in one queue: the API prepares, the recognizer reads what
 BentoML's dispatcher has put together. `components.serving` has the parts; README.md, the settings.
 """
 
@@ -45,7 +45,7 @@ os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
 
 
 @bentoml.service(
-    name="recogniser",
+    name="recognizer",
     threads=1,  # one batch at a time; ONNX Runtime takes the cores
     traffic={"timeout": SETTINGS.read_timeout + 5},
     # The internal client would close its session every 100 requests, under those that are on their way.
@@ -53,7 +53,7 @@ os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
     logging={"access": {"enabled": False}},
     tracing=SETTINGS.tracing,
 )
-class Recogniser:
+class RecognizerService:
     """Reads batches. Not reached from outside."""
 
     model = MODEL
@@ -92,12 +92,12 @@ api = Api(SETTINGS, VERSION)
 class HandwrittenMath:
     """What callers reach."""
 
-    recogniser = bentoml.depends(Recogniser)
+    recognizer = bentoml.depends(RecognizerService)
     model = MODEL
 
     def __init__(self) -> None:
         to_json(SETTINGS.log_level)
-        self._missed = 0  # looks at the recogniser in a row that failed
+        self._missed = 0  # looks at the recognizer in a row that failed
         bundle = load_bundle(Path(self.model.path))
         desk = Desk(
             self._read, bundle.version, bundle.settings.raster, SETTINGS, build_cache(SETTINGS, api.shared)
@@ -106,7 +106,7 @@ class HandwrittenMath:
 
     async def _read(self, jobs: Sequence[Job]) -> Sequence[Read]:
         try:
-            read: Sequence[Read] = await self.recogniser.to_async.read(list(jobs))
+            read: Sequence[Read] = await self.recognizer.to_async.read(list(jobs))
         except ServiceUnavailable as error:
             raise OverloadedError from error
         except (BentoMLException, aiohttp.ClientError, OSError) as error:
@@ -114,9 +114,9 @@ class HandwrittenMath:
         return read
 
     async def __is_alive__(self) -> bool:
-        """Not for long without its recogniser: in a container nobody but the platform starts that again."""
+        """Not for long without its recognizer: in a container nobody but the platform starts that again."""
         try:
-            there = bool(await self.recogniser.is_ready(2))
+            there = bool(await self.recognizer.is_ready(2))
         except (aiohttp.ClientError, OSError):
             there = False
         self._missed = 0 if there else self._missed + 1

@@ -1,6 +1,6 @@
 """What each part of the recipe is worth: `python -m benchmarks.ablations` (after `dvc repro synthesize`).
 
-Trains the recogniser of params.yaml several times for a few epochs, each time with one thing taken away or
+Trains the recognizer of params.yaml several times for a few epochs, each time with one thing taken away or
 added, all else the same, and prints ExpRate and loss on valid; what the recipe has already is not added. A
 short training says which way leads faster, not how far: differences of a few points are within what another
 seed does (`--seeds`). What has been trained is kept in --out: killed, it goes on where it was.
@@ -22,22 +22,22 @@ from rich.table import Table
 from components.config import ModelParams, Params, TrainParams, load_params
 from components.data.shards import SPLITS, data_hash
 from components.latex.vocabulary import Vocabulary
-from components.model.trainer import Epoch, Job, fit
+from components.model.trainer import Epoch, TrainingJob, fit
 from components.stages.train import SHARDS, SYNTHETIC, VOCAB
 
 # Of each variant, what it changes of the sections `model` and `train`.
 VARIANTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as it is": ({}, {}),
-    "one direction": ({"both_ways": False}, {}),
-    "both directions": ({"both_ways": True}, {}),
+    "one direction": ({"bidirectional": False}, {}),
+    "both directions": ({"bidirectional": True}, {}),
     "no coverage": ({"coverage": False}, {}),
     "coverage": ({"coverage": True}, {}),
-    "no guidance": ({}, {"guidance": 0.0}),
-    "no spotting": ({}, {"spotting": 0.0}),
-    "neither guidance nor spotting": ({}, {"guidance": 0.0, "spotting": 0.0}),
+    "no attention supervision": ({}, {"attention_supervision": 0.0}),
+    "no symbol loss": ({}, {"symbol_loss": 0.0}),
+    "neither auxiliary loss": ({}, {"attention_supervision": 0.0, "symbol_loss": 0.0}),
     "no synthetic formulas": ({}, {"synthetic": (0.0, 0.0)}),
-    "no exchange of symbols": ({}, {"augment": {"exchange": 0.0}}),
-    "no renaming": ({}, {"augment": {"rename": 0.0}}),
+    "no swapped symbols": ({}, {"augment": {"swap_symbols": 0.0}}),
+    "no symbol substitution": ({}, {"augment": {"substitute_symbols": 0.0}}),
     "Swin's own patches": ({"stem": "patch"}, {}),
     "one decoder layer": ({"decoder_layers": 1}, {}),
     "two decoder layers": ({"decoder_layers": 2}, {}),
@@ -68,12 +68,12 @@ def main() -> None:
         Console().print(table(measured, options.epochs))
 
 
-def job(params: Params, name: str, epochs: int, seed: int, data: str) -> Job:
+def job(params: Params, name: str, epochs: int, seed: int, data: str) -> TrainingJob:
     """The training of one variant."""
     model, training = VARIANTS[name]
     augment = params.train.augment.model_dump() | training.get("augment", {})
     changed = params.train.model_dump() | training | {"epochs": epochs, "augment": augment}
-    return Job(
+    return TrainingJob(
         SHARDS,
         SYNTHETIC,
         Vocabulary.load(VOCAB),
@@ -85,7 +85,7 @@ def job(params: Params, name: str, epochs: int, seed: int, data: str) -> Job:
     )
 
 
-def train(one: Job, out: Path) -> Epoch:
+def train(one: TrainingJob, out: Path) -> Epoch:
     """Its last epoch."""
     done = out / one.fingerprint
     if (found := done / "last.json").exists():

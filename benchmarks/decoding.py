@@ -21,25 +21,25 @@ from rich.progress import track
 from rich.table import Table
 
 from components.data.datasets import LabelledShards, Sample
-from components.latex.constraints import Grammar, Mask
+from components.latex.constraints import LatexConstraint, Mask
 from components.latex.metrics import score
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, PAD, UNK
 from components.recognizer.bundle import load_bundle
-from components.recognizer.decoding import Hypothesis, Rules, decode, greedy, search
+from components.recognizer.decoding import DecodingConstraints, Hypothesis, decode, greedy, search
 from components.recognizer.engine import Engine, Memory, OnnxEngine
 from components.recognizer.preprocessing import resized
 from components.recognizer.tensors import to_input
 
 Views = Sequence[Memory]  # of one picture in several sizes, its own first
-Find = Callable[[Engine, Views, Rules], Hypothesis]
+Find = Callable[[Engine, Views, DecodingConstraints], Hypothesis]
 
 console = Console()
 
 
 class Anything:
-    """A grammar in which every token may follow every other."""
+    """A constraint in which every token may follow every other."""
 
     start = ()
 
@@ -50,7 +50,7 @@ class Anything:
     def allowed(self, state: Any, room: int) -> Mask:
         return self._all
 
-    def unlooped(self, mask: Mask, ids: Sequence[int]) -> Mask:
+    def mask_repetition(self, mask: Mask, ids: Sequence[int]) -> Mask:
         return mask
 
     def advance(self, state: Any, token: int) -> Any:
@@ -76,40 +76,42 @@ def main() -> None:
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     engine = OnnxEngine(bundle.encoder, bundle.decoder)
-    rules = Rules(bundle.vocabulary, bundle.settings.max_tokens, bundle.settings.both_ways)
+    constraints = DecodingConstraints(
+        bundle.vocabulary, bundle.settings.max_tokens, bundle.settings.bidirectional
+    )
     data = LabelledShards(options.data, options.pictures)
     samples = [sample for sample in data if isinstance(sample, Sample)]
-    ways = made(len(bundle.vocabulary), bundle.settings.both_ways, bool(bundle.settings.sizes))
+    ways = made(len(bundle.vocabulary), bundle.settings.bidirectional, bool(bundle.settings.sizes))
     for sample in track(samples, "reading", console=Console(stderr=True)):
         pictures = [sample.picture, *(resized(sample.picture, size) for size in bundle.settings.sizes)]
         views = [engine.encode(to_input(picture, bundle.settings.multiple)[None]) for picture in pictures]
         for way in ways:
             begun = time.perf_counter()
-            found = way.find(engine, views, rules)
+            found = way.find(engine, views, constraints)
             way.seconds.append(time.perf_counter() - begun)
             way.answers.append(bundle.vocabulary.decode(found.ids))
     tell(ways, samples, options.bundle)
 
 
-def made(size: int, both_ways: bool, several_sizes: bool) -> list[Way]:
+def made(size: int, bidirectional: bool, several_sizes: bool) -> list[Way]:
     """All ways to search."""
-    free = cast("Grammar", Anything(size))
+    free = cast("LatexConstraint", Anything(size))
 
-    def freely(engine: Engine, views: Views, rules: Rules) -> Hypothesis:
-        return greedy(engine, views[0], free, rules.max_tokens)[0]
+    def freely(engine: Engine, views: Views, constraints: DecodingConstraints) -> Hypothesis:
+        return greedy(engine, views[0], free, constraints.max_tokens)[0]
 
-    def one_direction(engine: Engine, views: Views, rules: Rules) -> Hypothesis:
-        return search(engine, views[0], rules.forward, rules.max_tokens, 5, 1)[0][0]
+    def one_direction(engine: Engine, views: Views, constraints: DecodingConstraints) -> Hypothesis:
+        return search(engine, views[0], constraints.forward, constraints.max_tokens, 5, 1)[0][0]
 
     def both(count: int, sizes: int | None = 1) -> Find:
-        return lambda engine, views, rules: decode(engine, views[:sizes], rules, count, 1)[0][0]
+        return lambda engine, views, constraints: decode(engine, views[:sizes], constraints, count, 1)[0][0]
 
     ways = [
         Way("one beam, any token", freely),
         Way("one beam, LaTeX alone", both(1)),
         Way("5 beams, one direction", one_direction),
     ]
-    if both_ways:
+    if bidirectional:
         ways += [Way(f"{count} beams, both directions", both(count)) for count in (2, 5, 10)]
     if several_sizes:
         ways.append(Way("5 beams, all directions and sizes", both(5, sizes=None)))

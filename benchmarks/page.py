@@ -4,7 +4,7 @@
 
 Chromium writes inks of the test split on the page of a service (the registered model's, started here, or the
 one at --address), and looks at the clock as the last stroke ends and after the frame that shows the formula.
-The recogniser's own time is taken of the same ink, by itself, in turn with the page, so that both suffer
+The recognizer's own time is taken of the same ink, by itself, in turn with the page, so that both suffer
 alike from whatever else runs. What is asked: at most 60 ms more at the median; that the page waits for 10 ms
 before it asks is part of that.
 """
@@ -34,7 +34,7 @@ from components.ink.ink import Stroke
 from components.recognizer.recognizer import Recognizer
 from tests.integration.browser import CHROMIUM, chromium
 
-ASKED = 60.0  # milliseconds over the recogniser's own time
+ASKED = 60.0  # milliseconds over the recognizer's own time
 BEAM = 3  # as the page asks: three readings
 _SIZE = 300  # CSS pixels that an ink is wide or high on the page
 _WARM = 5  # inks before the clock counts
@@ -45,11 +45,11 @@ class Timing:
     """Of one ink, milliseconds."""
 
     page: float
-    recogniser: float
+    recognizer: float
 
     @property
     def more(self) -> float:
-        return self.page - self.recogniser
+        return self.page - self.recognizer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,7 +145,7 @@ def _told(timings: Sequence[Timing]) -> int:
     table = Table("ms", "median", "quartiles", title=f"{len(timings)} inks written on the page")
     for name, values in (
         ("last pen-up to the typeset formula", [t.page for t in timings]),
-        ("the recogniser by itself", [t.recogniser for t in timings]),
+        ("the recognizer by itself", [t.recognizer for t in timings]),
         ("difference, ink by ink", [t.more for t in timings]),
     ):
         low, middle, high = quantiles(values, n=4)

@@ -21,7 +21,7 @@ from torch import Tensor
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
-from components.model.network import Recogniser
+from components.model.network import EncoderDecoder
 from components.recognizer.preprocessing import prepare_picture
 from components.recognizer.tensors import to_input
 
@@ -68,9 +68,9 @@ def read_greedily(checkpoint: Checkpoint, picture: Tensor) -> str:
     return detokenize(checkpoint.vocabulary.decode(ids[1:]))
 
 
-def _logits(model: Recogniser, memory: Tensor, tokens: Tensor) -> Tensor:
+def _logits(model: EncoderDecoder, memory: Tensor, tokens: Tensor) -> Tensor:
     """Of what follows the tokens (1, T)."""
-    return model.decode(tokens, model.nothing(memory, 1), model.cross(memory)).logits[0, -1]
+    return model.decode(tokens, model.empty_cache(memory, 1), model.project_memory(memory)).logits[0, -1]
 
 
 if __name__ == "__main__":

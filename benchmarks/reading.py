@@ -46,14 +46,14 @@ class Way:
 
     name: str
     read: Read
-    at_once: int = 1
+    parallel: int = 1
     seconds: list[float] = field(default_factory=list)  # of each call
     answers: list[tuple[str, ...]] = field(default_factory=list)
 
     @property
     def a_picture(self) -> float:
         """Median milliseconds."""
-        return 1000 * statistics.median(self.seconds) / self.at_once
+        return 1000 * statistics.median(self.seconds) / self.parallel
 
 
 def main() -> None:
@@ -110,15 +110,15 @@ def made(model: Path, bundle: Path, small: Path, beam: int) -> list[Way]:
 def measure(ways: Sequence[Way], samples: Sequence[Sample]) -> None:
     """Reads all samples in all ways, in turns."""
     pictures = [sample.picture for sample in samples]
-    most = max(way.at_once for way in ways)
+    most = max(way.parallel for way in ways)
     for way in ways:  # the first readings find out how much memory is wanted
-        way.read(pictures[: way.at_once])
+        way.read(pictures[: way.parallel])
     for group in track(list(_parts(pictures, most)), "reading", console=Console(stderr=True)):
         for way in ways:
-            for some in _parts(group, way.at_once):
+            for some in _parts(group, way.parallel):
                 begun = time.perf_counter()
                 way.answers += way.read(some)
-                if len(some) == way.at_once:
+                if len(some) == way.parallel:
                     way.seconds.append(time.perf_counter() - begun)
 
 

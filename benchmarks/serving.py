@@ -9,7 +9,7 @@ look whether each gets its own formula. What is compared runs in turn, several r
 load      requests of 1, 8, 32 and 64 clients
 batching  batches against one picture at a time, 32 clients
 overload  more callers than places in the queue: answers, or 503 with Retry-After
-overhead  what the service adds to the recogniser's own time, one client; and a cached answer
+overhead  what the service adds to the recognizer's own time, one client; and a cached answer
 plain     FastAPI and PyTorch, one picture at a time, no cached keys and values
 start     until it is ready; size of the serving environment
 memory    after ever more requests

@@ -1,4 +1,4 @@
-"""What the service costs: time beside the recogniser's own, time to start, disk, memory."""
+"""What the service costs: time beside the recognizer's own, time to start, disk, memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLAT = 0.03  # share by which memory may grow from the middle third of the reque
 
 
 def overhead(bench: Bench) -> list[Target]:
-    """What lies between the recogniser and a caller."""
+    """What lies between the recognizer and a caller."""
     requests = min(bench.requests, 2000)
     with bench.served() as service, progress("overhead", requests) as told:
         answer(service, bench, 100, 1)  # first requests allocate memory; a crowd would do more than that
@@ -32,7 +32,7 @@ def overhead(bench: Bench) -> list[Target]:
     added = [one - other for one, other in zip(through, alone, strict=True)]
     table = Table("ms", "median", "quartiles", title=f"overhead: one client, {requests} pictures")
     for name, values in (
-        ("the recogniser by itself", alone),
+        ("the recognizer by itself", alone),
         ("through the service", through),
         ("difference, picture by picture", added),
     ):

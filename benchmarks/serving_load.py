@@ -30,7 +30,7 @@ Outcome = Literal["own", "tie", "mixed up", "busy", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Question:
-    """A picture file, and what the recogniser by itself reads there."""
+    """A picture file, and what the recognizer by itself reads there."""
 
     picture: bytes
     answer: str
@@ -55,7 +55,7 @@ class Run:
     clients: int
     seconds: float
     calls: tuple[Call, ...]
-    batches: float  # that the recogniser read
+    batches: float  # that the recognizer read
     pictures: float  # in them
 
     @property
@@ -176,7 +176,7 @@ async def ask(calling: aiohttp.ClientSession, question: Question, number: int) -
 
 
 async def _batches(calling: aiohttp.ClientSession) -> tuple[float, float]:
-    """Batches that the recogniser has read, and pictures in them; zeros where nobody counts."""
+    """Batches that the recognizer has read, and pictures in them; zeros where nobody counts."""
     async with calling.get("/metrics") as response:
         page = await response.text() if response.status == 200 else ""
     found = dict(_BATCHES.findall(page))

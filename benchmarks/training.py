@@ -20,7 +20,7 @@ from rich.table import Table
 from components.config import load_params
 from components.data.shards import Row, read_table, strokes_of, symbols_of, write_shard
 from components.latex.vocabulary import Vocabulary
-from components.model.trainer import Epoch, Job, fit
+from components.model.trainer import Epoch, TrainingJob, fit
 from components.stages.train import SYNTHETIC
 
 
@@ -42,7 +42,7 @@ def main() -> None:
             for workers in chosen.workers:
                 train = params.train.model_copy(update={"epochs": 1, "workers": workers})
                 vocabulary = Vocabulary.load(Path("data/vocab.json"))
-                job = Job(
+                job = TrainingJob(
                     shards,
                     SYNTHETIC,
                     vocabulary,

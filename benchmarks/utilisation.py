@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from components.config import Params, load_params
 from components.latex.vocabulary import SPECIALS
 from components.model.dataset import Batch
-from components.model.lightning_module import Training
-from components.model.network import Recogniser
+from components.model.lightning_module import LitRecognizer
+from components.model.network import EncoderDecoder
 from components.model.trainer import lay_out
 
 _VOCABULARY = 230
@@ -32,9 +32,9 @@ _KINDS = {  # of a kernel, by what its name has; the first that fits
     "convolution": ("conv", "cudnn", "xmma_fprop", "wgrad", "dgrad", "implicit"),
     "matrix product": ("gemm", "cutlass", "nvjet", "mm_", "sm90_xmma", "mkldnn_linear", "addmm", "bmm"),
     "attention": ("fmha", "flash", "attention"),
-    "normalisation": ("norm", "bn_", "batch_norm"),
+    "normalization": ("norm", "bn_", "batch_norm"),
     "softmax, cross-entropy": ("softmax", "nll"),
-    "optimiser, averaging": ("multi_tensor", "foreach", "adam"),
+    "optimizer, averaging": ("multi_tensor", "foreach", "adam"),
     "copies, casts": ("copy", "memcpy", "memset", "cat"),
 }
 
@@ -59,7 +59,7 @@ def main() -> None:
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     console.print(f"{name}: a bf16 product of large matrices runs at {peak / 1e12:.3g} TFLOP/s")
     for size in options.batch or [params.train.batch]:
-        model = recogniser(params, device)
+        model = recognizer(params, device)
         batch = made_up(size, options.height, options.width, options.tokens, model).to(device)
         step = partial(stepper(model, params), batch)
         with FlopCounterMode(display=False) as counter:
@@ -74,19 +74,19 @@ def main() -> None:
     tell(step, f"a step of {size}", device)
 
 
-def recogniser(params: Params, device: torch.device) -> Recogniser:
+def recognizer(params: Params, device: torch.device) -> EncoderDecoder:
     """The preset's, as training has it."""
     torch.manual_seed(params.seed)
-    model = Recogniser(params.model, _VOCABULARY).train().to(device)
+    model = EncoderDecoder(params.model, _VOCABULARY).train().to(device)
     lay_out(model, device)
     return model
 
 
-def made_up(size: int, height: int, width: int, tokens: int, model: Recogniser) -> Batch:
+def made_up(size: int, height: int, width: int, tokens: int, model: EncoderDecoder) -> Batch:
     """A batch of noise: how long a step takes does not depend on what is written."""
     generator = torch.Generator().manual_seed(7)
     down, across = height // model.stride, width // model.stride
-    rows = size * (2 if model.params.both_ways else 1)
+    rows = size * (2 if model.params.bidirectional else 1)
 
     def numbers(high: int, *shape: int) -> torch.Tensor:
         return torch.randint(0, high, shape, generator=generator)
@@ -94,29 +94,29 @@ def made_up(size: int, height: int, width: int, tokens: int, model: Recogniser) 
     written = numbers(2, rows * tokens).nonzero().flatten()
     return Batch(
         indices=tuple(range(size)),
-        spotted=True,
+        has_symbol_targets=True,
         pixels=numbers(256, size, 1, height, width).to(torch.uint8),
         tokens=numbers(_VOCABULARY - len(SPECIALS), rows, tokens) + len(SPECIALS),
         targets=numbers(_VOCABULARY - len(SPECIALS), rows, tokens) + len(SPECIALS),
         written=written,
-        centres=torch.rand(len(written), 2, generator=generator) * down,
-        spots=numbers(_VOCABULARY, size, down * across),
+        centers=torch.rand(len(written), 2, generator=generator) * down,
+        symbol_targets=numbers(_VOCABULARY, size, down * across),
     )
 
 
-def stepper(model: Recogniser, params: Params) -> Callable[[Batch], None]:
-    """A whole step of training: forward, backward, clipping, optimiser."""
-    training = Training(model, params.train, 1000, params.seed, lambda: 0.0)
+def stepper(model: EncoderDecoder, params: Params) -> Callable[[Batch], None]:
+    """A whole step of training: forward, backward, clipping, optimizer."""
+    training = LitRecognizer(model, params.train, 1000, params.seed, lambda: 0.0)
     training.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]  # there is no trainer
-    optimiser = training.configure_optimizers()["optimizer"]
+    optimizer = training.configure_optimizers()["optimizer"]
 
     def step(batch: Batch) -> None:
         with torch.autocast(batch.pixels.device.type, torch.bfloat16):
             loss = training.training_step(batch, 0)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), params.train.clip)
-        optimiser.step()
+        optimizer.step()
 
     return step
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.augmentation.strokes import Variation
+from components.augmentation.strokes import AugmentConfig
 from components.ink.raster import RasterSettings
 
 
@@ -103,7 +103,7 @@ class ModelParams(_Section):
     decoder_width: int = Field(ge=8)
     decoder_heads: int = Field(ge=1)
     coverage: bool
-    both_ways: bool
+    bidirectional: bool
     dropout: float = Field(ge=0, lt=1)
     max_tokens: int = Field(ge=2)
 
@@ -124,13 +124,13 @@ class TrainParams(_Section):
     precision: Literal["32", "bf16", "fp16"]
     devices: str | int
     workers: int = Field(ge=0)
-    guidance: float = Field(ge=0)
-    spotting: float = Field(ge=0)
-    mask: float = Field(ge=0, lt=1)
-    start: Path | None
-    start_with: Literal["all", "eyes"]
+    attention_supervision: float = Field(ge=0)
+    symbol_loss: float = Field(ge=0)
+    token_dropout: float = Field(ge=0, lt=1)
+    init_from: Path | None
+    init_parts: Literal["all", "encoder"]
     synthetic: tuple[float, float]
-    augment: Variation
+    augment: AugmentConfig
 
 
 class EvaluateParams(_Section):

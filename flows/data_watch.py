@@ -19,7 +19,7 @@ from components.config import DataParams, load_params
 from components.files import atomic_write
 
 ARRIVED, DRIFT = "handwriting.ink.arrived", "handwriting.drift.found"
-RESOURCE = {"prefect.resource.id": "handwriting.recogniser"}
+RESOURCE = {"prefect.resource.id": "handwriting.recognizer"}
 
 _SEEN = Path(".dvc/tmp/ink.json")
 

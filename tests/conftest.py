@@ -17,7 +17,7 @@ from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
-from components.model.network import Recogniser
+from components.model.network import EncoderDecoder
 from components.recognizer.calibration import Calibration
 from components.stages import export
 from tests.recognizer.inks import formula
@@ -30,7 +30,7 @@ METRICS = {"n": 12, "exprate": 0.5, "exprate_le1": 0.75, "exprate_le2": 0.9, "ce
 TOKENS = ["x", "=", "\\frac", "{", "}", "1", "2"]
 
 
-def tiny_model(params: Params, vocabulary: Vocabulary, seed: int) -> Recogniser:
+def tiny_model(params: Params, vocabulary: Vocabulary, seed: int) -> EncoderDecoder:
     torch.manual_seed(seed)
     small = {
         "embed_dim": 16,
@@ -40,10 +40,10 @@ def tiny_model(params: Params, vocabulary: Vocabulary, seed: int) -> Recogniser:
         "decoder_width": 16,
         "decoder_heads": 2,
         "coverage": True,
-        "both_ways": True,
+        "bidirectional": True,
     }
     tiny = params.model.model_copy(update={**small, "decoder_layers": 2, "max_tokens": 12})
-    model = Recogniser(tiny, len(vocabulary)).eval()
+    model = EncoderDecoder(tiny, len(vocabulary)).eval()
     with torch.no_grad():  # sure of itself: no token is as good as another
         model.head.weight.mul_(8)
     return model

@@ -1,1 +1,1 @@
-"""Variation of training data: other strokes, other symbols, other paper."""
+"""AugmentConfig of training data: other strokes, other symbols, other paper."""

@@ -18,7 +18,7 @@ Range = tuple[float, float]
 _LOOSE = 0.12  # how far another hand's symbol may differ in size and place from the one that it stands for
 
 
-class Variation(BaseModel):
+class AugmentConfig(BaseModel):
     """How far augmentation may go."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,13 +29,15 @@ class Variation(BaseModel):
     wobble: float = Field(ge=0, le=1, description="smooth distortion, as a fraction of a symbol")
     pen: Range = Field(description="pen width as a fraction of a symbol, least and largest")
     drop: float = Field(ge=0, lt=1, description="points left out, as by a slower pen; at most this fraction")
-    exchange: float = Field(ge=0, le=1, description="inks in which other hands write half of the symbols")
-    rename: float = Field(ge=0, le=1, description="inks in which half of the tokens become others")
+    swap_symbols: float = Field(ge=0, le=1, description="inks in which other hands write half of the symbols")
+    substitute_symbols: float = Field(
+        ge=0, le=1, description="inks in which half of the tokens become others"
+    )
     noise: float = Field(ge=0, le=1, description="grey noise, standard deviation; white to black is 1")
 
 
-def bend(
-    strokes: Sequence[Stroke], symbol: float, variation: Variation, rng: np.random.Generator
+def distort(
+    strokes: Sequence[Stroke], symbol: float, variation: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Stroke, ...]:
     """Turns, shears, stretches and smoothly distorts an ink; `symbol` is a symbol's extent in its units."""
     points = np.concatenate(strokes)
@@ -61,7 +63,7 @@ def bend(
     return tuple(np.split(bent, ends[:-1]))
 
 
-def exchanged(
+def swap_symbols(
     strokes: Sequence[Stroke],
     symbols: Sequence[Symbol],
     other: Callable[[str], Sequence[Stroke] | None],
@@ -101,7 +103,7 @@ def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke], rng: np.random.G
     return [((s - box.mean(axis=0)) * scale + middle).astype(np.float32, copy=False) for s in strokes]
 
 
-def soil(picture: Picture, variation: Variation, rng: np.random.Generator) -> Picture:
+def degrade(picture: Picture, variation: AugmentConfig, rng: np.random.Generator) -> Picture:
     """Blurs, fades and speckles a picture as cameras and scanners do."""
     if variation.noise == 0:
         return picture

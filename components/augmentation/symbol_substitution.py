@@ -25,7 +25,7 @@ _KINDS = (
 _KIND = {token: kind for kind, tokens in enumerate(_KINDS) for token in tokens.split()}
 
 
-class Renaming:
+class SymbolSubstitution:
     """Chooses other tokens, as often as each was written."""
 
     def __init__(self, written: Mapping[str, int]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.cli.base import CommandError, Commands, count
 from components.ink.raster import Picture, Placement
-from components.recognizer.explanation import Look
+from components.recognizer.explanation import TokenBox
 from components.recognizer.preprocessing import prepare_placed
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry.bundles import SHIPPED, bundle_folder
@@ -81,21 +81,21 @@ def predict(
                 print(f"{file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         readings = recognizer.read(list(pictures.values()), beam, n_best, explain)
         for file, reading in zip(pictures, readings, strict=True):
-            placed = replace(reading, looked=_placed(reading.looked, places[file]))
+            placed = replace(reading, token_boxes=_placed(reading.token_boxes, places[file]))
             print(_json(file, placed) if as_json else _text(file, placed), flush=True)
     return bad
 
 
-def _placed(looked: Sequence[Look] | None, where: Placement) -> tuple[Look, ...] | None:
+def _placed(token_boxes: Sequence[TokenBox] | None, where: Placement) -> tuple[TokenBox, ...] | None:
     """With boxes as they lie in the file."""
-    if looked is None:
+    if token_boxes is None:
         return None
-    return tuple(replace(look, box=look.box and where.back(look.box)) for look in looked)
+    return tuple(replace(each, box=each.box and where.back(each.box)) for each in token_boxes)
 
 
 def _text(file: Path, reading: Reading) -> str:
     lines = [(reading.latex, reading.confidence), *((a.latex, a.confidence) for a in reading.alternatives)]
-    boxes = [(look.token, *look.box) for look in reading.looked or () if look.box]
+    boxes = [(box.token, *box.box) for box in reading.token_boxes or () if box.box]
     return "\n".join(
         [
             str(file),
@@ -108,6 +108,6 @@ def _text(file: Path, reading: Reading) -> str:
 def _json(file: Path, reading: Reading) -> str:
     """One line for one file."""
     content = {name: value for name, value in asdict(reading).items() if name != "scores"}
-    if reading.looked is None:
-        del content["looked"]
+    if reading.token_boxes is None:
+        del content["token_boxes"]
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

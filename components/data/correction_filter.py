@@ -21,7 +21,7 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class _Known:
-    """What must not be both learnt and asked for: an ink's normalised label, and the hash of its strokes.
+    """What must not be both learnt and asked for: an ink's normalized label, and the hash of its strokes.
 
     None where the file has none that can be used: `rasterize` lists it, and stops where such files are many.
     """

@@ -63,7 +63,7 @@ class _Said:
 
     file: str
     at: datetime  # UTC
-    ink: Ink  # its id is the hash; the label is normalised, the writer is no name
+    ink: Ink  # its id is the hash; the label is normalized, the writer is no name
 
 
 def collect(feedback: Path, target: Path, report: Path = REPORT) -> Collected:
@@ -158,7 +158,7 @@ def _contradictions(corrections: Sequence[_Said]) -> list[Skip]:
 
 
 def _collected(path: Path) -> Ink | None:
-    """The ink that was collected before, its label normalised; None where there is none that can be read."""
+    """The ink that was collected before, its label normalized; None where there is none that can be read."""
     try:
         ink = read_inkml(path)
         return Ink(ink.id, ink.strokes, normalize(ink.label or ""), ink.writer)

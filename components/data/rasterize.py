@@ -87,7 +87,7 @@ class Outcome:
 
 
 def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
-    """Reads, normalises and draws one file.
+    """Reads, normalizes and draws one file.
 
     Raises InkError, LabelError, TokenError or ValueError (all ValueErrors, whose message is the reason) where
     it can't be used, and OSError where it can't be read.
@@ -101,7 +101,7 @@ def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
 
 
 def row_of_ink(ink: Ink, source: str, settings: RasterSettings) -> Row:
-    """Draws an ink whose label is normalised. Raises ValueError where there is nothing to draw."""
+    """Draws an ink whose label is normalized. Raises ValueError where there is nothing to draw."""
     assert ink.label is not None
     picture = draw(ink.strokes, settings)
     done, png = cv2.imencode(".png", picture)
@@ -131,7 +131,7 @@ def ink_hash(strokes: Sequence[Stroke]) -> str:
 
 @lru_cache(maxsize=4096)  # there are some hundreds
 def symbol_token(truth: str) -> str:
-    r"""The token that a single symbol is in a normalised label: `\leq` → `\le`, `'` → `\prime`.
+    r"""The token that a single symbol is in a normalized label: `\leq` → `\le`, `'` → `\prime`.
 
     What is no label by itself (`\sqrt`) stays as it is; what is written with several symbols (`\sin`) becomes
     their text.

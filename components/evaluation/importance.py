@@ -18,7 +18,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 
-def weights(labels: Sequence[Sequence[str]], like: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
+def importance_weights(
+    labels: Sequence[Sequence[str]], like: Sequence[Sequence[str]]
+) -> npt.NDArray[np.float64]:
     """(N): how much each of the N labels counts to be `like` the others; 1 in the mean.
 
     By which tokens they have. Raises ValueError where one of the two is empty.
@@ -34,6 +36,6 @@ def weights(labels: Sequence[Sequence[str]], like: Sequence[Sequence[str]]) -> n
     return np.asarray(odds / odds.mean(), np.float64)
 
 
-def effective(weights: npt.NDArray[np.float64]) -> float:
+def effective_sample_size(weights: npt.NDArray[np.float64]) -> float:
     """So many equally weighted ones would tell as much (Kish 1965)."""
     return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -26,7 +26,7 @@ _Z = 1.959964  # two-sided 95 %
 
 @dataclass(frozen=True)
 class Answer:
-    """What one ink says and what was read, as tokens of normalised LaTeX; `confidence` in 0 … 1."""
+    """What one ink says and what was read, as tokens of normalized LaTeX; `confidence` in 0 … 1."""
 
     id: str
     label: Tokens

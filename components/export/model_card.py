@@ -12,7 +12,7 @@ from components.latex.vocabulary import SPECIALS
 from components.model.checkpoint import Checkpoint
 
 _DATA = {
-    "synthetic": "Formulas of a grammar, written by this project's synthesiser with single-line fonts "
+    "synthetic": "Formulas of a grammar, written by this project's synthesizer with single-line fonts "
     "(Hershey, public domain). No person's handwriting; no licence.",
     "mathwriting": "MathWriting (Google, 2024), handwriting of many people. CC BY-NC-SA 4.0: not for "
     "commercial use.",

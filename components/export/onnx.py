@@ -20,14 +20,14 @@ from timm.models.swin_transformer_v2 import SwinTransformerV2Block
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from components.model.network import Memory, Past, Recogniser
+from components.model.network import DecoderCache, EncoderDecoder, ProjectedMemory
 
 Axes = dict[int, str]  # names of the axes that are of any size
 
 _HIGH = {0: "pictures", 3: "cells"}
 
 
-def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
+def export_encoder(model: EncoderDecoder, path: Path, opset: int) -> None:
     """Writes `pictures` (P, 1, H, W) → of each decoder layer i `keys.i` (P, heads, head width, cells) and
     `values.i` (P, heads, cells, head width).
 
@@ -42,15 +42,15 @@ def export_encoder(model: Recogniser, path: Path, opset: int) -> None:
     _export(_Encoder(model), path, opset, inputs, outputs)
 
 
-def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
+def export_decoder(model: EncoderDecoder, path: Path, opset: int) -> None:
     """Writes `tokens` (R, n) at `position` (), after what is remembered, to `logits` (R, n, V) and what is to
     be remembered of them; `cells` (P,) of a picture's memory are its own. The names, and of each layer i the
-    shapes, are those of `recognizer.engine`: `past_keys.i`, …, `new_keys.i`, `new_values.i`, `new_looked.i`.
+    shapes, are those of `recognizer.engine`: `past_keys.i`, …, `new_keys.i`, …, `new_attention.i`.
     """
-    rows, n, room = 4, 3, 5  # of two pictures; none of these numbers is to be found in the graph
+    rows, n, capacity = 4, 3, 5  # of two pictures; none of these numbers is to be found in the graph
     with torch.inference_mode():
         encoded = model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple))
-        memory, past = model.cross(encoded), model.nothing(encoded, rows)
+        memory, cache = model.project_memory(encoded), model.empty_cache(encoded, rows)
     inputs: dict[str, tuple[Tensor, Axes]] = {
         "tokens": (torch.ones(rows, n, dtype=torch.int64), {0: "rows", 1: "n"}),
         "position": (torch.tensor(2), {}),
@@ -61,21 +61,21 @@ def export_decoder(model: Recogniser, path: Path, opset: int) -> None:
         inputs[f"keys.{i}"] = (keys.clone(), _HIGH)
     for i, values in enumerate(memory.values):
         inputs[f"values.{i}"] = (values.clone(), {0: "pictures", 2: "cells"})
-    for i, keys in enumerate(past.keys):
-        inputs[f"past_keys.{i}"] = (keys.new_zeros(*keys.shape[:3], room), {0: "rows", 3: "room"})
-    for i, values in enumerate(past.values):
-        shape = (*values.shape[:2], room, values.shape[3])
-        inputs[f"past_values.{i}"] = (values.new_zeros(shape), {0: "rows", 2: "room"})
-    for i, looked in enumerate(past.looked):
-        inputs[f"past_looked.{i}"] = (looked.clone(), {0: "rows", 2: "cells"})
+    for i, keys in enumerate(cache.keys):
+        inputs[f"past_keys.{i}"] = (keys.new_zeros(*keys.shape[:3], capacity), {0: "rows", 3: "capacity"})
+    for i, values in enumerate(cache.values):
+        shape = (*values.shape[:2], capacity, values.shape[3])
+        inputs[f"past_values.{i}"] = (values.new_zeros(shape), {0: "rows", 2: "capacity"})
+    for i, coverage in enumerate(cache.coverage):
+        inputs[f"past_coverage.{i}"] = (coverage.clone(), {0: "rows", 2: "cells"})
     outputs |= {f"new_keys.{i}": {0: "rows", 3: "n"} for i in range(len(model.layers))}
     outputs |= {f"new_values.{i}": {0: "rows", 2: "n"} for i in range(len(model.layers))}
-    outputs |= {f"new_looked.{i}": {0: "rows", 2: "n", 3: "cells"} for i in range(len(model.layers))}
+    outputs |= {f"new_attention.{i}": {0: "rows", 2: "n", 3: "cells"} for i in range(len(model.layers))}
     _export(_Step(model), path, opset, inputs, outputs)
 
 
 class _Encoder(nn.Module):
-    def __init__(self, model: Recogniser) -> None:
+    def __init__(self, model: EncoderDecoder) -> None:
         super().__init__()
         self.model = copy.deepcopy(model)
         for block in self.model.modules():
@@ -84,7 +84,7 @@ class _Encoder(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         with _Rolling():
-            memory = self.model.cross(self.model.encode(pictures))
+            memory = self.model.project_memory(self.model.encode(pictures))
         return (*memory.keys, *memory.values)
 
 
@@ -142,7 +142,7 @@ def _shift_mask(block: Any, x: Tensor) -> Tensor:
 
 
 class _Step(nn.Module):
-    def __init__(self, model: Recogniser) -> None:
+    def __init__(self, model: EncoderDecoder) -> None:
         super().__init__()
         self.model = model
 
@@ -152,9 +152,11 @@ class _Step(nn.Module):
         seen = torch.arange(keys[0].shape[3], device=cells.device) < cells[:, None, None, None]
         with _Shaping():
             step = self.model.decode(
-                tokens, Past(past_keys, past_values, arrays[4 * n :], position), Memory(keys, values, seen)
+                tokens,
+                DecoderCache(past_keys, past_values, arrays[4 * n :], position),
+                ProjectedMemory(keys, values, seen),
             )
-        return (step.logits, *step.keys, *step.values, *step.looked)
+        return (step.logits, *step.keys, *step.values, *step.attention)
 
 
 def _export(

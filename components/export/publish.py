@@ -1,8 +1,8 @@
 """Puts what `dvc repro` trained into models/, for the repository: `python -m components.export.publish`.
 
 Of the inks that it was trained and tested on nothing may go along but the weights: the example and the
-pictures of mistakes are formulas that the project's own synthesiser writes. Beside the bundle lies the
-checkpoint, in half precision, which a training can start from (`train.start`).
+pictures of mistakes are formulas that the project's own synthesizer writes. Beside the bundle lies the
+checkpoint, in half precision, which a training can start from (`train.init_from`).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from components.synthesis.handwriting import Writer, set_formula
 
 BUNDLE, MODEL, REPORTS = Path("data/bundle"), Path("data/model.pt"), Path("reports")
 MISTAKES, CURVE, HISTORY = "mistakes.png", "curve.png", "history.csv"
-_TRIED = 200  # formulas that the synthesiser writes
+_TRIED = 200  # formulas that the synthesizer writes
 _SHOWN = 10  # of those that are misread
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A formula of the synthesiser, and what was read."""
+    """A formula of the synthesizer, and what was read."""
 
     picture: Picture
     label: tuple[str, ...]
@@ -53,13 +53,13 @@ def ship(out: Path = SHIPPED) -> None:
     bundle, recognizer = load_bundle(BUNDLE), Recognizer.load(BUNDLE)
     params = load_params()
     tried = try_out(recognizer, params.seed)
-    history = whole_history(REPORTS / HISTORY, params.train.start)
+    history = whole_history(REPORTS / HISTORY, params.train.init_from)
     with atomic_folder(out) as folder:
         for name in FILES:
             shutil.copyfile(BUNDLE / name, folder / name)
         right = [t for t in tried if t.label == t.reading.tokens]
         if not right:
-            raise ValueError("of the synthesiser's formulas it reads none: there is no example to show")
+            raise ValueError("of the synthesizer's formulas it reads none: there is no example to show")
         best = max(right, key=lambda t: (len(t.label) >= 7, t.reading.confidence))
         cv2.imwrite(str(folder / EXAMPLE), best.picture)
         about = About(**bundle.about.model_dump() | {"example": best.reading.latex})
@@ -75,7 +75,7 @@ def ship(out: Path = SHIPPED) -> None:
 
 
 def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:
-    """Reads formulas that the synthesiser writes, of symbols that the model knows."""
+    """Reads formulas that the synthesizer writes, of symbols that the model knows."""
     rng = np.random.default_rng([seed, 9])
     known = set(recognizer.vocabulary.tokens)
     pictures: list[Picture] = []
@@ -155,7 +155,7 @@ def write_curve(table: pd.DataFrame, out: Path) -> None:
 
 
 def _more(figures: dict[str, Any]) -> str:
-    ours = "formulas of the project's synthesiser, whose fonts it never saw, 1 beam"
+    ours = "formulas of the project's synthesizer, whose fonts it never saw, 1 beam"
     sure, cores = figures["sure_right"], figures["cores"]
     said = "" if sure is None else f"; {sure:.1%} of those are right"
     return f"""
@@ -181,7 +181,7 @@ On {cores} CPU cores, one picture: {figures["ms_greedy"]} ms with one beam, {fig
 
 ## Mistakes
 
-Formulas that the project's own synthesiser wrote (no person's handwriting), and what was read:
+Formulas that the project's own synthesizer wrote (no person's handwriting), and what was read:
 
 ![formulas, each with its label and what was read]({MISTAKES})
 """

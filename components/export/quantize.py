@@ -32,7 +32,7 @@ class WorseError(ValueError):
 
 
 def quantize_checked(folder: Path, out: Path, data: Labelled, beam: int) -> tuple[Scores, Scores]:
-    """Quantises the bundle in `folder` to `out`, whole or not at all; how well both read the data.
+    """Quantizes the bundle in `folder` to `out`, whole or not at all; how well both read the data.
 
     Raises WorseError where ExpRate falls by more than 0.3 points (`out` stays as it was), BundleError.
     """

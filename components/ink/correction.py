@@ -11,7 +11,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 class Correction(BaseModel):
     """One correction, as it lies in a file of the service's FEEDBACK_FOLDER.
 
-    `strokes` where the service was given pen strokes; `picture`, a PNG as the recogniser saw it, where it was
+    `strokes` where the service was given pen strokes; `picture`, a PNG as the recognizer saw it, where it was
     given a picture.
     """
 
@@ -23,6 +23,6 @@ class Correction(BaseModel):
     caller: str = Field(description="the name of the key that sent it")
     model: str = Field(description="version that read")
     read: str = Field(description="what was read, LaTeX")
-    right: str = Field(description="what is written there, LaTeX, normalised")
+    right: str = Field(description="what is written there, LaTeX, normalized")
     strokes: list[list[tuple[float, float]]] | None = None
     picture: Base64Bytes | None = None

@@ -1,4 +1,4 @@
-r"""The LaTeX that the normaliser knows, as tables: what is drawn, what is not, what is spelt another way.
+r"""The LaTeX that the normalizer knows, as tables: what is drawn, what is not, what is spelt another way.
 
 The canonical spellings are those of MathWriting (Gervais et al., 2024), as its excerpt shows them.
 """

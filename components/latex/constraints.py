@@ -1,6 +1,6 @@
 r"""Which tokens may follow, so that whatever a search writes is LaTeX; and repetitions that no formula has.
 
-The language is that of normalised labels, widened a little where that is simpler: `normalize` takes whatever
+The language is that of normalized labels, widened a little where that is simpler: `normalize` takes whatever
 is let through. Within one pair of braces a formula is a row of items, in which a group in braces is one item.
 So a finite automaton knows what may follow in a row (Glushkov's, of the regular expressions in `_Rules`), and
 a stack has one state of it for each pair of braces that is open. What braces are for may be seen only when
@@ -26,10 +26,10 @@ from components.latex.vocabulary import EOS, SPECIALS, Vocabulary
 
 Mask = npt.NDArray[np.bool_]
 
-# Braces and matrices within one another. To the normaliser each may be three deep: a root, an accent in its
+# Braces and matrices within one another. To the normalizer each may be three deep: a root, an accent in its
 # index, the accent's argument.
 _DEEPEST = MAX_DEPTH // 5
-_NEVER = 1_000_000  # tokens: more than there is room for
+_NEVER = 1_000_000  # tokens: more than there is budget for
 _CACHED = 1 << 15  # steps that are remembered; all formulas of CROHME take fewer
 
 # In CROHME and MathWriting's excerpt four rounds or more are at most 16 tokens (9^{9^{9^{9^{9^{9}}}}}), two
@@ -48,7 +48,7 @@ _CLASSES: dict[str, str] = {
     **dict.fromkeys(OPTIONAL, _OPTIONAL),
     **dict.fromkeys(SYMBOLS, _SYMBOL),
 }
-_UNUSED = ""  # the class of a token that no normalised label has
+_UNUSED = ""  # the class of a token that no normalized label has
 _BLACKBOARD = re.compile(r"\\mathbb\{[a-zA-Z]\}")
 # … and groups by what they hold: anything, something, nothing, one atom with scripts, a matrix's cells.
 _ANY, _SOME, _NONE, _ONE, _CELLS = _KINDS = ("any", "some", "none", "one", "cells")
@@ -66,7 +66,7 @@ class _Row(NamedTuple):
 State = tuple[_Row, ...]  # the open rows, the innermost last
 
 
-class Grammar:
+class LatexConstraint:
     """Which tokens may follow, over one vocabulary; forwards, or from right to left.
 
     Threads may share one. Raises ValueError where the vocabulary has nothing to write a formula with.
@@ -92,18 +92,18 @@ class Grammar:
             raise ValueError("no token of the vocabulary can stand alone: no formula can be written with it")
         self.start = (start,)
 
-    def allowed(self, state: State, room: int) -> Mask:
-        """The tokens (V,) that may follow where at most `room` may still be written before <eos>; read-only.
+    def allowed(self, state: State, budget: int) -> Mask:
+        """The tokens (V,) that may follow where at most `budget` more may precede <eos>; read-only.
 
-        A token after which the formula could not be ended within the room is not among them; <eos> is where
-        the formula is whole. One at least is allowed: a room in which nothing can be ended counts as the
+        A token after which the formula could not be ended within the budget is not among them; <eos> is where
+        the formula is whole. One at least is allowed: a budget in which nothing can be ended counts as the
         smallest in which something can.
         """
-        rooms, masks = self._offer(state[-2:], self._left(state))
-        return masks[max(bisect_right(rooms, room) - 1, 0)]
+        budgets, masks = self._offer(state[-2:], self._left(state))
+        return masks[max(bisect_right(budgets, budget) - 1, 0)]
 
     def advance(self, state: State, token: int) -> State:
-        """The state after one more token. Raises ValueError where it may not follow, in no room whatever."""
+        """The state after one more token. Raises ValueError where no budget allows it."""
         after = self._step(state[-2:], self._classes[token], self._left(state))
         if after is None:
             raise ValueError(f"token {token} may not follow here")
@@ -119,7 +119,7 @@ class Grammar:
             return False
         return bool(self.allowed(state, 0)[EOS])
 
-    def unlooped(self, mask: Mask, ids: Sequence[int]) -> Mask:
+    def mask_repetition(self, mask: Mask, ids: Sequence[int]) -> Mask:
         """The mask of what may follow `ids`, without the token that `loops` names.
 
         What is open can still be closed: a closing token stays, and so does one that is the only one.
@@ -138,19 +138,19 @@ class Grammar:
 
     def _offered(self, top: State, left: int) -> tuple[tuple[int, ...], tuple[Mask, ...]]:
         """Rooms in ascending order, and what is allowed from each of them on."""
-        rooms: dict[int, set[str]] = {}
+        budgets: dict[int, set[str]] = {}
         for name in set(self._classes):
             after = self._step(top, name, left)
             if after is not None:
-                rooms.setdefault(1 + after[-1].needs, set()).add(name)
+                budgets.setdefault(1 + after[-1].needs, set()).add(name)
         if len(top) == 1 and top[0].needs == 0:
-            rooms[0] = {SPECIALS[EOS]}
+            budgets[0] = {SPECIALS[EOS]}
         offered: frozenset[str] = frozenset()
         masks: list[Mask] = []
-        for room in sorted(rooms):
-            offered |= rooms[room]
+        for budget in sorted(budgets):
+            offered |= budgets[budget]
             masks.append(self._mask(offered))
-        return tuple(sorted(rooms)), tuple(masks)
+        return tuple(sorted(budgets)), tuple(masks)
 
     def _masked(self, names: frozenset[str]) -> Mask:
         """The tokens of these classes."""
@@ -201,7 +201,7 @@ def loops(ids: Sequence[int]) -> int | None:
     """The token by which these would go on going round; None where a formula may have gone round so often.
 
     They go round where they end with at least 5 times the same tokens, 10 at most, and 24 tokens in all.
-    `Grammar.unlooped` says which of them must be allowed nevertheless.
+    `LatexConstraint.mask_repetition` says which of them must be allowed nevertheless.
     """
     if len(ids) < _REPEATED:
         return None

@@ -1,4 +1,4 @@
-"""How far readings are from what was written, over tokens of normalised LaTeX.
+"""How far readings are from what was written, over tokens of normalized LaTeX.
 
 ExpRate and the rates with at most one and two errors are what the CROHME papers report (Mouchère et al.,
 IJDAR 2016), taken over tokens; CER is what MathWriting reports (Gervais et al., 2024).
@@ -48,5 +48,5 @@ def score(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Scores:
     def within(bound: int) -> float:
         return sum(error <= bound for error in errors) / len(errors)
 
-    # No normalised label is empty; but pairs may come from elsewhere.
+    # No normalized label is empty; but pairs may come from elsewhere.
     return Scores(len(errors), within(0), within(1), within(2), token_errors / max(tokens, 1))

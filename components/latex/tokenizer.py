@@ -1,7 +1,7 @@
 r"""LaTeX text to tokens and back.
 
 A token is what MathWriting counts as one (Gervais et al., "MathWriting: A Dataset For Handwritten
-Mathematical Expression Recognition", 2024, appendix on tokenisation), but for spaces: they are not written,
+Mathematical Expression Recognition", 2024, appendix on tokenization), but for spaces: they are not written,
 so no model learns them. `spaced` puts them back where MathWriting's metric wants to count them.
 """
 

@@ -1,4 +1,4 @@
-r"""A normalised label as a tree, so that its parts can be cut out, exchanged and laid out.
+r"""A normalized label as a tree, so that its parts can be cut out, exchanged and laid out.
 
 A tree is its head and its parts; what the parts are depends on the head:
 
@@ -24,7 +24,7 @@ ROW, SCRIPT, MATRIX, GROUP = "row", "script", r"\begin{matrix}", "{}"
 
 
 class TreeError(ValueError):
-    """The tokens are no normalised label, or one with a construct that has no place in a tree."""
+    """The tokens are no normalized label, or one with a construct that has no place in a tree."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ EMPTY = Tree(ROW)
 
 
 def parse(tokens: Sequence[str]) -> Tree:
-    """The tree of a normalised label's tokens. Raises TreeError."""
+    """The tree of a normalized label's tokens. Raises TreeError."""
     parser = _Parser(tokens)
     tree = parser.row(())
     if parser.next is not None:

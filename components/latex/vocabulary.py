@@ -1,4 +1,4 @@
-"""The tokens that a recogniser knows, and their numbers."""
+"""The tokens that a recognizer knows, and their numbers."""
 
 from __future__ import annotations
 

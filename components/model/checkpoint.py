@@ -1,4 +1,4 @@
-"""A trained recogniser in a file: weights, vocabulary, and how pictures were drawn for it."""
+"""A trained recognizer in a file: weights, vocabulary, and how pictures were drawn for it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from components.config import ModelParams
 from components.files import atomic_write
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
-from components.model.network import Recogniser
+from components.model.network import EncoderDecoder
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.calibration import Calibration
 
-_EYES = ("encoder", "project", "memory_norm", "spot")  # a model's parts that come before its decoder
+_EYES = ("encoder", "project", "memory_norm", "symbol_head")  # a model's parts that come before its decoder
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """All that reading needs."""
 
-    model: Recogniser
+    model: EncoderDecoder
     vocabulary: Vocabulary
     raster: RasterSettings
 
@@ -34,7 +34,7 @@ class Checkpoint:
             raster=self.raster,
             multiple=model.multiple,
             max_tokens=model.params.max_tokens,
-            both_ways=model.params.both_ways,
+            bidirectional=model.params.bidirectional,
             sizes=tuple(sizes),
             calibration=calibration or Calibration(),
         )
@@ -64,7 +64,7 @@ def load_model(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         vocabulary = Vocabulary(**content["vocabulary"])
-        model = Recogniser(ModelParams(**content["model"]), len(vocabulary))
+        model = EncoderDecoder(ModelParams(**content["model"]), len(vocabulary))
         model.load_state_dict(content["weights"])
         raster = RasterSettings(**content["raster"])
     except (KeyError, RuntimeError, EOFError) as error:
@@ -72,7 +72,9 @@ def load_model(path: Path) -> Checkpoint:
     return Checkpoint(model.eval(), vocabulary, raster)
 
 
-def begin_with(model: Recogniser, vocabulary: Vocabulary, other: Checkpoint, eyes: bool = False) -> None:
+def load_pretrained(
+    model: EncoderDecoder, vocabulary: Vocabulary, other: Checkpoint, eyes: bool = False
+) -> None:
     """Gives a new model the weights of a trained one of the same sizes; tokens keep what was learnt of them.
 
     What the trained model does not know starts as it is. Of `eyes` alone the decoder does, which may then be
@@ -86,9 +88,11 @@ def begin_with(model: Recogniser, vocabulary: Vocabulary, other: Checkpoint, eye
         part = name.split(".")[0]
         if eyes and part not in _EYES:
             continue
-        from_row = 1 if part in ("embed", "head", "spot") else 0  # these have a row a token
+        from_row = 1 if part in ("embed", "head", "symbol_head") else 0  # these have a row a token
         if name not in weights or weights[name].shape[from_row:] != value.shape[from_row:]:
-            raise ValueError(f"train.start: {name} is {tuple(value.shape)}; `model` has other sizes than it")
+            raise ValueError(
+                f"train.init_from: {name} is {tuple(value.shape)}; `model` has other sizes than it"
+            )
         if from_row:
             weights[name][new] = value[old]
         else:

@@ -21,8 +21,8 @@ from rapidfuzz.distance import Indel
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from components.augmentation.strokes import Variation, bend, exchanged, soil
-from components.augmentation.symbol_substitution import Renaming
+from components.augmentation.strokes import AugmentConfig, degrade, distort, swap_symbols
+from components.augmentation.symbol_substitution import SymbolSubstitution
 from components.data.shards import InkTable, read_table
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
@@ -38,7 +38,7 @@ _HIGH, _WIDE, _LONG = 16, 32, 16  # their sides are multiples of these, pixels a
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchSpec:
     """Which inks make a batch, in which epoch, and how large they are written (1: as they are)."""
 
     indices: tuple[int, ...]
@@ -54,13 +54,13 @@ class Batch:
     """
 
     indices: tuple[int, ...]
-    spotted: bool  # some spots are known; told here, for to ask a GPU is to wait for it
+    has_symbol_targets: bool  # some symbol_targets are known; told here, for to ask a GPU is to wait for it
     pixels: Tensor  # (B, 1, H, W) uint8, ink 255: a quarter of what `pictures` would be to carry about
     tokens: Tensor  # (R, T): from <bos> on, or backwards from <eos> on
     targets: Tensor  # (R, T): to <eos>, or to <bos>
     written: Tensor  # (n,): which of the R * T targets have ink of their own,
-    centres: Tensor  # (n, 2): and x, y in cells, of the middle of that
-    spots: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
+    centers: Tensor  # (n, 2): and x, y in cells, of the middle of that
+    symbol_targets: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
 
     @property
     def pictures(self) -> Tensor:
@@ -69,8 +69,8 @@ class Batch:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with other tensors."""
-        tensors = (self.pixels, self.tokens, self.targets, self.written, self.centres, self.spots)
-        return Batch(self.indices, self.spotted, *map(change, tensors))
+        tensors = (self.pixels, self.tokens, self.targets, self.written, self.centers, self.symbol_targets)
+        return Batch(self.indices, self.has_symbol_targets, *map(change, tensors))
 
     def to(self, device: torch.device) -> Batch:
         return self.each(lambda tensor: tensor.to(device, non_blocking=True))
@@ -80,11 +80,11 @@ class Batch:
         return self.each(Tensor.pin_memory)
 
 
-class Inks(Dataset[Batch]):
+class InkDataset(Dataset[Batch]):
     """One split, and more folders of shards with it, to be asked for whole batches.
 
     Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
-    are left out of training's plans (`usable`).
+    are left out of training's batches (`usable`).
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class Inks(Dataset[Batch]):
         settings: RasterSettings,
         *,
         more: Sequence[Path] = (),
-        both_ways: bool = False,
+        bidirectional: bool = False,
         stride: int,
         multiple: int,
         max_tokens: int,
         seed: int,
-        variation: Variation | None = None,
+        variation: AugmentConfig | None = None,
     ) -> None:
         columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens"]
         tables = [read_table(folder, columns) for folder in (folder, *more)]
@@ -113,31 +113,33 @@ class Inks(Dataset[Batch]):
         self.widths = table["width"].to_numpy()
         self.heights = table["height"].to_numpy()
         self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
-        self.stride, self.multiple, self.seed, self.both_ways = stride, multiple, seed, both_ways
+        self.stride, self.multiple, self.seed, self.bidirectional = stride, multiple, seed, bidirectional
         self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
         self._written: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-        if variation is not None and (variation.exchange or variation.rename):
+        if variation is not None and (variation.swap_symbols or variation.substitute_symbols):
             for index in range(self.first):
                 for symbol in self._inks.symbols(index):
                     self._written[symbol.token].append((index, symbol.strokes))
         unknown = vocabulary.unknown(self._written)
-        self._renaming = Renaming({t: len(found) for t, found in self._written.items() if t not in unknown})
+        self._renaming = SymbolSubstitution(
+            {t: len(found) for t, found in self._written.items() if t not in unknown}
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def __getitem__(self, plan: Plan) -> Batch:
-        drawn = [self._drawn(index, plan) for index in plan.indices]
+    def __getitem__(self, spec: BatchSpec) -> Batch:
+        drawn = [self._drawn(index, spec) for index in spec.indices]
         height = max(picture.shape[0] for picture, *_ in drawn)
         width = max(picture.shape[1] for picture, *_ in drawn)
         high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
         rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
         pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
-        length = _up(max(len(self.tokens[index]) for index in plan.indices) + 1, long)
-        ways = 2 if self.both_ways else 1
+        length = _up(max(len(self.tokens[index]) for index in spec.indices) + 1, long)
+        ways = 2 if self.bidirectional else 1
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
-        centres = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
-        spots = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
+        centers = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
+        symbol_targets = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
         for row, (picture, label, symbols, boxes) in enumerate(drawn):
             pixels[row, 0, : picture.shape[0], : picture.shape[1]] = 255 - picture
             ids = [BOS, *self.vocabulary.encode(label), EOS]
@@ -146,10 +148,10 @@ class Inks(Dataset[Batch]):
                 tokens[row, way, : len(ids)] = ids[::-1] if way else ids
                 for position, symbol in written.items():
                     place = len(label) - 1 - position if way else position
-                    centres[row, way, place] = boxes[symbol].mean(axis=0) / self.stride - 0.5
-            self._mark(spots[row], label, symbols, boxes, written)
+                    centers[row, way, place] = boxes[symbol].mean(axis=0) / self.stride - 0.5
+            self._mark(symbol_targets[row], label, symbols, boxes, written)
         rows_of = tokens.reshape(-1, length + 1)
-        all_centres = centres.reshape(-1, 2)
+        all_centres = centers.reshape(-1, 2)
         written_at = np.flatnonzero(~np.isnan(all_centres).any(axis=1))
         tensors = (
             pixels,
@@ -157,9 +159,9 @@ class Inks(Dataset[Batch]):
             rows_of[:, 1:],
             written_at,
             all_centres[written_at],
-            spots.reshape(len(drawn), -1),
+            symbol_targets.reshape(len(drawn), -1),
         )
-        return Batch(plan.indices, bool((spots != NOWHERE).any()), *map(torch.from_numpy, tensors))
+        return Batch(spec.indices, bool((symbol_targets != NOWHERE).any()), *map(torch.from_numpy, tensors))
 
     def picture(self, index: int) -> Picture:
         """The picture of one ink, as the shard has it."""
@@ -168,7 +170,7 @@ class Inks(Dataset[Batch]):
         return np.asarray(picture, np.uint8)
 
     def _drawn(
-        self, index: int, plan: Plan
+        self, index: int, spec: BatchSpec
     ) -> tuple[Picture, list[str], tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
         """A picture, its label, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
         label = self.tokens[index]
@@ -185,21 +187,21 @@ class Inks(Dataset[Batch]):
                 symbols,
                 _boxes(strokes, symbols, where.origin, scale, settings.margin),
             )
-        rng = np.random.default_rng([self.seed, plan.epoch, index])
-        share = 0.5 if symbols and rng.random() < self.variation.exchange else 0.0
+        rng = np.random.default_rng([self.seed, spec.epoch, index])
+        share = 0.5 if symbols and rng.random() < self.variation.swap_symbols else 0.0
         anew: set[int] = set()
-        if symbols and self.variation.rename and rng.random() < self.variation.rename:
+        if symbols and self.variation.substitute_symbols and rng.random() < self.variation.substitute_symbols:
             label, symbols, anew = self._renamed(label, symbols, rng)
         if share or anew:
-            strokes, symbols = exchanged(
+            strokes, symbols = swap_symbols(
                 strokes, symbols, lambda token: self._other(token, rng), rng, share, anew
             )
-        strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
+        strokes = distort(strokes, settings.symbol / scale, self.variation, rng)
         low, high = bounds(strokes)
-        scale = min(scale * plan.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
+        scale = min(scale * spec.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
         where = frame_at(low, high, scale, settings.margin)
         pen = settings.symbol * rng.uniform(*self.variation.pen)
-        picture = soil(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
+        picture = degrade(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
         return picture, label, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
 
     def _renamed(
@@ -226,7 +228,7 @@ class Inks(Dataset[Batch]):
 
     def _mark(
         self,
-        spots: npt.NDArray[np.int64],
+        symbol_targets: npt.NDArray[np.int64],
         label: Sequence[str],
         symbols: Sequence[Symbol],
         boxes: Sequence[npt.NDArray[np.float32]],
@@ -234,7 +236,7 @@ class Inks(Dataset[Batch]):
     ) -> None:
         """Writes each symbol's number into the cells in the middle of its box; the smaller symbol wins."""
         if not symbols:
-            spots[:] = NOWHERE
+            symbol_targets[:] = NOWHERE
             return
         # What the label calls it, where that is known: a fraction's bar is no minus.
         names = [symbol.token for symbol in symbols]
@@ -247,7 +249,7 @@ class Inks(Dataset[Batch]):
             middle, half = (low + high) / 2, (high - low) * 0.3
             left, top = np.floor(middle - half).astype(int)
             right, bottom = np.floor(middle + half).astype(int) + 1
-            spots[max(top, 0) : bottom, max(left, 0) : right] = numbers[index]
+            symbol_targets[max(top, 0) : bottom, max(left, 0) : right] = numbers[index]
 
 
 def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
@@ -272,7 +274,7 @@ def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
 _BARS = {r"\frac": "-"}
 
 
-class PlanSampler(Sampler[Plan]):
+class BucketBatchSampler(Sampler[BatchSpec]):
     """Cuts an epoch into batches of inks of about one size, in random order; on `world` machines, each
     takes its own. Call `set_epoch` before each epoch.
 
@@ -282,7 +284,7 @@ class PlanSampler(Sampler[Plan]):
 
     def __init__(
         self,
-        inks: Inks,
+        inks: InkDataset,
         batch: int,
         scale: tuple[float, float] | None,
         rank: int = 0,
@@ -305,11 +307,11 @@ class PlanSampler(Sampler[Plan]):
         batches = -(-len(self._real) // self.batch)
         return len(range(self.rank, batches, self.world))
 
-    def __iter__(self) -> Iterator[Plan]:
+    def __iter__(self) -> Iterator[BatchSpec]:
         for number in range(self.passes):
             yield from self._pass(self.epoch * self.passes + number)
 
-    def _pass(self, number_of_pass: int) -> Iterator[Plan]:
+    def _pass(self, number_of_pass: int) -> Iterator[BatchSpec]:
         rng = np.random.default_rng([self.inks.seed, 6, number_of_pass])
         usable = self._chosen(rng)
         blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
@@ -322,7 +324,7 @@ class PlanSampler(Sampler[Plan]):
         for number, batch in enumerate(batches):
             scale = float(np.exp(rng.uniform(*np.log(self.scale)))) if self.scale else 1.0
             if number % self.world == self.rank:
-                yield Plan(tuple(map(int, batch)), number_of_pass, scale)
+                yield BatchSpec(tuple(map(int, batch)), number_of_pass, scale)
 
     def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The inks of this epoch."""

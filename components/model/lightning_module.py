@@ -1,4 +1,4 @@
-"""The training step, its losses and its optimiser, as a Lightning module."""
+"""The training step, its losses and its optimizer, as a Lightning module."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from components.config import TrainParams
 from components.latex.vocabulary import PAD, UNK
 from components.model.dataset import NOWHERE, Batch
-from components.model.network import Output, Recogniser
+from components.model.network import EncoderDecoder, Output
 
 _FOCUS = 1.0  # standard deviation in cells of the place that guidance points at
 _PAPER = 0.1  # weight of an empty cell against a written one: there are so many
 
 
-class Training(pl.LightningModule):
-    """Teaches a recogniser."""
+class LitRecognizer(pl.LightningModule):
+    """Teaches a recognizer."""
 
     def __init__(
-        self, model: Recogniser, params: TrainParams, steps: int, seed: int, elapsed: Callable[[], float]
+        self, model: EncoderDecoder, params: TrainParams, steps: int, seed: int, elapsed: Callable[[], float]
     ) -> None:
         super().__init__()
         self.model, self.params, self.steps, self.seed = model, params, steps, seed
@@ -35,7 +35,7 @@ class Training(pl.LightningModule):
         torch.manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1_009 * batch_idx) + self.global_rank)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        output = self.model(batch.pictures, masked(batch.tokens, self.params.mask))
+        output = self.model(batch.pictures, drop_tokens(batch.tokens, self.params.token_dropout))
         reading = F.cross_entropy(
             output.logits.flatten(0, 1),
             batch.targets.flatten(),
@@ -43,12 +43,14 @@ class Training(pl.LightningModule):
             label_smoothing=self.params.label_smoothing,
         )
         loss = reading
-        if self.params.guidance:
+        if self.params.attention_supervision:
             rows, columns = (side // self.model.stride for side in batch.pixels.shape[2:])
             looked = output.attention.flatten(0, 1)[batch.written]
-            loss = loss + self.params.guidance * guidance(looked, batch.centres, rows, columns)
-        if self.params.spotting and batch.spotted:
-            loss = loss + self.params.spotting * _spotting(output, batch)
+            loss = loss + self.params.attention_supervision * attention_supervision_loss(
+                looked, batch.centers, rows, columns
+            )
+        if self.params.symbol_loss and batch.has_symbol_targets:
+            loss = loss + self.params.symbol_loss * _symbol_loss(output, batch)
         self.log("train_loss", reading, on_step=False, on_epoch=True, batch_size=len(batch.indices))
         return loss
 
@@ -68,7 +70,7 @@ class Training(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         decayed = [p for p in self.parameters() if p.ndim >= 2]
         others = [p for p in self.parameters() if p.ndim < 2]
-        optimiser = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [
                 {"params": decayed, "weight_decay": self.params.weight_decay},
                 {"params": others, "weight_decay": 0},
@@ -76,8 +78,8 @@ class Training(pl.LightningModule):
             lr=self.params.lr,
             betas=(0.9, 0.98),
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, _: int) -> Batch:
         return batch.to(device)
@@ -93,7 +95,7 @@ class Training(pl.LightningModule):
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def masked(tokens: Tensor, share: float) -> Tensor:
+def drop_tokens(tokens: Tensor, share: float) -> Tensor:
     """Tokens (R, T) with a share of them unknown, but for the first, which tells the direction: a decoder
     that is not told everything it wrote has to look (word dropout: Bowman et al. 2016, arXiv 1511.06349)."""
     if not share:
@@ -103,21 +105,23 @@ def masked(tokens: Tensor, share: float) -> Tensor:
     return tokens.masked_fill(hidden, UNK)
 
 
-def guidance(attention: Tensor, centres: Tensor, rows: int, columns: int) -> Tensor:
+def attention_supervision_loss(attention: Tensor, centers: Tensor, rows: int, columns: int) -> Tensor:
     """Cross-entropy of attention (n, rows * columns) against a Gaussian at each written token's symbol;
-    centres (n, 2), x and y, are in cells."""
-    if not len(centres):
+    centers (n, 2), x and y, are in cells."""
+    if not len(centers):
         return attention.new_zeros(())
-    across = torch.arange(columns, device=centres.device) - centres[:, :1]
-    down = torch.arange(rows, device=centres.device) - centres[:, 1:]
+    across = torch.arange(columns, device=centers.device) - centers[:, :1]
+    down = torch.arange(rows, device=centers.device) - centers[:, 1:]
     distance = down.square()[:, :, None] + across.square()[:, None]
     aim = (-distance.flatten(1) / (2 * _FOCUS**2)).softmax(dim=1)
     return -(aim * attention.float().clamp_min(1e-6).log()).sum(dim=1).mean()
 
 
-def _spotting(output: Output, batch: Batch) -> Tensor:
+def _symbol_loss(output: Output, batch: Batch) -> Tensor:
     """Cross-entropy of naming the symbol at each cell."""
-    spots = batch.spots.flatten()
-    weight = torch.ones(output.spots.shape[2], device=spots.device)
+    symbol_targets = batch.symbol_targets.flatten()
+    weight = torch.ones(output.symbol_logits.shape[2], device=symbol_targets.device)
     weight[PAD] = _PAPER
-    return F.cross_entropy(output.spots.flatten(0, 1).float(), spots, weight=weight, ignore_index=NOWHERE)
+    return F.cross_entropy(
+        output.symbol_logits.flatten(0, 1).float(), symbol_targets, weight=weight, ignore_index=NOWHERE
+    )

@@ -9,16 +9,16 @@ import torch
 
 from components.model import network
 from components.model.checkpoint import load_model
-from components.model.network import Recogniser
-from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
+from components.model.network import EncoderDecoder
+from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
 
 
 class TorchEngine:
-    """Runs a recogniser step by step, as `recognizer.engine.Engine` asks."""
+    """Runs a recognizer step by step, as `recognizer.engine.Engine` asks."""
 
     threads = 1  # PyTorch takes the cores by itself
 
-    def __init__(self, model: Recogniser) -> None:
+    def __init__(self, model: EncoderDecoder) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
 
@@ -30,24 +30,28 @@ class TorchEngine:
 
     @torch.inference_mode()
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
-        memory = self.model.cross(self.model.encode(self._tensor(pictures)))
-        return Memory.whole(_arrays(memory.keys), _arrays(memory.values))
+        memory = self.model.project_memory(self.model.encode(self._tensor(pictures)))
+        return Memory.unpadded(_arrays(memory.keys), _arrays(memory.values))
 
     @torch.inference_mode()
-    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+    def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
         cells = memory.keys[0].shape[3]
-        seen = torch.arange(cells) < torch.from_numpy(memory.cells)[:, None, None, None]
+        mask = torch.arange(cells) < torch.from_numpy(memory.cells)[:, None, None, None]
         step = self.model.decode(
             self._tensor(tokens),
-            network.Past(
-                self._tensors(past.keys),
-                self._tensors(past.values),
-                self._tensors(past.looked),
-                torch.tensor(past.position, device=self.device),
+            network.DecoderCache(
+                self._tensors(cache.keys),
+                self._tensors(cache.values),
+                self._tensors(cache.coverage),
+                torch.tensor(cache.position, device=self.device),
             ),
-            network.Memory(self._tensors(memory.keys), self._tensors(memory.values), seen.to(self.device)),
+            network.ProjectedMemory(
+                self._tensors(memory.keys), self._tensors(memory.values), mask.to(self.device)
+            ),
         )
-        return Step(step.logits.cpu().numpy(), _arrays(step.keys), _arrays(step.values), _arrays(step.looked))
+        return Step(
+            step.logits.cpu().numpy(), _arrays(step.keys), _arrays(step.values), _arrays(step.attention)
+        )
 
     def _tensors(self, arrays: Sequence[Floats]) -> tuple[torch.Tensor, ...]:
         return tuple(map(self._tensor, arrays))

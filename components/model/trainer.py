@@ -21,16 +21,16 @@ from components.config import ModelParams, TrainParams
 from components.files import write_csv
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
-from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
-from components.model.dataset import Batch, Inks, PlanSampler
-from components.model.lightning_module import Training
-from components.model.network import Recogniser
+from components.model.checkpoint import Checkpoint, load_model, load_pretrained, save_model
+from components.model.dataset import Batch, BucketBatchSampler, InkDataset
+from components.model.lightning_module import LitRecognizer
+from components.model.network import EncoderDecoder
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What a training run is made of; the same job gives the same model."""
 
     shards: Path
@@ -52,7 +52,7 @@ class Job:
             self.train.model_dump(mode="json", exclude={"workers"}),
             self.seed,
             self.data_hash,
-            hashlib.sha256(self.train.start.read_bytes()).hexdigest() if self.train.start else None,
+            hashlib.sha256(self.train.init_from.read_bytes()).hexdigest() if self.train.init_from else None,
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -71,41 +71,45 @@ class Epoch:
     waiting: float  # share of the time in which training waited for data
 
 
-def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
+def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
     """Trains, or goes on from the last whole epoch in `folder`; leaves `folder`/best.pt.
 
     `on_epoch` hears of every epoch that this call trains. Returns the whole history.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pl.seed_everything(job.seed, verbose=False)
-    model = Recogniser(job.model, len(job.vocabulary))
-    if job.train.start:
-        begin_with(model, job.vocabulary, load_model(job.train.start), job.train.start_with == "eyes")
+    model = EncoderDecoder(job.model, len(job.vocabulary))
+    if job.train.init_from:
+        load_pretrained(
+            model, job.vocabulary, load_model(job.train.init_from), job.train.init_parts == "encoder"
+        )
     train, valid = (_inks(job, model, split) for split in ("train", "valid"))
     if not train.usable:
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
-    history = History(folder / "history.csv", job.train.batch, on_epoch, 60 * job.train.minutes)
+    history = HistoryCallback(folder / "history.csv", job.train.batch, on_epoch, 60 * job.train.minutes)
     first, last_ = job.train.synthetic
-    sampler = PlanSampler(
+    sampler = BucketBatchSampler(
         train,
         job.train.batch,
         job.train.augment.scale,
         synthetic=lambda epoch: first + (last_ - first) * epoch / max(job.train.epochs - 1, 1),
         passes=job.train.passes,
     )
-    trainer = _trainer(job, folder, [GoOn(sampler)], history)
+    trainer = _trainer(job, folder, [ResumeSampler(sampler)], history)
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     if job.train.minutes and trainer.world_size > 1:
         raise ValueError("train.minutes is for one device: the clocks of several would not agree on a rate")
     lay_out(model, trainer.strategy.root_device)
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
-    # No bound method: averaging copies all that `Training` has, and would copy the history.
-    training = Training(model, job.train, steps, job.seed, lambda: history.elapsed())
+    # No bound method: averaging copies all that `LitRecognizer` has, and would copy the history.
+    training = LitRecognizer(model, job.train, steps, job.seed, lambda: history.elapsed())
     last = folder / "last.ckpt"
     trainer.fit(
         training,
         _loader(sampler, job.train.workers, pinned=trainer.strategy.root_device.type == "cuda"),
-        _loader(PlanSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0),
+        _loader(
+            BucketBatchSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0
+        ),
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,  # our own file, with the schedule's state
     )
@@ -114,7 +118,7 @@ def fit(job: Job, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: No
     return history.epochs
 
 
-def lay_out(model: Recogniser, device: torch.device) -> None:
+def lay_out(model: EncoderDecoder, device: torch.device) -> None:
     """Puts the stem's weights in the order that the device's convolutions want."""
     if device.type == "cuda":  # cuDNN's want channels last; a CPU is faster without
         model.encoder.stem.to(memory_format=torch.channels_last)
@@ -125,7 +129,7 @@ def best_model(folder: Path) -> Checkpoint:
     return load_model(folder / "best.pt")
 
 
-class History(Callback):
+class HistoryCallback(Callback):
     """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it.
 
     Where there is a `limit` of seconds, it ends the training when another epoch would not fit.
@@ -200,13 +204,13 @@ class History(Callback):
         write_csv(list(vars(self.epochs[0])), rows, self.path)
 
 
-class KeepBest(Callback):
+class BestModelCallback(Callback):
     """Writes best.pt after each epoch whose (averaged) weights read valid better than all before.
 
     Stands before the averaging callback, which takes the averaged weights away at the same moment.
     """
 
-    def __init__(self, job: Job, path: Path) -> None:
+    def __init__(self, job: TrainingJob, path: Path) -> None:
         self.job, self.path = job, path
         self.best = (-1.0, float("-inf"))
 
@@ -222,12 +226,12 @@ class KeepBest(Callback):
         if not now > self.best:
             return
         self.best = now
-        assert isinstance(module, Training)
+        assert isinstance(module, LitRecognizer)
         if trainer.is_global_zero:
             save_model(Checkpoint(module.model, self.job.vocabulary, self.job.raster), self.path)
 
 
-class Averaging(WeightAveraging):
+class EMACallback(WeightAveraging):
     """Keeps an exponential average of the weights, of about the last 1 / (1 - decay) steps, but never of more
     than a ninth of those so far: a training shorter than that would end with the weights that it began with.
 
@@ -246,11 +250,11 @@ class Averaging(WeightAveraging):
         super().setup(trainer, pl_module, stage)
 
 
-class GoOn(Callback):
+class ResumeSampler(Callback):
     """Tells the sampler with which epoch a run goes on: Lightning does so for later epochs, but not in time
     for the first one."""
 
-    def __init__(self, sampler: PlanSampler) -> None:
+    def __init__(self, sampler: BucketBatchSampler) -> None:
         self.sampler = sampler
 
     def on_load_checkpoint(
@@ -259,11 +263,13 @@ class GoOn(Callback):
         self.sampler.set_epoch(checkpoint["epoch"] + 1)
 
 
-def _trainer(job: Job, folder: Path, callbacks: list[Callback], history: History) -> pl.Trainer:
+def _trainer(
+    job: TrainingJob, folder: Path, callbacks: list[Callback], history: HistoryCallback
+) -> pl.Trainer:
     params = job.train
-    callbacks.append(KeepBest(job, folder / "best.pt"))
+    callbacks.append(BestModelCallback(job, folder / "best.pt"))
     if params.ema:
-        callbacks.append(Averaging(params.ema))
+        callbacks.append(EMACallback(params.ema))
     callbacks.append(history)  # after the averaging, which is no waiting for data
     if params.patience:
         callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))
@@ -287,8 +293,8 @@ def _trainer(job: Job, folder: Path, callbacks: list[Callback], history: History
     )
 
 
-def _inks(job: Job, model: Recogniser, split: str) -> Inks:
-    return Inks(
+def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
+    return InkDataset(
         job.shards / split,
         job.vocabulary,
         job.raster,
@@ -298,11 +304,11 @@ def _inks(job: Job, model: Recogniser, split: str) -> Inks:
         seed=job.seed,
         variation=job.train.augment if split == "train" else None,
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
-        both_ways=job.model.both_ways,
+        bidirectional=job.model.bidirectional,
     )
 
 
-def _loader(sampler: PlanSampler, workers: int, pinned: bool = False) -> DataLoader[Batch]:
+def _loader(sampler: BucketBatchSampler, workers: int, pinned: bool = False) -> DataLoader[Batch]:
     return DataLoader(
         sampler.inks,
         batch_size=None,  # the data set makes whole batches

@@ -46,7 +46,7 @@ class BundleSettings(BaseModel):
     raster: RasterSettings
     multiple: int = Field(ge=1, description="the sides of the model's pictures are multiples of this, pixels")
     max_tokens: int = Field(ge=1, description="the longest answer")
-    both_ways: bool = Field(False, description="the decoder also writes from right to left")
+    bidirectional: bool = Field(False, description="the decoder also writes from right to left")
     sizes: tuple[float, ...] = Field(
         (), description="several beams look at a picture in these sizes as well; 1 is the picture's own"
     )

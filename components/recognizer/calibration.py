@@ -20,17 +20,17 @@ from pydantic import BaseModel, ConfigDict
 _SURE = 1e-6  # nothing is surer than 1 - this
 
 
-class Confidence(BaseModel):
+class ConfidenceModel(BaseModel):
     """The log-odds that an answer is right: `bias` + `sure` ln p - `unsure` ln (1 - p) + `alone` ln q -
-    `rivalled` ln (1 - q) + `token` times its number of tokens. As it comes, that is p itself."""
+    `log_not_share` ln (1 - q) + `token` times its number of tokens. As it comes, that is p itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bias: float = 0.0
-    sure: float = 1.0
-    unsure: float = 1.0
-    alone: float = 0.0
-    rivalled: float = 0.0
+    log_p: float = 1.0
+    log_not_p: float = 1.0
+    log_share: float = 0.0
+    log_not_share: float = 0.0
     token: float = 0.0
 
     def of(self, scores: Sequence[float], tokens: int) -> list[float]:
@@ -42,8 +42,8 @@ class Confidence(BaseModel):
         """
         ln_p, ln_rest, ln_q, ln_others = _features(scores)
         best = _logistic(
-            self.bias + self.sure * ln_p - self.unsure * ln_rest + self.alone * ln_q
-            - self.rivalled * ln_others + self.token * tokens
+            self.bias + self.log_p * ln_p - self.log_not_p * ln_rest + self.log_share * ln_q
+            - self.log_not_share * ln_others + self.token * tokens
         )  # fmt: skip
         result = [best]
         for score in scores[1:]:
@@ -56,10 +56,10 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    greedy: Confidence = Confidence()
-    beam: Confidence = Confidence()
+    greedy: ConfidenceModel = ConfidenceModel()
+    beam: ConfidenceModel = ConfidenceModel()
 
-    def of(self, beam: int) -> Confidence:
+    def of(self, beam: int) -> ConfidenceModel:
         """The one for so many beams."""
         return self.greedy if beam == 1 else self.beam
 
@@ -69,7 +69,7 @@ def fit(
     tokens: Sequence[int],
     right: Sequence[bool],
     weights: npt.NDArray[np.float64] | None = None,
-) -> Confidence:
+) -> ConfidenceModel:
     """Finds the numbers by Newton's method, with Platt's targets (1999): no answer is ever wholly sure.
 
     `scores` has of each picture all that the search found, `weights` how much it counts (None:
@@ -98,8 +98,15 @@ def fit(
             break
     found = np.zeros(len(told))
     found[told] = numbers / scale[told]
-    bias, sure, unsure, alone, rivalled, token = found.tolist()
-    return Confidence(bias=bias, sure=sure, unsure=-unsure, alone=alone, rivalled=-rivalled, token=token)
+    bias, log_p, log_not_p, log_share, log_not_share, token = found.tolist()
+    return ConfidenceModel(
+        bias=bias,
+        log_p=log_p,
+        log_not_p=-log_not_p,
+        log_share=log_share,
+        log_not_share=-log_not_share,
+        token=token,
+    )
 
 
 def _features(scores: Sequence[float]) -> npt.NDArray[np.float64]:

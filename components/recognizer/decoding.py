@@ -1,6 +1,6 @@
 """From memory to tokens: beam search with cached keys and values, all pictures and beams in one step.
 
-The search maximises the probability of the whole token sequence, its end included, with no bonus for length.
+The search maximizes the probability of the whole token sequence, its end included, with no bonus for length.
 Only tokens are offered that keep the answer LaTeX (`latex.validity`), with the probability that the model
 gives them. With one beam it is greedy decoding. A model that writes in both directions searches in both; what
 was found in one is scored in the other, and the mean of both decides: BTTR's re-scoring (Zhao et al. 2021).
@@ -18,17 +18,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.latex.constraints import Grammar
+from components.latex.constraints import LatexConstraint
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
-from components.recognizer.engine import Engine, Floats, Memory, Past
+from components.recognizer.engine import Engine, Floats, KVCache, Memory
 
 Scores = npt.NDArray[np.float64]  # natural logarithms of probabilities
 Ids = npt.NDArray[np.int64]
 
-_Known = dict[tuple[int, ...], list[float | None]]  # each look's score of a sequence, where it found it
+_CandidateScores = dict[
+    tuple[int, ...], list[float | None]
+]  # each look's score of a sequence, where it found it
 
 _NEVER = (PAD, BOS, UNK)  # no answer holds these
-_WORSE = 8.0  # nats: what is so much less probable than the best is not looked for
+_PRUNE_NATS = 8.0  # nats: what is so much less probable than the best is not looked for
 _SHRINK = 0.75  # rows are dropped when fewer than this share is still open: dropping copies the others
 
 
@@ -40,63 +42,65 @@ class Hypothesis:
     score: float  # ln of its probability, that of its end included; of both directions the mean
 
 
-class Rules:
+class DecodingConstraints:
     """What a model's answers may be: grammars over its vocabulary, and the longest answer."""
 
-    def __init__(self, vocabulary: Vocabulary, max_tokens: int, both_ways: bool = False) -> None:
-        self.max_tokens, self.both_ways = max_tokens, both_ways
-        self.forward = Grammar(vocabulary)
-        self.backward = Grammar(vocabulary, backward=True) if both_ways else None
+    def __init__(self, vocabulary: Vocabulary, max_tokens: int, bidirectional: bool = False) -> None:
+        self.max_tokens, self.bidirectional = max_tokens, bidirectional
+        self.forward = LatexConstraint(vocabulary)
+        self.backward = LatexConstraint(vocabulary, backward=True) if bidirectional else None
 
 
 def decode(
     engine: Engine,
     views: Sequence[Memory],
-    rules: Rules,
+    constraints: DecodingConstraints,
     beam: int = 1,
     n_best: int = 1,
-    at_once: bool = False,
+    parallel: bool = False,
 ) -> list[list[Hypothesis]]:
     """Finds for each of P pictures up to `n_best` sequences, the best first.
 
     `views` are memories of the same P pictures, in one or more sizes; one beam looks at the first alone.
-    Every sequence is a formula of at most `rules.max_tokens` tokens. All views are searched in the same
-    steps; `at_once` both directions at the same time, in two threads. Raises ValueError where `n_best` is
+    Every sequence is a formula of at most `constraints.max_tokens` tokens. All views are searched in the same
+    steps; `parallel` both directions at the same time, in two threads. Raises ValueError where `n_best` is
     more than `beam`, or one of them is less than 1.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best} and beam {beam}: expected 1 <= n_best <= beam")
     if beam == 1:
-        return [[found] for found in greedy(engine, views[0], rules.forward, rules.max_tokens)]
-    ways = [rules.forward, rules.backward] if rules.backward else [rules.forward]
-    memory, pictures = Memory.joined(views), len(views[0].cells)
+        return [[found] for found in greedy(engine, views[0], constraints.forward, constraints.max_tokens)]
+    ways = [constraints.forward, constraints.backward] if constraints.backward else [constraints.forward]
+    memory, pictures = Memory.concatenate(views), len(views[0].cells)
 
-    def write(grammar: Grammar) -> list[list[Hypothesis]]:
-        return search(engine, memory, grammar, rules.max_tokens, beam, beam, grammar is rules.backward)
+    def write(constraint: LatexConstraint) -> list[list[Hypothesis]]:
+        return search(
+            engine, memory, constraint, constraints.max_tokens, beam, beam, constraint is constraints.backward
+        )
 
-    if at_once and len(ways) > 1:
+    if parallel and len(ways) > 1:
         with ThreadPoolExecutor(2) as both:
             written = list(both.map(write, ways))
     else:
         written = list(map(write, ways))
     begins = range(0, len(memory.cells), pictures)
     found = [hypotheses[begin : begin + pictures] for begin in begins for hypotheses in written]
-    best = judged(engine, memory, found, beam) if len(found) > 1 else found[0]
+    best = rescore(engine, memory, found, beam) if len(found) > 1 else found[0]
     return [hypotheses[:n_best] for hypotheses in best]
 
 
-def greedy(engine: Engine, memory: Memory, grammar: Grammar, max_tokens: int) -> list[Hypothesis]:
+def greedy(engine: Engine, memory: Memory, constraint: LatexConstraint, max_tokens: int) -> list[Hypothesis]:
     """What `search` finds with one beam, from left to right, with less ado."""
     pictures = len(memory.cells)
     running = list(range(pictures))
-    past = Past.empty(memory, beams=1)
-    states = [grammar.start] * pictures
+    cache = KVCache.empty(memory, beams=1)
+    states = [constraint.start] * pictures
     written: list[list[int]] = [[] for _ in range(pictures)]
     scores = [0.0] * pictures
     for position in range(max_tokens + 1):
         last = np.array([[(written[picture] or [BOS])[-1]] for picture in running], np.int64)
-        step = engine.step(last, past, memory)
-        past.keep(step)
+        step = engine.step(last, cache, memory)
+        cache.append(step)
         steps = _log_softmax(_finite(step.logits[:, 0]))
         ended = np.zeros(len(running), bool)
         for row, picture in enumerate(running):
@@ -104,28 +108,28 @@ def greedy(engine: Engine, memory: Memory, grammar: Grammar, max_tokens: int) ->
             if ids and ids[-1] == EOS:  # done, but not yet dropped
                 ended[row] = True
                 continue
-            mask = grammar.unlooped(grammar.allowed(states[picture], max_tokens - position), ids)
+            mask = constraint.mask_repetition(constraint.allowed(states[picture], max_tokens - position), ids)
             token = int(np.where(mask, steps[row], -np.inf).argmax())
             scores[picture] += float(steps[row, token])
             ids.append(token)
             if token == EOS:
                 ended[row] = True
             else:
-                states[picture] = grammar.advance(states[picture], token)
+                states[picture] = constraint.advance(states[picture], token)
         if ended.all():
             break
         if 1 - ended.mean() < _SHRINK:
             kept = np.flatnonzero(~ended)
             running = [running[row] for row in kept]
-            past.take(kept)
-            memory = memory.take(kept)
+            cache.select(kept)
+            memory = memory.select(kept)
     return [Hypothesis(tuple(ids[:-1]), score) for ids, score in zip(written, scores, strict=True)]
 
 
 def search(
     engine: Engine,
     memory: Memory,
-    grammar: Grammar,
+    constraint: LatexConstraint,
     max_tokens: int,
     beam: int,
     n_best: int,
@@ -135,18 +139,18 @@ def search(
     pictures = len(memory.cells)
     found: list[list[Hypothesis]] = [[] for _ in range(pictures)]
     running = np.arange(pictures)  # which pictures the rows are of: `beam` rows each, side by side
-    past = Past.empty(memory, beam)
+    cache = KVCache.empty(memory, beam)
     tokens = np.full((pictures, beam, 1), EOS if backward else BOS, np.int64)  # grows along its last axis
     states = np.empty((pictures, beam), object)
-    states.fill(grammar.start)
+    states.fill(constraint.start)
     # At first all beams of a picture are the same: only one counts.
     scores = np.where(np.arange(beam) == 0, 0.0, -np.inf) * np.ones((pictures, 1))
 
     for position in range(max_tokens + 1):
-        step = engine.step(tokens[:, :, -1].reshape(-1, 1), past, memory)
-        past.keep(step)
+        step = engine.step(tokens[:, :, -1].reshape(-1, 1), cache, memory)
+        cache.append(step)
         steps = _log_probabilities(step.logits[:, 0], backward).reshape(len(running), beam, -1)
-        _forbid(steps, scores, states, tokens, grammar, max_tokens - position)
+        _forbid(steps, scores, states, tokens, constraint, max_tokens - position)
         choice = _best(scores[:, :, None] + steps, beam)
         _collect(found, running, choice, tokens, n_best, backward)
         scores = _pruned(choice.score, [found[picture] for picture in running], n_best)
@@ -157,12 +161,12 @@ def search(
         kept = open_ if open_.mean() < _SHRINK else np.ones_like(open_)
         parents = choice.beam[kept]
         rows = np.flatnonzero(kept)[:, None] * beam + parents
-        states = _advanced(grammar, states.ravel()[rows], choice.token[kept], scores[kept])
+        states = _advanced(constraint, states.ravel()[rows], choice.token[kept], scores[kept])
         tokens = np.concatenate([tokens.reshape(-1, position + 1)[rows], choice.token[kept, :, None]], axis=2)
         scores, running = scores[kept], running[kept]
-        past.take(rows.ravel())
+        cache.select(rows.ravel())
         if not kept.all():
-            memory = memory.take(np.flatnonzero(kept))
+            memory = memory.select(np.flatnonzero(kept))
     return found
 
 
@@ -183,12 +187,12 @@ def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) 
     for row, best in enumerate(found):
         if best:
             # Probabilities only shrink: what is behind now stays behind.
-            bar = max(best[0].score - _WORSE, best[-1].score if len(best) == n_best else -np.inf)
+            bar = max(best[0].score - _PRUNE_NATS, best[-1].score if len(best) == n_best else -np.inf)
             scores[row, scores[row] <= bar] = -np.inf
     return scores
 
 
-def judged(
+def rescore(
     engine: Engine, memory: Memory, found: Sequence[Sequence[Sequence[Hypothesis]]], most: int
 ) -> list[list[Hypothesis]]:
     """What was found of each picture in the opinion of all views, the best first; of what was found, the
@@ -201,7 +205,7 @@ def judged(
     """
     views = len(memory.cells) // len(found[0])
     ways = len(found) // views
-    known: list[_Known] = [{} for _ in found[0]]
+    known: list[_CandidateScores] = [{} for _ in found[0]]
     for look, theirs in enumerate(found):
         for candidates, hypotheses in zip(known, theirs, strict=True):
             for hypothesis in hypotheses:
@@ -217,19 +221,21 @@ def judged(
         for (ids, way), score in zip(wanted, scores, strict=True):
             known[picture][ids][view * ways + way] = score
     return [
-        sorted((Hypothesis(ids, _together(s, ways)) for ids, s in c.items()), key=lambda h: -h.score)
+        sorted(
+            (Hypothesis(ids, _mean_log_probability(s, ways)) for ids, s in c.items()), key=lambda h: -h.score
+        )
         for c in known
     ]
 
 
-def _promising(candidates: _Known, most: int) -> _Known:
+def _promising(candidates: _CandidateScores, most: int) -> _CandidateScores:
     def best(item: tuple[tuple[int, ...], list[float | None]]) -> float:
         return max(score for score in item[1] if score is not None)
 
     return dict(sorted(candidates.items(), key=best, reverse=True)[:most])
 
 
-def _together(scores: Sequence[float | None], ways: int) -> float:
+def _mean_log_probability(scores: Sequence[float | None], ways: int) -> float:
     looks = np.array(scores, np.float64).reshape(-1, ways).mean(axis=1)
     return float(np.logaddexp.reduce(looks) - np.log(len(looks)))
 
@@ -249,7 +255,7 @@ def sequence_scores(
             whole = [BOS, *ids, EOS]
             tokens[row, place, : len(whole)] = whole[::-1] if way else whole
     flat = tokens.reshape(-1, longest + 2)
-    step = engine.step(flat[:, :-1].copy(), Past.empty(memory, most, room=0), memory)
+    step = engine.step(flat[:, :-1].copy(), KVCache.empty(memory, most, capacity=0), memory)
     next_ = np.take_along_axis(_log_softmax(step.logits), flat[:, 1:, None], axis=2)[:, :, 0]
     totals = np.where(flat[:, 1:] == PAD, 0.0, next_).sum(axis=1).reshape(len(asked), most)
     return [row[: len(wanted)].tolist() for row, wanted in zip(totals, asked, strict=True)]
@@ -260,23 +266,23 @@ def _forbid(
     scores: Scores,
     states: npt.NDArray[np.object_],
     tokens: Ids,
-    grammar: Grammar,
-    room: int,
+    constraint: LatexConstraint,
+    budget: int,
 ) -> None:
     """Takes away what would not be LaTeX, would be too long, or would go round in circles."""
     for row, beam in zip(*np.nonzero(np.isfinite(scores)), strict=True):
-        mask = grammar.allowed(states[row, beam], room)
-        mask = grammar.unlooped(mask, tokens[row, beam, 1:].tolist())
+        mask = constraint.allowed(states[row, beam], budget)
+        mask = constraint.mask_repetition(mask, tokens[row, beam, 1:].tolist())
         steps[row, beam, ~mask] = -np.inf
 
 
 def _advanced(
-    grammar: Grammar, states: npt.NDArray[np.object_], tokens: Ids, scores: Scores
+    constraint: LatexConstraint, states: npt.NDArray[np.object_], tokens: Ids, scores: Scores
 ) -> npt.NDArray[np.object_]:
     result = np.empty_like(states)
     for place in np.ndindex(*states.shape):
         state: Any = states[place]
-        result[place] = grammar.advance(state, int(tokens[place])) if np.isfinite(scores[place]) else state
+        result[place] = constraint.advance(state, int(tokens[place])) if np.isfinite(scores[place]) else state
     return result
 
 

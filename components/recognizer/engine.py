@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-_ROOM = 32  # tokens that there is room for at first; most answers are shorter
+_CAPACITY = 32  # tokens that there is room for at first; most answers are shorter
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +35,12 @@ class Memory:
     cells: Tokens  # (P,): so many are the picture's own, what follows them is padding
 
     @classmethod
-    def whole(cls, keys: Sequence[Floats], values: Sequence[Floats]) -> Memory:
+    def unpadded(cls, keys: Sequence[Floats], values: Sequence[Floats]) -> Memory:
         """The memory of pictures of one size, without padding."""
         return cls(tuple(keys), tuple(values), np.full(len(keys[0]), keys[0].shape[3], np.int64))
 
     @classmethod
-    def joined(cls, parts: Sequence[Memory]) -> Memory:
+    def concatenate(cls, parts: Sequence[Memory]) -> Memory:
         """The memory of pictures of any sizes, one part after another."""
         if len(parts) == 1:
             return parts[0]
@@ -53,7 +53,7 @@ class Memory:
         cells = np.concatenate([part.cells for part in parts])
         return cls(together("keys", 3), together("values", 2), cells)
 
-    def take(self, pictures: Rows) -> Memory:
+    def select(self, pictures: Rows) -> Memory:
         """The memory of some pictures, in their order."""
         return Memory(
             tuple(keys[pictures] for keys in self.keys),
@@ -69,56 +69,56 @@ class Step:
     logits: Floats  # (R, n, V)
     keys: tuple[Floats, ...]  # (R, heads, head width, n), of each layer
     values: tuple[Floats, ...]  # (R, heads, n, head width)
-    looked: tuple[Floats, ...]  # (R, heads, n, cells): where each layer looked
+    attention: tuple[Floats, ...]  # (R, heads, n, cells): cross-attention of each layer
 
 
 @dataclass(eq=False)
-class Past:
+class KVCache:
     """What the decoder remembers of the tokens so far, in buffers that are written into and not copied."""
 
     keys: tuple[Floats, ...]  # (R, heads, head width, room), of each layer's self-attention
-    values: tuple[Floats, ...]  # (R, heads, room, head width)
-    looked: tuple[Floats, ...]  # (R, heads, cells): the sum of where all layers but the last looked
+    values: tuple[Floats, ...]  # (R, heads, capacity, head width)
+    coverage: tuple[Floats, ...]  # (R, heads, cells): summed cross-attention of all layers but the last
     position: int = 0  # how many tokens
-    tied: Any = None  # what an engine made for just these buffers
+    io_binding: Any = None  # what an engine made for just these buffers
 
     @classmethod
-    def empty(cls, memory: Memory, beams: int, room: int = _ROOM) -> Past:
+    def empty(cls, memory: Memory, beams: int, capacity: int = _CAPACITY) -> KVCache:
         """Nothing remembered, for `beams` rows of each picture; with no room for what never goes on."""
         pictures, heads, width, cells = memory.keys[0].shape
         rows, layers = pictures * beams, len(memory.keys)
         return cls(
-            tuple(np.zeros((rows, heads, width, room), np.float32) for _ in range(layers)),
-            tuple(np.zeros((rows, heads, room, width), np.float32) for _ in range(layers)),
+            tuple(np.zeros((rows, heads, width, capacity), np.float32) for _ in range(layers)),
+            tuple(np.zeros((rows, heads, capacity, width), np.float32) for _ in range(layers)),
             tuple(np.zeros((rows, heads, cells), np.float32) for _ in range(layers - 1)),
         )
 
-    def keep(self, step: Step) -> None:
+    def append(self, step: Step) -> None:
         """Remembers a step of one token."""
         if self.position == self.keys[0].shape[3]:  # twice the room: each token is moved once on average
             self.keys = tuple(_padded(array, 3, 2 * self.position) for array in self.keys)
             self.values = tuple(_padded(array, 2, 2 * self.position) for array in self.values)
-            self.tied = None
+            self.io_binding = None
         for own, new in zip(self.keys, step.keys, strict=True):
             own[:, :, :, self.position] = new[:, :, :, 0]
         for own, new in zip(self.values, step.values, strict=True):
             own[:, :, self.position] = new[:, :, 0]
-        for total, new in zip(self.looked, step.looked, strict=False):
+        for total, new in zip(self.coverage, step.attention, strict=False):
             total += new[:, :, 0]
         self.position += 1
 
-    def take(self, rows: Rows) -> None:
+    def select(self, rows: Rows) -> None:
         """Goes on with some rows, in their order; one may occur more than once."""
         if np.array_equal(rows, np.arange(len(self.keys[0]))):
             return
         if len(rows) == len(self.keys[0]):
-            for array in (*self.keys, *self.values, *self.looked):
+            for array in (*self.keys, *self.values, *self.coverage):
                 array[:] = array[rows]
             return
         self.keys = tuple(array[rows] for array in self.keys)
         self.values = tuple(array[rows] for array in self.values)
-        self.looked = tuple(array[rows] for array in self.looked)
-        self.tied = None
+        self.coverage = tuple(array[rows] for array in self.coverage)
+        self.io_binding = None
 
 
 class Engine(Protocol):
@@ -130,9 +130,9 @@ class Engine(Protocol):
         """Looks at pictures (P, 1, H, W) as `to_input` makes them; not `alone`: others are at it as well."""
         ...
 
-    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
-        """Takes n tokens more, (R, n), the first one at `past.position`; the R rows are those of the P
-        pictures, equally many of each, side by side. What it gives is remembered only if `past` keeps it,
+    def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
+        """Takes n tokens more, (R, n), the first one at `cache.position`; the R rows are those of the P
+        pictures, equally many of each, side by side. What it gives is remembered only if `cache` keeps it,
         and of one token it is good until the next step."""
         ...
 
@@ -154,30 +154,30 @@ class OnnxEngine:
 
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
         outputs = (self._encoder if alone else self._beside).run(None, {"pictures": pictures})
-        return Memory.whole(outputs[: self._layers], outputs[self._layers :])
+        return Memory.unpadded(outputs[: self._layers], outputs[self._layers :])
 
-    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+    def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
         if tokens.shape[1] > 1:  # a whole answer, once
-            return self._step(self._decoder.run(None, self._inputs(tokens, past, memory)))
-        if past.tied is None or past.tied.memory is not memory:
-            past.tied = self._tie(tokens.copy(), past, memory)
-        tied: _Tied = past.tied
-        tied.tokens[:], tied.position[()] = tokens, past.position
-        self._decoder.run_with_iobinding(tied.binding)
-        return tied.step
+            return self._step(self._decoder.run(None, self._inputs(tokens, cache, memory)))
+        if cache.io_binding is None or cache.io_binding.memory is not memory:
+            cache.io_binding = self._bind(tokens.copy(), cache, memory)
+        bound: _BoundStep = cache.io_binding
+        bound.tokens[:], bound.position[()] = tokens, cache.position
+        self._decoder.run_with_iobinding(bound.binding)
+        return bound.step
 
-    def _tie(self, tokens: Tokens, past: Past, memory: Memory) -> _Tied:
+    def _bind(self, tokens: Tokens, cache: KVCache, memory: Memory) -> _BoundStep:
         """Tells ONNX Runtime once where all lies that a step reads and writes: nothing is copied or looked up
         from step to step."""
-        inputs = self._inputs(tokens, past, memory)
-        rows, heads, width, _ = past.keys[0].shape
+        inputs = self._inputs(tokens, cache, memory)
+        rows, heads, width, _ = cache.keys[0].shape
         cells = memory.keys[0].shape[3]
         vocabulary = self._decoder.get_outputs()[0].shape[2]
         shapes = {
             "logits": (rows, 1, vocabulary),
             "new_keys": (rows, heads, width, 1),
             "new_values": (rows, heads, 1, width),
-            "new_looked": (rows, heads, 1, cells),
+            "new_attention": (rows, heads, 1, cells),
         }
         outputs = [np.empty(shapes[name.split(".")[0]], np.float32) for name in self._given]
         binding = self._decoder.io_binding()
@@ -187,20 +187,20 @@ class OnnxEngine:
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         for name, array in zip(self._given, outputs, strict=True):
             binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        return _Tied(binding, tokens, inputs["position"], memory, self._step(outputs), inputs)
+        return _BoundStep(binding, tokens, inputs["position"], memory, self._step(outputs), inputs)
 
-    def _inputs(self, tokens: Tokens, past: Past, memory: Memory) -> dict[str, npt.NDArray[Any]]:
+    def _inputs(self, tokens: Tokens, cache: KVCache, memory: Memory) -> dict[str, npt.NDArray[Any]]:
         inputs: dict[str, npt.NDArray[Any]] = {
             "tokens": tokens,
-            "position": np.array(past.position, np.int64),
+            "position": np.array(cache.position, np.int64),
             "cells": memory.cells,
         }
         for name, arrays in (
             ("keys", memory.keys),
             ("values", memory.values),
-            ("past_keys", past.keys),
-            ("past_values", past.values),
-            ("past_looked", past.looked),
+            ("past_keys", cache.keys),
+            ("past_values", cache.values),
+            ("past_coverage", cache.coverage),
         ):
             names = (f"{name}.{layer}" for layer in range(len(arrays)))
             inputs.update((n, array) for n, array in zip(names, arrays, strict=True) if n in self._taken)
@@ -213,7 +213,7 @@ class OnnxEngine:
 
 
 @dataclass(frozen=True, eq=False)
-class _Tied:
+class _BoundStep:
     """A step of one token, with the places of all that it reads and writes."""
 
     binding: ort.IOBinding

@@ -20,7 +20,7 @@ from components.ink.raster import Box, Picture
 from components.latex.structure import written
 from components.latex.tokenizer import spaced
 from components.latex.vocabulary import BOS, PAD
-from components.recognizer.engine import Engine, Floats, Memory, Past
+from components.recognizer.engine import Engine, Floats, KVCache, Memory
 from components.recognizer.tensors import padded_shape
 
 _TAKEN = 0.25  # so much does a piece count that another token has taken: only writing that touches is shared
@@ -28,7 +28,7 @@ _PART = 0.02  # a piece that nobody took goes with one that was looked at not mo
 
 
 @dataclass(frozen=True)
-class Look:
+class TokenBox:
     """A token of an answer, and the ink that it was read from."""
 
     token: str
@@ -45,16 +45,16 @@ def attention(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) 
     tokens = np.full((len(answers), 1 + max(map(len, answers))), PAD, np.int64)
     for row, ids in enumerate(answers):
         tokens[row, : 1 + len(ids)] = [BOS, *ids]
-    looked = engine.step(tokens, Past.empty(memory, 1, room=0), memory).looked
-    if not looked:
+    layers = engine.step(tokens, KVCache.empty(memory, 1, capacity=0), memory).attention
+    if not layers:
         return [np.zeros((0, 0), np.float32) for _ in answers]
     # Place i is where it looked to write token i; what follows the last token is its end.
     return [
-        looked[-1][row, :, : len(ids), : memory.cells[row]].mean(axis=0) for row, ids in enumerate(answers)
+        layers[-1][row, :, : len(ids), : memory.cells[row]].mean(axis=0) for row, ids in enumerate(answers)
     ]
 
 
-def looks(tokens: Sequence[str], seen: Floats, picture: Picture, multiple: int) -> tuple[Look, ...]:
+def token_boxes(tokens: Sequence[str], seen: Floats, picture: Picture, multiple: int) -> tuple[TokenBox, ...]:
     """Each token with its box, in pixels of the picture, from what `attention` found."""
     inked = written(tokens)
     boxes: dict[int, Box | None] = {}
@@ -64,7 +64,7 @@ def looks(tokens: Sequence[str], seen: Floats, picture: Picture, multiple: int) 
         grid = seen[inked].reshape(-1, height // stride, width // stride)
         boxes = dict(zip(inked, _boxes(grid, stride, picture), strict=True))
     spans = zip(tokens, _spans(tokens), strict=True)
-    return tuple(Look(token, *span, boxes.get(place)) for place, (token, span) in enumerate(spans))
+    return tuple(TokenBox(token, *span, boxes.get(place)) for place, (token, span) in enumerate(spans))
 
 
 def _spans(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -95,15 +95,15 @@ def _shared_out(seen: Floats, piece: npt.NDArray[np.intp], pieces: int) -> Itera
         return
     totals = np.array([np.bincount(piece, row, pieces) for row in seen], np.float64)
     taken = _taken(totals)
-    looked_most = totals.argmax(axis=0)
+    most_attended = totals.argmax(axis=0)
     owner = np.full(len(piece), -1)
     for number in range(pieces):
         own = piece == number
         takers = np.flatnonzero(taken == number)
         if len(takers):  # more than one: writing that touches
             owner[own] = takers[seen[np.ix_(takers, np.flatnonzero(own))].argmax(axis=0)]
-        elif totals[looked_most[number], number] >= _PART * totals[looked_most[number]].max():
-            owner[own] = looked_most[number]
+        elif totals[most_attended[number], number] >= _PART * totals[most_attended[number]].max():
+            owner[own] = most_attended[number]
     for token, row in enumerate(seen):
         mine = owner == token
         # What others saw more of everywhere: the middle of where it looked.

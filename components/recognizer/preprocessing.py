@@ -1,8 +1,8 @@
-"""Any picture of a formula to the picture that the rasteriser would have drawn of it.
+"""Any picture of a formula to the picture that the rasterizer would have drawn of it.
 
 Photographs, scans, screenshots and drawings differ from training's pictures in paper, light, polarity and
 size. Here the paper becomes white, the ink black, and the symbols as large as `RasterSettings` says. What the
-rasteriser itself drew is left as it is, byte for byte.
+rasterizer itself drew is left as it is, byte for byte.
 """
 
 from __future__ import annotations

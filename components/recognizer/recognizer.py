@@ -14,10 +14,10 @@ from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
-from components.recognizer.calibration import Confidence
-from components.recognizer.decoding import Hypothesis, Rules, decode
+from components.recognizer.calibration import ConfidenceModel
+from components.recognizer.decoding import DecodingConstraints, Hypothesis, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
-from components.recognizer.explanation import Look, attention, looks
+from components.recognizer.explanation import TokenBox, attention, token_boxes
 from components.recognizer.preprocessing import prepare, resized
 from components.recognizer.tensors import to_input
 
@@ -45,7 +45,9 @@ class Reading:
     scores: tuple[
         float, ...
     ] = ()  # ln of the model's own probabilities of all that was found, the best first
-    looked: tuple[Look, ...] | None = None  # where each token was read, in pixels; None: nobody asked
+    token_boxes: tuple[TokenBox, ...] | None = (
+        None  # where each token was read, in pixels; None: nobody asked
+    )
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Recognizer:
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
         self.engine, self.vocabulary, self.settings = engine, vocabulary, settings
-        self.rules = Rules(vocabulary, settings.max_tokens, settings.both_ways)
+        self.constraints = DecodingConstraints(vocabulary, settings.max_tokens, settings.bidirectional)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Recognizer:
@@ -106,15 +108,15 @@ class Recognizer:
         sizes = self.settings.sizes if how.beam > 1 else ()
         others = ([to_input(resized(p, size), self.settings.multiple) for p in pictures] for size in sizes)
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
-        at_once = how.alone and self.engine.threads > 1
+        parallel = how.alone and self.engine.threads > 1
         # All that is found says how sure the best is.
-        answers = decode(self.engine, views, self.rules, how.beam, how.beam, at_once)
+        answers = decode(self.engine, views, self.constraints, how.beam, how.beam, parallel)
         confide = self.settings.calibration.of(how.beam)
         readings = [self._reading(hypotheses, how.n_best, confide) for hypotheses in answers]
         if how.explain:
             seen = attention(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
             readings = [
-                replace(r, looked=looks(r.tokens, s, picture, self.settings.multiple))
+                replace(r, token_boxes=token_boxes(r.tokens, s, picture, self.settings.multiple))
                 for r, s, picture in zip(readings, seen, pictures, strict=True)
             ]
         return readings
@@ -124,11 +126,11 @@ class Recognizer:
         alike: dict[tuple[int, ...], list[int]] = {}
         for index, picture in enumerate(inputs):
             alike.setdefault(picture.shape, []).append(index)
-        memory = Memory.joined(
+        memory = Memory.concatenate(
             [self.engine.encode(np.stack([inputs[i] for i in part]), alone) for part in alike.values()]
         )
         order = [index for part in alike.values() for index in part]
-        return memory if order == sorted(order) else memory.take(np.argsort(order))
+        return memory if order == sorted(order) else memory.select(np.argsort(order))
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""
@@ -138,7 +140,7 @@ class Recognizer:
         """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
-    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confide: Confidence) -> Reading:
+    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confide: ConfidenceModel) -> Reading:
         scores = tuple(hypothesis.score for hypothesis in hypotheses)
         tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses[:n_best]]
         best, *others = confide.of(scores, len(tokens[0]))[:n_best]

@@ -1,1 +1,1 @@
-"""The service around the recogniser: who calls, how much they may, and what they are told. No PyTorch."""
+"""The service around the recognizer: who calls, how much they may, and what they are told. No PyTorch."""

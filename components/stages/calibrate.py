@@ -15,7 +15,7 @@ from components.data.datasets import LabelledShards
 from components.data.shards import read_table
 from components.evaluation.metrics import Answer, reliability
 from components.files import atomic_write, write_json
-from components.recognizer.calibration import Calibration, Confidence, fit
+from components.recognizer.calibration import Calibration, ConfidenceModel, fit
 from components.stages.evaluate import read, trained
 
 MODEL, VALID, TRAIN = Path("data/model.pt"), Path("data/shards/valid"), Path("data/shards/train")
@@ -63,17 +63,15 @@ def calibrate(params: Params) -> Calibration:
 
 def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]:
     """How much each answer counts where valid's formulas stand for train's; how many inks that is worth."""
-    from components.evaluation.importance import (  # scikit-learn, which takes a second to import
-        effective,
-        weights,
-    )
+    # scikit-learn takes a second to import.
+    from components.evaluation.importance import effective_sample_size, importance_weights
 
     labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
-    counts = weights([answer.label for answer in answers], labels)
-    return counts, effective(counts)
+    counts = importance_weights([answer.label for answer in answers], labels)
+    return counts, effective_sample_size(counts)
 
 
-def _confident(answer: Answer, confidence: Confidence) -> Answer:
+def _confident(answer: Answer, confidence: ConfidenceModel) -> Answer:
     return replace(answer, confidence=confidence.of(answer.scores, len(answer.read))[0])
 
 

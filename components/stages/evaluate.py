@@ -108,7 +108,7 @@ def report(
 
 
 def trained(path: Path, calibration: Calibration | None = None, sizes: Sequence[float] = ()) -> Recognizer:
-    """A recogniser that runs a checkpoint in PyTorch, on a GPU where there is one. Without calibration its
+    """A recognizer that runs a checkpoint in PyTorch, on a GPU where there is one. Without calibration its
     confidences are the model's own probabilities."""
     # Imported here: reading with a bundle needs no PyTorch.
     import torch

@@ -25,7 +25,7 @@ from components.model.checkpoint import Checkpoint, load_model
 from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.calibration import Calibration
-from components.recognizer.engine import Past
+from components.recognizer.engine import KVCache
 from components.recognizer.recognizer import Recognizer
 from components.recognizer.tensors import to_input
 
@@ -123,13 +123,13 @@ def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Co
 
 
 def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], other: Sequence[str]) -> float:
-    """By how much ln p the recogniser prefers the first token in which `one` differs from `other`."""
+    """By how much ln p the recognizer prefers the first token in which `one` differs from `other`."""
     vocabulary, engine = recognizer.vocabulary, recognizer.engine
     first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
     place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
     memory = engine.encode(to_input(picture, recognizer.settings.multiple)[None])
     prefix = np.array([[BOS, *first[:place]]], np.int64)
-    logits = engine.step(prefix, Past.empty(memory, 1, room=0), memory).logits[0, -1]
+    logits = engine.step(prefix, KVCache.empty(memory, 1, capacity=0), memory).logits[0, -1]
     return float(logits[first[place]] - logits[second[place]])
 
 

@@ -66,7 +66,7 @@ def _new_version(mlflow: ModuleType, name: str, bundle: Bundle, identity: dict[s
     with mlflow.start_run(run_name=f"register {bundle.version}", tags={**lineage, **below}):
         logged = _log(mlflow, bundle)
         mlflow.log_metrics(metrics, model_id=logged.model_id)
-        # Tags come with the version, not after it: a killed run leaves no version that is not recognised.
+        # Tags come with the version, not after it: a killed run leaves no version that is not recognized.
         made = mlflow.register_model(logged.model_uri, name, tags=lineage)
     card = (bundle.folder / CARD).read_text(encoding="utf-8")
     mlflow.MlflowClient().update_model_version(name, made.version, description=card)

@@ -22,7 +22,7 @@ from components.files import replace_folder, write_json
 from components.ink.raster import RasterSettings
 from components.synthesis.layout import LayoutError, compose
 from components.synthesis.recombination import Recombination, trees_of
-from components.synthesis.symbol_bank import Samples
+from components.synthesis.symbol_bank import SymbolBank
 
 TRAIN, SYNTHETIC, REPORT = Path("data/shards/train"), Path("data/synthetic"), Path("reports/synthesize.json")
 _SHARD = 4096  # formulas; each shard has its own random numbers, so that all are the same on any machine
@@ -82,10 +82,10 @@ def _rows(
 
 
 @lru_cache(maxsize=1)
-def _material(train: Path) -> tuple[Samples, Recombination]:
+def _material(train: Path) -> tuple[SymbolBank, Recombination]:
     table = read_table(train, ["strokes", "symbols", "tokens"])
     inks = InkTable(table)
-    samples = Samples((inks.strokes(index), inks.symbols(index)) for index in range(len(inks)))
+    samples = SymbolBank((inks.strokes(index), inks.symbols(index)) for index in range(len(inks)))
     if not len(samples):
         raise ValueError(f"{train}: no ink says which strokes are which symbol; set synthesize.count to 0")
     return samples, Recombination(trees_of(table["tokens"].to_pylist()))

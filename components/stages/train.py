@@ -1,4 +1,4 @@
-"""Stage `train`: teaches the recogniser, or goes on where a stopped training was; tells MLflow."""
+"""Stage `train`: teaches the recognizer, or goes on where a stopped training was; tells MLflow."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _SHOWN = 12  # pictures of valid that MLflow gets, with what was read
 
 def train(params: Params) -> dict[str, Any]:
     """Trains as `params` say and writes model, summary and history. Returns the summary."""
-    from components.model.trainer import Epoch, Job, best_model, fit
+    from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
-    job = Job(
+    job = TrainingJob(
         shards=SHARDS,
         synthetic=SYNTHETIC,
         vocabulary=Vocabulary.load(VOCAB),
@@ -137,12 +137,12 @@ def samples(checkpoint: Any) -> Any:
     """A figure of some pictures of valid, each with its label and what was read."""
     from matplotlib.figure import Figure
 
-    from components.model.dataset import Inks
+    from components.model.dataset import InkDataset
     from components.model.torch_engine import TorchEngine
     from components.recognizer.recognizer import Recognizer
 
     model = checkpoint.model
-    inks = Inks(
+    inks = InkDataset(
         SHARDS / "valid", checkpoint.vocabulary, checkpoint.raster,
         stride=model.stride, multiple=model.multiple, max_tokens=model.params.max_tokens, seed=0,
     )  # fmt: skip

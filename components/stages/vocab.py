@@ -24,7 +24,7 @@ class Coverage:
     """How much of a split a vocabulary can write; shares are fractions."""
 
     labels: int
-    labels_covered: float  # all of whose tokens are known: no recogniser with this vocabulary gets more right
+    labels_covered: float  # all of whose tokens are known: no recognizer with this vocabulary gets more right
     tokens: int
     tokens_covered: float
     unknown: list[tuple[str, int]]  # what is not known and how often it occurs, the most frequent first

@@ -15,7 +15,7 @@ from components.ink.ink import Ink, Stroke, Symbol
 from components.latex.commands import ACCENTS, LARGE
 from components.latex.tokenizer import detokenize
 from components.latex.tree import ROW, SCRIPT, Tree, row, tokens_of
-from components.synthesis.symbol_bank import Samples, box_of
+from components.synthesis.symbol_bank import SymbolBank, box_of
 
 _AXIS = 0.38  # height of minus signs and fraction bars over the baseline
 _BAR = "-"  # what fraction bars are written as
@@ -74,7 +74,7 @@ class _Block:
         self.below = max(self.below, other.below - y)
 
 
-def compose(tree: Tree, samples: Samples, rng: np.random.Generator, id: str) -> Ink:
+def compose(tree: Tree, samples: SymbolBank, rng: np.random.Generator, id: str) -> Ink:
     """Writes a formula with samples of its symbols, which come in the order of the label.
 
     Raises LayoutError where there is none of a symbol.
@@ -91,7 +91,7 @@ def compose(tree: Tree, samples: Samples, rng: np.random.Generator, id: str) -> 
 class _Hand:
     """Lays out one formula."""
 
-    def __init__(self, samples: Samples, rng: np.random.Generator) -> None:
+    def __init__(self, samples: SymbolBank, rng: np.random.Generator) -> None:
         self._samples, self._rng = samples, rng
         self._gap = rng.uniform(0.06, 0.22)
         self._untidy = rng.uniform(0.3, 1.2)

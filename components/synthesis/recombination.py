@@ -1,4 +1,4 @@
-"""New formulas out of a training split's labels: parts are cut out, exchanged and joined, symbols renamed.
+"""New formulas out of a training split's labels: parts are cut out, swap_symbols and joined, symbols renamed.
 
 A decoder that has seen only some thousand labels learns them by heart. Decomposing and interchanging the
 parts of real formulas gives as many more as are wanted, with the structures that people write (Le et al.,
@@ -34,7 +34,7 @@ _SHORTEST = 3  # tokens: alone, many a symbol could be another one
 
 
 class Recombination:
-    """Makes formulas of those that it is given (normalised, as trees)."""
+    """Makes formulas of those that it is given (normalized, as trees)."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         self._trees = trees

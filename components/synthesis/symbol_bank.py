@@ -13,7 +13,7 @@ from components.ink.ink import Stroke, Symbol
 Box = npt.NDArray[np.float32]  # (2, 2): (left, top), (right, bottom)
 
 
-class Samples:
+class SymbolBank:
     """The symbols of a collection of inks, (strokes, symbols) each."""
 
     def __init__(self, inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.augmentation.strokes import Variation, bend, exchanged
+from components.augmentation.strokes import AugmentConfig, distort, swap_symbols
 from components.ink.ink import Symbol
 from components.synthesis.symbol_bank import box_of
 
@@ -20,10 +20,10 @@ SYMBOLS = (Symbol("A", (0,)), Symbol(r"\sqrt", (1,)), Symbol("v", (2,)))
 
 def test_dropped_points_leave_every_stroke_its_ends() -> None:
     long = (np.float32([[x, x % 7] for x in range(100)]), np.float32([[5, 5]]), STROKES[1])
-    variation = Variation(**STILL, drop=0.5, exchange=0, rename=0)
+    variation = AugmentConfig(**STILL, drop=0.5, swap_symbols=0, substitute_symbols=0)
     counts = set()
     for seed in range(20):
-        bent = bend(long, 10, variation, np.random.default_rng(seed))
+        bent = distort(long, 10, variation, np.random.default_rng(seed))
         assert [len(stroke) for stroke in bent][1:] == [1, 2]
         counts.add(len(bent[0]))
         low, high = (np.linalg.norm(bent[0][end] - bent[1][0]) for end in (0, -1))
@@ -36,7 +36,7 @@ def test_another_hand_writes_about_where_the_first_one_did() -> None:
     other = (np.float32([[100, 100], [116, 132]]), np.float32([[100, 132], [116, 100]]))
     seen, shifts = set(), set()
     for seed in range(20):
-        strokes, symbols = exchanged(STROKES, SYMBOLS, lambda _: other, np.random.default_rng(seed))
+        strokes, symbols = swap_symbols(STROKES, SYMBOLS, lambda _: other, np.random.default_rng(seed))
         assert [symbol.token for symbol in symbols] == ["A", r"\sqrt", "v"]
         assert np.array_equal(strokes[symbols[1].strokes[0]], STROKES[1]), "roots stay"
         for before, after in zip(SYMBOLS, symbols, strict=True):
@@ -53,7 +53,7 @@ def test_another_hand_writes_about_where_the_first_one_did() -> None:
 
 
 def test_what_belongs_to_no_symbol_and_what_nobody_else_wrote_stays() -> None:
-    strokes, symbols = exchanged(STROKES, SYMBOLS[:1], lambda _: None, np.random.default_rng(0))
+    strokes, symbols = swap_symbols(STROKES, SYMBOLS[:1], lambda _: None, np.random.default_rng(0))
     assert len(strokes) == 3 and symbols == SYMBOLS[:1]
     assert all(np.array_equal(a, b) for a, b in zip(strokes, STROKES, strict=True))
 
@@ -67,7 +67,7 @@ def test_a_symbol_with_another_name_is_written_anew_where_it_stood() -> None:
         return other
 
     named = (*SYMBOLS[:2], Symbol("x", (2,)))
-    strokes, symbols = exchanged(STROKES, named, find, np.random.default_rng(0), share=0.0, anew={2})
+    strokes, symbols = swap_symbols(STROKES, named, find, np.random.default_rng(0), share=0.0, anew={2})
     assert asked == ["x"]
     assert [symbol.token for symbol in symbols] == ["A", r"\sqrt", "x"]
     assert all(np.array_equal(strokes[index], STROKES[index]) for index in (0, 1)), "the others stay"

@@ -77,7 +77,7 @@ def test_who_asks_is_told_where_each_token_was_read(
     predict(files[1:2], recognizer, beam=1, n_best=1, as_json=True, explain=True)
     *text, line = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in text[-2:]] == ["\\pi", "r"]
-    pi, r = json.loads(line)["looked"]
+    pi, r = json.loads(line)["token_boxes"]
     assert (pi["token"], r["token"]) == ("\\pi", "r") and (r["start"], r["end"]) == (4, 5)
     assert pi["box"] == pytest.approx([4, 3, 9, 5], abs=2)
 

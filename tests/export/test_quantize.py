@@ -26,7 +26,7 @@ def bundle(exported: Path) -> Path:
 
 @pytest.fixture
 def read(bundle: Path, tmp_path: Path) -> Path:
-    """Inks, each labelled with what the bundle reads."""
+    """InkDataset, each labelled with what the bundle reads."""
     recognizer, rows = Recognizer.load(bundle), []
     for count in range(2, 8):
         strokes = formula()[:count]

@@ -83,7 +83,7 @@ def test_missing_or_prefixed_namespace(root: str, head: str) -> None:
 @pytest.mark.parametrize(
     ("annotations", "label"),
     [
-        (annotation("truth", "$ x $"), "$ x $"),  # the normaliser's matter
+        (annotation("truth", "$ x $"), "$ x $"),  # the normalizer's matter
         (annotation("label", "\\sin x") + annotation("normalizedLabel", "sinx"), "sinx"),
         (annotation("label", "\\alpha"), "\\alpha"),
         (annotation("normalizedLabel", " ") + annotation("truth", "\n a&lt;b "), "a<b"),

@@ -1,4 +1,4 @@
-"""What the rasteriser promises: one picture for one ink, whatever its units, its place and its length."""
+"""What the rasterizer promises: one picture for one ink, whatever its units, its place and its length."""
 
 from __future__ import annotations
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from components.augmentation.strokes import Variation, bend
+from components.augmentation.strokes import AugmentConfig, distort
 from components.config import Params
 from components.data.shards import Row, write_shard
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
-from components.model.lightning_module import guidance
-from components.model.network import Recogniser
+from components.model.lightning_module import attention_supervision_loss
+from components.model.network import EncoderDecoder
 from components.recognizer.calibration import Calibration
 from components.recognizer.tensors import to_input
 from components.stages import export
@@ -36,15 +36,15 @@ TOKENS = {"x": ["x"], "x=": ["x", "="], r"x=\frac{1}{2}": ["x", "=", r"\frac", "
 # Which strokes are which token, of all three.
 WRITTEN = {0: slice(0, 2), 1: slice(2, 4), 2: slice(5, 6), 4: slice(4, 5), 7: slice(6, 7)}
 
-_HAND = Variation(
+_HAND = AugmentConfig(
     scale=(0.9, 1.1),
     rotate=4,
     shear=0.08,
     wobble=0.03,
     pen=(0.06, 0.12),
     drop=0,
-    exchange=0,
-    rename=0,
+    swap_symbols=0,
+    substitute_symbols=0,
     noise=0,
 )
 _HANDS = 8
@@ -82,10 +82,10 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
         "embed_dim": 24, "depths": (1, 1), "heads": (1, 2), "window": 4, "decoder_width": 48,
         "decoder_heads": 2, "decoder_layers": 1, "max_tokens": 12, "dropout": 0.0, "drop_path": 0.0,
     }  # fmt: skip
-    model = Recogniser(params.model.model_copy(update=small), len(vocabulary)).train()
+    model = EncoderDecoder(params.model.model_copy(update=small), len(vocabulary)).train()
     raster = RasterSettings()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for step in range(steps):
         # One ink a batch: a picture beside larger ones would be padded as it never is when read alone.
         name = list(KNOWN)[step % len(KNOWN)]
@@ -95,11 +95,11 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
         rows, columns = (side // model.stride for side in pictures.shape[2:])
         written = ~middles.isnan().any(dim=2)
         centres = middles[written] / model.stride - 0.5
-        loss = reading + 0.3 * guidance(output.attention[written], centres, rows, columns)
-        optimiser.zero_grad()
+        loss = reading + 0.3 * attention_supervision_loss(output.attention[written], centres, rows, columns)
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return Checkpoint(model.eval(), vocabulary, raster)
 
@@ -108,7 +108,7 @@ def _batch(
     name: str, vocabulary: Vocabulary, raster: RasterSettings, multiple: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """An ink in several hands: pictures, tokens, and the middle of each token's strokes, in pixels."""
-    hands = [bend(KNOWN[name], 14, _HAND, rng) for _ in range(_HANDS)]
+    hands = [distort(KNOWN[name], 14, _HAND, rng) for _ in range(_HANDS)]
     inputs = [to_input(draw(strokes, raster), multiple) for strokes in hands]
     height, width = (max(made.shape[side] for made in inputs) for side in (1, 2))
     pictures = np.zeros((_HANDS, 1, height, width), np.float32)

@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-def test_a_fresh_clone_becomes_a_registered_recogniser(clone: Clone) -> None:
+def test_a_fresh_clone_becomes_a_registered_recognizer(clone: Clone) -> None:
     assert clone.read("reports/metrics.json")["n"] == 40
     registered = clone.read("reports/registered.json")
     assert registered["model"].endswith("@challenger") and registered["version"] == 1

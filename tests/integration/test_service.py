@@ -166,7 +166,7 @@ def test_a_request_is_traced_through_both_services(serve: Serve) -> None:
     with httpx.Client(base_url=service.address, timeout=30) as client:
         assert predict(client, pictures(1)[0]).status_code == 200
     until = time.monotonic() + 15
-    while not all(part in b"".join(seen) for part in (b"/v1/traces", b"/predict", b"recogniser")):
+    while not all(part in b"".join(seen) for part in (b"/v1/traces", b"/predict", b"recognizer")):
         assert time.monotonic() < until, seen
         time.sleep(0.1)
     collector.shutdown()
@@ -176,10 +176,10 @@ def test_a_recogniser_that_dies_is_missed_and_comes_back(serve: Serve) -> None:
     service = serve(cache_answers=0)
     [picture] = pictures(1)
     workers = psutil.Process(service.process.pid).children(recursive=True)
-    [recogniser] = [process for process in workers if "recogniser" in process.cmdline()]
+    [recognizer] = [process for process in workers if "recognizer" in process.cmdline()]
     with httpx.Client(base_url=service.address, timeout=30) as client:
         assert predict(client, picture).status_code == 200
-        recogniser.kill()
+        recognizer.kill()
         seen = set()
         until = time.monotonic() + 60
         while 200 not in seen:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SYMBOLS
-from components.latex.constraints import Grammar, State, loops
+from components.latex.constraints import LatexConstraint, State, loops
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -23,7 +23,7 @@ JUNK = [
     r"\begin{pmatrix}", r"\end{pmatrix}", r"\binom", r"\text", r"\phantom", r"\operatorname*",
 ]  # fmt: skip
 VOCABULARY = Vocabulary.build([[*STRUCTURE, *COMMANDS, *NAMES, *JUNK]])
-FORWARD, BACKWARD = Grammar(VOCABULARY), Grammar(VOCABULARY, backward=True)
+FORWARD, BACKWARD = LatexConstraint(VOCABULARY), LatexConstraint(VOCABULARY, backward=True)
 NUMBERS = {token: number for number, token in enumerate(VOCABULARY.tokens)}
 SYMBOL_IDS = VOCABULARY.encode(NAMES)
 
@@ -31,12 +31,12 @@ CHOICES = st.lists(st.integers(0, 10_000), max_size=80)
 IDS = st.lists(st.sampled_from([NUMBERS[token] for token in (*STRUCTURE, *COMMANDS, *"x[]")]), max_size=12)
 
 
-def walk(grammar: Grammar, choices: Sequence[int], room: int) -> list[int]:
-    """An answer of at most `room` tokens; where the choices end, it ends as soon as it can."""
-    state, ids = grammar.start, list[int]()
+def walk(constraint: LatexConstraint, choices: Sequence[int], budget: int) -> list[int]:
+    """An answer of at most `budget` tokens; where the choices end, it ends as soon as it can."""
+    state, ids = constraint.start, list[int]()
     while True:
         going = len(ids) < len(choices)
-        allowed = grammar.allowed(state, room - len(ids) if going else 0)
+        allowed = constraint.allowed(state, budget - len(ids) if going else 0)
         assert not allowed[[PAD, BOS, UNK]].any()
         choice, few = divmod(choices[len(ids)], 2) if going else (0, 0)
         tokens = np.flatnonzero(allowed)
@@ -47,7 +47,7 @@ def walk(grammar: Grammar, choices: Sequence[int], room: int) -> list[int]:
         token = int(tokens[choice % len(tokens)])
         if token == EOS:
             return ids
-        state = grammar.advance(state, token)
+        state = constraint.advance(state, token)
         ids.append(token)
 
 
@@ -55,35 +55,35 @@ def latex(ids: Sequence[int]) -> str:
     return detokenize(VOCABULARY.decode(ids))
 
 
-def grammars(tokens: Sequence[str]) -> tuple[Vocabulary, Grammar, Grammar]:
+def grammars(tokens: Sequence[str]) -> tuple[Vocabulary, LatexConstraint, LatexConstraint]:
     vocabulary = Vocabulary.build([tokens])
-    return vocabulary, Grammar(vocabulary), Grammar(vocabulary, backward=True)
+    return vocabulary, LatexConstraint(vocabulary), LatexConstraint(vocabulary, backward=True)
 
 
-def offered(grammar: Grammar, text: str, room: int = 99) -> set[str]:
+def offered(constraint: LatexConstraint, text: str, budget: int = 99) -> set[str]:
     """What may follow tokens, which are in the order of writing."""
-    state = grammar.start
+    state = constraint.start
     for token in VOCABULARY.encode(tokenize(text)):
-        state = grammar.advance(state, token)
-    return {VOCABULARY.tokens[token] for token in np.flatnonzero(grammar.allowed(state, room))}
+        state = constraint.advance(state, token)
+    return {VOCABULARY.tokens[token] for token in np.flatnonzero(constraint.allowed(state, budget))}
 
 
 @given(CHOICES, st.integers(1, 60))
-def test_whatever_is_let_through_is_a_formula_within_the_room(choices: list[int], room: int) -> None:
-    ids = walk(FORWARD, choices, room)
-    assert 1 <= len(ids) <= room
+def test_whatever_is_let_through_is_a_formula_within_the_room(choices: list[int], budget: int) -> None:
+    ids = walk(FORWARD, choices, budget)
+    assert 1 <= len(ids) <= budget
     assert FORWARD.accepts(ids)
     assert normalize(latex(ids))
 
 
 @given(CHOICES, st.integers(1, 60))
-def test_from_right_to_left_the_same_is_let_through(choices: list[int], room: int) -> None:
-    ids = walk(BACKWARD, choices, room)
-    assert 1 <= len(ids) <= room
+def test_from_right_to_left_the_same_is_let_through(choices: list[int], budget: int) -> None:
+    ids = walk(BACKWARD, choices, budget)
+    assert 1 <= len(ids) <= budget
     assert BACKWARD.accepts(ids)
     assert FORWARD.accepts(ids[::-1])
     assert normalize(latex(ids[::-1]))
-    ids = walk(FORWARD, choices, room)
+    ids = walk(FORWARD, choices, budget)
     assert BACKWARD.accepts(ids[::-1])
 
 
@@ -216,22 +216,22 @@ def test_offers_every_token_that_a_label_may_have_and_no_other() -> None:
 def test_the_room_lets_exactly_that_through_which_fits_in() -> None:
     tokens = ["x", "^", "{", "}", r"\hat", r"\frac"]
     vocabulary, *both = grammars(tokens)
-    for grammar in both:
+    for constraint in both:
         formulas = {
             ids
             for length in range(1, 7)
             for ids in product(vocabulary.encode(tokens), repeat=length)
-            if grammar.accepts(ids)
+            if constraint.accepts(ids)
         }
         walked = set[tuple[int, ...]]()
-        open_: list[tuple[tuple[int, ...], State]] = [((), grammar.start)]
+        open_: list[tuple[tuple[int, ...], State]] = [((), constraint.start)]
         while open_:
             ids, state = open_.pop()
-            for token in np.flatnonzero(grammar.allowed(state, 6 - len(ids))).tolist():
+            for token in np.flatnonzero(constraint.allowed(state, 6 - len(ids))).tolist():
                 if token == EOS:
                     walked.add(ids)
                 else:
-                    open_.append(((*ids, token), grammar.advance(state, token)))
+                    open_.append(((*ids, token), constraint.advance(state, token)))
         assert walked == formulas
         assert len(formulas) == 44
 
@@ -243,22 +243,22 @@ def test_a_room_too_small_is_taken_as_the_smallest_that_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("grammar", "cycle"),
+    ("constraint", "cycle"),
     [
         *((FORWARD, cycle) for cycle in (r"\sqrt[\hat{", r"\frac{}{", "^{", "{", r"\begin{matrix}")),
         *((BACKWARD, cycle) for cycle in ("}{]}", "}", r"\end{matrix}", r"}\end{matrix}")),
     ],
 )
-def test_nesting_ends_before_the_normaliser_refuses_it(grammar: Grammar, cycle: str) -> None:
-    state, ids = grammar.start, list[int]()
+def test_nesting_ends_before_the_normaliser_refuses_it(constraint: LatexConstraint, cycle: str) -> None:
+    state, ids = constraint.start, list[int]()
     for token in VOCABULARY.encode(tokenize(cycle)) * 60:
-        if grammar.allowed(state, 999)[token]:
-            state = grammar.advance(state, token)
+        if constraint.allowed(state, 999)[token]:
+            state = constraint.advance(state, token)
             ids.append(token)
-    while not (allowed := grammar.allowed(state, 0))[EOS]:
+    while not (allowed := constraint.allowed(state, 0))[EOS]:
         ids.append(int(np.flatnonzero(allowed)[0]))
-        state = grammar.advance(state, ids[-1])
-    assert normalize(latex(ids if grammar is FORWARD else ids[::-1]))
+        state = constraint.advance(state, ids[-1])
+    assert normalize(latex(ids if constraint is FORWARD else ids[::-1]))
 
 
 def test_what_the_vocabulary_lacks_is_not_begun() -> None:
@@ -267,7 +267,7 @@ def test_what_the_vocabulary_lacks_is_not_begun() -> None:
     assert vocabulary.decode(np.flatnonzero(backward.allowed(backward.start, 99))) == ("x",)
     for tokens in ([], ["'"], ["{", "}"], ["^", "{", "}"]):
         with pytest.raises(ValueError, match="vocabulary"):
-            Grammar(Vocabulary.build([tokens]))
+            LatexConstraint(Vocabulary.build([tokens]))
 
 
 def test_a_token_that_may_not_follow_is_an_error() -> None:
@@ -304,22 +304,22 @@ def test_a_loop_can_be_left() -> None:
     for token in ids:
         state = FORWARD.advance(state, token)
     allowed = FORWARD.allowed(state, 99)
-    unlooped = FORWARD.unlooped(allowed, ids)
-    assert np.flatnonzero(allowed & ~unlooped).tolist() == [NUMBERS[r"\frac"]]
-    assert FORWARD.unlooped(unlooped, ids) is unlooped
+    mask_repetition = FORWARD.mask_repetition(allowed, ids)
+    assert np.flatnonzero(allowed & ~mask_repetition).tolist() == [NUMBERS[r"\frac"]]
+    assert FORWARD.mask_repetition(mask_repetition, ids) is mask_repetition
     # What closes may go on, and so may what is the only one.
     for token in ids[:4]:
         ids.append(token)
         state = FORWARD.advance(state, token)
         assert loops(ids) is not None
         allowed = FORWARD.allowed(state, 99)
-        assert FORWARD.unlooped(allowed, ids) is allowed
+        assert FORWARD.mask_repetition(allowed, ids) is allowed
 
 
 def check_labels(labels: set[str]) -> None:
     rows = [tokenize(label) for label in sorted(labels)]
     vocabulary = Vocabulary.build(rows)
-    forward, backward = Grammar(vocabulary), Grammar(vocabulary, backward=True)
+    forward, backward = LatexConstraint(vocabulary), LatexConstraint(vocabulary, backward=True)
     for tokens in rows:
         ids = vocabulary.encode(tokens)
         assert forward.accepts(ids), tokens

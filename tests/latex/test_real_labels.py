@@ -1,4 +1,4 @@
-"""The normaliser on every label of MathWriting's excerpt and of CROHME (2014)."""
+"""The normalizer on every label of MathWriting's excerpt and of CROHME (2014)."""
 
 from __future__ import annotations
 

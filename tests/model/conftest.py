@@ -8,7 +8,7 @@ from components.config import Params, load_params
 from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import Vocabulary
-from components.model.trainer import Job
+from components.model.trainer import TrainingJob
 from components.synthesis.formula_grammar import formula
 from components.synthesis.handwriting import Writer, set_formula
 
@@ -54,10 +54,12 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Params:
 
 
 @pytest.fixture
-def job(shards: Path, params: Params) -> Job:
+def job(shards: Path, params: Params) -> TrainingJob:
     import pyarrow.parquet as pq
 
     tokens = pq.read_table(shards / "train" / "part-00000.parquet")["tokens"].to_pylist()
     train = params.train.model_copy(update={"epochs": 4, "workers": 0, "ema": 0.9})
     vocabulary = Vocabulary.build(tokens)
-    return Job(shards, shards / "valid", vocabulary, RASTER, params.model, train, seed=7, data_hash="x")
+    return TrainingJob(
+        shards, shards / "valid", vocabulary, RASTER, params.model, train, seed=7, data_hash="x"
+    )

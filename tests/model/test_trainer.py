@@ -10,7 +10,7 @@ import torch
 
 from components.model.checkpoint import load_model
 from components.model.torch_engine import TorchEngine
-from components.model.trainer import Epoch, Job, best_model, fit
+from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
 CURVE = ("epoch", "train_loss", "valid_loss", "valid_exprate", "lr")
 
@@ -24,11 +24,11 @@ def die(epoch: Epoch) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fit_and_die(job: Job, folder: Path) -> None:
+def fit_and_die(job: TrainingJob, folder: Path) -> None:
     fit(job, folder, die)
 
 
-def test_training_learns_and_keeps_the_best(job: Job, tmp_path: Path) -> None:
+def test_training_learns_and_keeps_the_best(job: TrainingJob, tmp_path: Path) -> None:
     told: list[Epoch] = []
     history = fit(job, tmp_path, told.append)
     assert told == history and [epoch.epoch for epoch in history] == [0, 1, 2, 3]
@@ -38,7 +38,7 @@ def test_training_learns_and_keeps_the_best(job: Job, tmp_path: Path) -> None:
     assert (tmp_path / "history.csv").read_text().count("\n") == 5
 
 
-def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: Job, tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: TrainingJob, tmp_path: Path) -> None:
     expected = curve(fit(job, tmp_path / "straight"))
     process = multiprocessing.get_context("spawn").Process(
         target=fit_and_die, args=(job, tmp_path / "killed")
@@ -53,7 +53,7 @@ def test_killed_in_the_middle_it_goes_on_with_the_same_curve(job: Job, tmp_path:
     assert [name for name in straight if not torch.equal(straight[name], killed[name])] == []
 
 
-def test_loader_processes_change_nothing_and_start_once(job: Job, tmp_path: Path) -> None:
+def test_loader_processes_change_nothing_and_start_once(job: TrainingJob, tmp_path: Path) -> None:
     loaders: list[set[int]] = []
 
     def look(_: Epoch) -> None:
@@ -65,7 +65,9 @@ def test_loader_processes_change_nothing_and_start_once(job: Job, tmp_path: Path
     assert loaders == [loaders[0]] * 4, "those of later epochs would hold on to what training has allocated"
 
 
-def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(job: Job, tmp_path: Path) -> None:
+def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(
+    job: TrainingJob, tmp_path: Path
+) -> None:
     once = replace(job, train=job.train.model_copy(update={"epochs": 1}))
     seconds = 8 * fit(once, tmp_path / "once")[0].seconds  # of this machine, as busy as it is
     limited = replace(job, train=job.train.model_copy(update={"epochs": 1000, "minutes": seconds / 60}))
@@ -78,7 +80,9 @@ def test_told_how_long_it_may_take_it_ends_in_time_with_the_rate_at_its_end(job:
     assert fit(limited, tmp_path / "limited") == history, "started again it knows that its time is over"
 
 
-def test_an_average_of_more_steps_than_there_are_forgets_the_first_weights(job: Job, tmp_path: Path) -> None:
+def test_an_average_of_more_steps_than_there_are_forgets_the_first_weights(
+    job: TrainingJob, tmp_path: Path
+) -> None:
     plain, averaged = (
         fit(replace(job, train=job.train.model_copy(update={"ema": ema})), tmp_path / str(ema))
         for ema in (0.0, 0.9999)
@@ -88,7 +92,7 @@ def test_an_average_of_more_steps_than_there_are_forgets_the_first_weights(job: 
     assert averaged[-1].valid_loss < plain[0].valid_loss - learnt / 3
 
 
-def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
+def test_another_seed_or_other_data_is_another_run(job: TrainingJob) -> None:
     others = [
         replace(job, seed=8),
         replace(job, data_hash="y"),
@@ -99,7 +103,7 @@ def test_another_seed_or_other_data_is_another_run(job: Job) -> None:
     assert replace(job, train=workers).fingerprint == job.fingerprint
 
 
-def test_a_length_that_no_label_has_is_an_error(job: Job, tmp_path: Path) -> None:
+def test_a_length_that_no_label_has_is_an_error(job: TrainingJob, tmp_path: Path) -> None:
     short = replace(job, model=job.model.model_copy(update={"max_tokens": 2}))
     with pytest.raises(ValueError, match=r"model\.max_tokens \(2\)"):
         fit(short, tmp_path)
@@ -113,6 +117,6 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         load_model(tmp_path / "other.pt")
 
 
-def test_bfloat16_trains_too(job: Job, tmp_path: Path) -> None:
+def test_bfloat16_trains_too(job: TrainingJob, tmp_path: Path) -> None:
     half = replace(job, train=job.train.model_copy(update={"precision": "bf16", "epochs": 1}))
     assert fit(half, tmp_path)[0].train_loss > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from components.latex.vocabulary import BOS, EOS
-from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
+from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
 
 
 class TableEngine:
@@ -13,7 +13,7 @@ class TableEngine:
 
     `table[number]` maps a prefix of tokens, without the first, to the probabilities of what follows; others
     follow uniformly. An answer that begins with <eos>, from right to left, has its own table, `backward`.
-    The tokens so far travel in `Past`, as keys do: a decoder that mixes up rows or loses them is found out.
+    The tokens so far travel in `KVCache`, as keys do: a decoder that mixes up or loses rows is caught.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class TableEngine:
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
         self.shapes.append(pictures.shape)
         number = np.rint(255 - 255 * pictures.max(axis=(1, 2, 3))).astype(np.float32)
-        return Memory.whole([number[:, None, None, None]], [number[:, None, None, None]])
+        return Memory.unpadded([number[:, None, None, None]], [number[:, None, None, None]])
 
-    def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
+    def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
         beams = len(tokens) // len(memory.cells)
-        known = past.keys[0][:, 0, 0, : past.position].astype(int)
+        known = cache.keys[0][:, 0, 0, : cache.position].astype(int)
         logits = np.zeros((*tokens.shape, self.size), np.float32)
         for row, new in enumerate(tokens):
             number = int(memory.keys[0][row // beams, 0, 0, 0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.metrics import Answer, reliability
-from components.recognizer.calibration import Calibration, Confidence, fit
+from components.recognizer.calibration import Calibration, ConfidenceModel, fit
 
 
 def answers(count: int, seed: int) -> tuple[list[list[float]], list[int], list[bool]]:
@@ -26,7 +26,7 @@ def ece(confidences: list[float], right: list[bool]) -> float:
 
 def test_what_was_learnt_on_some_holds_for_others() -> None:
     confidence = fit(*answers(700, 1))
-    assert confidence.alone == confidence.rivalled == 0, "of one answer each nothing is learnt of rivals"
+    assert confidence.log_share == confidence.log_not_share == 0, "one answer each: no rivals to learn from"
     scores, tokens, right = answers(3000, 2)
     before = ece([math.exp(score) for [score] in scores], right)
     after = ece([confidence.of(s, n)[0] for s, n in zip(scores, tokens, strict=True)], right)
@@ -42,9 +42,9 @@ def test_a_higher_score_is_a_higher_confidence_and_alternatives_share_the_rest()
 
 def test_who_has_no_rival_is_surer() -> None:
     rng = np.random.default_rng(3)
-    rivalled = rng.random(500) < 0.5
-    scores = [[-1.0, -1.2] if rival else [-1.0, -6.0] for rival in rivalled]
-    confidence = fit(scores, [5] * 500, (rng.random(500) < np.where(rivalled, 0.3, 0.95)).tolist())
+    log_not_share = rng.random(500) < 0.5
+    scores = [[-1.0, -1.2] if rival else [-1.0, -6.0] for rival in log_not_share]
+    confidence = fit(scores, [5] * 500, (rng.random(500) < np.where(log_not_share, 0.3, 0.95)).tolist())
     assert confidence.of([-1.0, -1.2], 5)[0] == pytest.approx(0.3, abs=0.08)
     assert confidence.of([-1.0, -6.0], 5)[0] == pytest.approx(0.95, abs=0.05)
 
@@ -60,7 +60,7 @@ def test_who_counts_twice_counts_as_two() -> None:
     scores, tokens, right = answers(300, 4)
     twice = fit(scores + scores[:100], tokens + tokens[:100], right + right[:100])
     weighted = fit(scores, tokens, right, np.repeat([2.0, 1.0], [100, 200]))
-    for field in ("bias", "sure", "unsure", "token"):
+    for field in ("bias", "log_p", "log_not_p", "token"):
         assert getattr(weighted, field) == pytest.approx(getattr(twice, field), abs=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_uncalibrated_the_models_own_probability_is_told() -> None:
 
 
 def test_one_beam_and_several_have_each_their_own() -> None:
-    calibration = Calibration(greedy=Confidence(bias=1), beam=Confidence(bias=2))
+    calibration = Calibration(greedy=ConfidenceModel(bias=1), beam=ConfidenceModel(bias=2))
     assert (calibration.of(1).bias, calibration.of(3).bias) == (1, 2)
 
 

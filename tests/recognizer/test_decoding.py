@@ -12,8 +12,8 @@ from components.latex.normalizer import normalize
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS, UNK, Vocabulary
 from components.recognizer import decoding
-from components.recognizer.decoding import Hypothesis, Rules, decode, greedy
-from components.recognizer.engine import Memory, Past, Step
+from components.recognizer.decoding import DecodingConstraints, Hypothesis, decode, greedy
+from components.recognizer.engine import KVCache, Memory, Step
 from tests.recognizer.engines import TableEngine
 
 VOCABULARY = Vocabulary.build([["a", "b", "{", "}", "^"]])
@@ -30,13 +30,15 @@ SURE = {(): {B: 1.0}, (B,): {EOS: 1.0}}
 
 
 def search(table: list[dict], beam: int = 1, n_best: int = 1, max_tokens: int = 8) -> list[list[Hypothesis]]:
-    return ask(TableEngine(table, len(VOCABULARY)), Rules(VOCABULARY, max_tokens), beam, n_best)
+    return ask(TableEngine(table, len(VOCABULARY)), DecodingConstraints(VOCABULARY, max_tokens), beam, n_best)
 
 
-def ask(engine: TableEngine, rules: Rules, beam: int, n_best: int) -> list[list[Hypothesis]]:
+def ask(
+    engine: TableEngine, constraints: DecodingConstraints, beam: int, n_best: int
+) -> list[list[Hypothesis]]:
     count = len(engine.table)
     pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(count)])
-    return decode(engine, [engine.encode(pictures)], rules, beam, n_best)
+    return decode(engine, [engine.encode(pictures)], constraints, beam, n_best)
 
 
 def test_one_beam_takes_the_best_token_each_time() -> None:
@@ -81,21 +83,23 @@ def test_greedy_is_the_search_with_one_beam() -> None:
     ]
     engine = TableEngine(tables, len(VOCABULARY))
     pictures = np.stack([np.full((1, 2, 2), (255 - i) / 255, np.float32) for i in range(9)])
-    memory, grammar = engine.encode(pictures), Rules(VOCABULARY, 4).forward
-    found = greedy(engine, memory, grammar, 4)
+    memory, constraint = engine.encode(pictures), DecodingConstraints(VOCABULARY, 4).forward
+    found = greedy(engine, memory, constraint, 4)
     assert {len(h.ids) for h in found} >= {2, 4}, "some end sooner than others"
-    wanted = [best for [best] in decoding.search(engine, memory, grammar, 4, beam=1, n_best=1)]
+    wanted = [best for [best] in decoding.search(engine, memory, constraint, 4, beam=1, n_best=1)]
     assert [h.ids for h in found] == [h.ids for h in wanted]
     assert [h.score for h in found] == pytest.approx([h.score for h in wanted])
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_both_directions_may_be_searched_at_once(at_once: bool) -> None:
+@pytest.mark.parametrize("parallel", [False, True])
+def test_both_directions_may_be_searched_at_once(parallel: bool) -> None:
     forward = {(): {A: 0.6, B: 0.4}, (A,): {EOS: 1.0}, (B,): {A: 1.0}, (B, A): {EOS: 1.0}}
     backward = {(): {A: 1.0}, (A,): {B: 0.9, BOS: 0.1}, (A, B): {BOS: 1.0}}
     engine = TableEngine([forward], len(VOCABULARY), [backward])
     memory = engine.encode(np.ones((1, 1, 2, 2), np.float32))
-    [[best]] = decode(engine, [memory], Rules(VOCABULARY, 8, both_ways=True), 2, 1, at_once)
+    [[best]] = decode(
+        engine, [memory], DecodingConstraints(VOCABULARY, 8, bidirectional=True), 2, 1, parallel
+    )
     assert best.ids == (B, A)
 
 
@@ -105,11 +109,11 @@ def test_what_is_seen_in_any_size_is_judged_in_all() -> None:
     engine = TableEngine([small, large], len(VOCABULARY))
     # A picture's number is in its darkest pixel: these are the memories of one picture in two sizes.
     views = [engine.encode(np.full((1, 1, 2, 2), (255 - n) / 255, np.float32)) for n in (0, 1)]
-    [found] = decode(engine, views, Rules(VOCABULARY, 8), 3, 3)
+    [found] = decode(engine, views, DecodingConstraints(VOCABULARY, 8), 3, 3)
     # To the small one (B, B) is next to impossible; the large one is sure enough for both.
     assert [h.ids for h in found] == [(A,), (B,), (B, B)]
     assert [math.exp(h.score) for h in found] == pytest.approx([0.35, 0.335, 0.315], rel=1e-4)
-    [[alone]] = decode(engine, views, Rules(VOCABULARY, 8))
+    [[alone]] = decode(engine, views, DecodingConstraints(VOCABULARY, 8))
     assert alone.ids == (A,) and math.exp(alone.score) == pytest.approx(0.6), "one beam looks once"
 
 
@@ -143,24 +147,24 @@ class NoisyEngine(TableEngine):
         super().__init__([{}], size, [{}])
         self.seed = seed
 
-    def step(self, tokens: np.ndarray, past: Past, memory: Memory) -> Step:
-        step = super().step(tokens, past, memory)
+    def step(self, tokens: np.ndarray, cache: KVCache, memory: Memory) -> Step:
+        step = super().step(tokens, cache, memory)
         logits = np.empty_like(step.logits)
         for place in np.ndindex(*tokens.shape):
-            written = [*past.keys[0][place[0], 0, 0, : past.position], *tokens[place[0], : place[1] + 1]]
+            written = [*cache.keys[0][place[0], 0, 0, : cache.position], *tokens[place[0], : place[1] + 1]]
             rng = np.random.default_rng([self.seed, *map(int, written)])
             logits[place] = rng.normal(0, 3, self.size)
-        return Step(logits, step.keys, step.values, step.looked)
+        return Step(logits, step.keys, step.values, step.attention)
 
 
-@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_whatever_the_network_says_the_answer_is_latex(both_ways: bool, beam: int) -> None:
+def test_whatever_the_network_says_the_answer_is_latex(bidirectional: bool, beam: int) -> None:
     label = [r"\frac", r"\sqrt", r"\hat", "{", "}", "_", "^", "[", "]", "x", r"\begin{matrix}", "&"]
     vocabulary = Vocabulary.build([[*label, "\\\\", r"\end{matrix}", r"\sum", "1"]])
-    rules = Rules(vocabulary, 30, both_ways)
+    constraints = DecodingConstraints(vocabulary, 30, bidirectional)
     for seed in range(12):
-        [found] = ask(NoisyEngine(len(vocabulary), seed), rules, beam, beam)
+        [found] = ask(NoisyEngine(len(vocabulary), seed), constraints, beam, beam)
         assert found
         for hypothesis in found:
             assert 0 < len(hypothesis.ids) <= 30
@@ -183,9 +187,9 @@ def test_an_answer_does_not_go_round_in_circles() -> None:
 def test_what_one_direction_finds_the_other_judges() -> None:
     forward = {(): {A: 0.6, B: 0.4}, (A,): {EOS: 1.0}, (B,): {A: 1.0}, (B, A): {EOS: 1.0}}
     backward = {(): {A: 1.0}, (A,): {B: 0.9, BOS: 0.1}, (A, B): {BOS: 1.0}}
-    rules = Rules(VOCABULARY, 8, both_ways=True)
+    constraints = DecodingConstraints(VOCABULARY, 8, bidirectional=True)
     engine = TableEngine([forward], len(VOCABULARY), [backward])
-    [found] = ask(engine, rules, beam=2, n_best=2)
+    [found] = ask(engine, constraints, beam=2, n_best=2)
     assert [h.ids for h in found] == [(B, A), (A,)]
     # The mean of ln 0.4 and ln 0.9, and of ln 0.6 and ln 0.1.
     assert [math.exp(2 * h.score) for h in found] == pytest.approx([0.36, 0.06], rel=1e-5)

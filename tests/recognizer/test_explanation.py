@@ -14,8 +14,8 @@ from components.latex.structure import written
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings
-from components.recognizer.engine import Floats, Memory, Past, Step, Tokens
-from components.recognizer.explanation import attention, looks
+from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
+from components.recognizer.explanation import attention, token_boxes
 from components.recognizer.recognizer import Recognizer
 from components.synthesis.formula_grammar import formula as any_formula
 from components.synthesis.formula_grammar import label_tokens
@@ -59,7 +59,7 @@ def seen_of_formula() -> Floats:
 
 
 def test_each_symbol_gets_its_strokes_and_braces_get_none() -> None:
-    found = looks(TOKENS, seen_of_formula(), PICTURE, CELL)
+    found = token_boxes(TOKENS, seen_of_formula(), PICTURE, CELL)
     assert [look.token for look in found] == list(TOKENS)
     assert [place for place, look in enumerate(found) if look.box] == list(PARTS)
     for place, part in PARTS.items():
@@ -72,7 +72,7 @@ def test_each_symbol_gets_its_strokes_and_braces_get_none() -> None:
 def test_writing_that_touches_is_shared() -> None:
     picture = np.full((24, 64), 255, np.uint8)
     picture[10:14, 4:60] = 0
-    left, right = looks(("a", "b"), blots({0: (14, 12), 1: (50, 12)}, 2, picture), picture, CELL)
+    left, right = token_boxes(("a", "b"), blots({0: (14, 12), 1: (50, 12)}, 2, picture), picture, CELL)
     assert left.box == (4, 10, pytest.approx(32, abs=2), 14)
     assert right.box == (pytest.approx(32, abs=2), 10, 60, 14)
 
@@ -80,7 +80,7 @@ def test_writing_that_touches_is_shared() -> None:
 def test_of_more_tokens_than_ink_each_gets_some() -> None:
     picture = np.full((16, 16), 255, np.uint8)
     picture[8, 8] = 0
-    found = looks(tuple("aab"), np.ones((3, 4), np.float32), picture, CELL)
+    found = token_boxes(tuple("aab"), np.ones((3, 4), np.float32), picture, CELL)
     assert {look.box for look in found} == {(8, 8, 9, 9)}
 
 
@@ -94,13 +94,13 @@ def test_of_more_tokens_than_ink_each_gets_some() -> None:
     ids=["an engine that does not tell", "cells of another shape", "no ink"],
 )
 def test_where_nothing_is_known_there_are_no_boxes(seen: Floats, picture: np.ndarray) -> None:
-    assert [look.box for look in looks(TOKENS, seen, picture, CELL)] == [None] * len(TOKENS)
+    assert [b.box for b in token_boxes(TOKENS, seen, picture, CELL)] == [None] * len(TOKENS)
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_tokens_are_found_in_the_latex(seed: int) -> None:
     tokens = tuple(label_tokens(any_formula(np.random.default_rng(seed), 40)))
-    found = looks(tokens, np.zeros((0, 0), np.float32), PICTURE, CELL)
+    found = token_boxes(tokens, np.zeros((0, 0), np.float32), PICTURE, CELL)
     latex = detokenize(tokens)
     assert [latex[look.start : look.end] for look in found] == list(tokens)
     assert all(one.end <= next_.start for one, next_ in pairwise(found))
@@ -127,20 +127,20 @@ class TestReading:
         pictures = [np.full((8, 8), 255, np.uint8) for _ in table]
         pictures[0][2, 3], pictures[1][4, 5] = 0, 1
         one, other = self.recognizer(TableEngine(table, len(self.VOCABULARY))).read(pictures, explain=True)
-        assert one.looked and [(look.token, look.box) for look in one.looked] == [
+        assert one.token_boxes and [(b.token, b.box) for b in one.token_boxes] == [
             ("x", (3, 2, 4, 3)), ("y", (3, 2, 4, 3))
         ]  # fmt: skip
-        assert other.looked and [look.box for look in other.looked] == [(5, 4, 6, 5)]
+        assert other.token_boxes and [b.box for b in other.token_boxes] == [(5, 4, 6, 5)]
         [plain] = self.recognizer(TableEngine(table, len(self.VOCABULARY))).read(pictures[:1])
-        assert plain.looked is None
+        assert plain.token_boxes is None
 
     def test_an_engine_that_does_not_tell_reads_all_the_same(self) -> None:
         class Silent(TableEngine):
-            def step(self, tokens: Tokens, past: Past, memory: Memory) -> Step:
-                step = super().step(tokens, past, memory)
+            def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
+                step = super().step(tokens, cache, memory)
                 return Step(step.logits, step.keys, step.values, ())
 
         engine = Silent([{(): {self.X: 1.0}, (self.X,): {EOS: 1.0}}], len(self.VOCABULARY))
         assert attention(engine, engine.encode(np.ones((1, 1, 8, 8), np.float32)), [[self.X]])[0].size == 0
         [reading] = self.recognizer(engine).read([np.zeros((8, 8), np.uint8)], explain=True)
-        assert reading.looked and [(look.token, look.box) for look in reading.looked] == [("x", None)]
+        assert reading.token_boxes and [(b.token, b.box) for b in reading.token_boxes] == [("x", None)]

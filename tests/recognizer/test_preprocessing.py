@@ -1,4 +1,4 @@
-"""Whatever shows a formula becomes the picture that the rasteriser draws of it."""
+"""Whatever shows a formula becomes the picture that the rasterizer draws of it."""
 
 from __future__ import annotations
 

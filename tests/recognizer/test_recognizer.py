@@ -1,4 +1,4 @@
-"""The recogniser reads pictures in any company, and ink as it reads the picture of it."""
+"""The recognizer reads pictures in any company, and ink as it reads the picture of it."""
 
 from __future__ import annotations
 

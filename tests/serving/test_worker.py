@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
-from components.recognizer.explanation import Look
+from components.recognizer.explanation import TokenBox
 from components.recognizer.recognizer import Alternative, Reading
 from components.serving.inference.client import Job, Looked
 from components.serving.inference.worker import read_all, stop_guessing
 
 
-class Recogniser:
+class Recognizer:
     """Reads a picture as its width, and fails where one is 13 pixels wide."""
 
     def __init__(self) -> None:
@@ -29,8 +29,8 @@ class Recogniser:
         if 13 in widths:
             raise RuntimeError("bad luck")
         others = (Alternative("y", 0.1),) * (n_best - 1)
-        looked = (Look("x", 0, 1, (2, 3, 4, 5)), Look("{", 1, 2)) if explain else None
-        return [Reading(str(width), (str(width),), 0.5, others, looked=looked) for width in widths]
+        looked = (TokenBox("x", 0, 1, (2, 3, 4, 5)), TokenBox("{", 1, 2)) if explain else None
+        return [Reading(str(width), (str(width),), 0.5, others, token_boxes=looked) for width in widths]
 
 
 def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> Job:
@@ -38,16 +38,16 @@ def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> Jo
 
 
 def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together() -> None:
-    recogniser: Any = Recogniser()
-    found = read_all(recogniser, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
+    recognizer: Any = Recognizer()
+    found = read_all(recognizer, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
     assert [read.formula for read in found] == ["5", "6", "7", "8"]
     assert [len(read.alternatives) for read in found] == [0, 2, 0, 2]
-    assert sorted(recogniser.calls) == [(2, 1, 1), (2, 3, 3)]
+    assert sorted(recognizer.calls) == [(2, 1, 1), (2, 3, 3)]
 
 
 def test_where_it_looked_is_told_to_those_who_asked() -> None:
-    recogniser: Any = Recogniser()
-    plain, explained = read_all(recogniser, [job(5), job(6, explain=True)])
+    recognizer: Any = Recognizer()
+    plain, explained = read_all(recognizer, [job(5), job(6, explain=True)])
     assert plain.looked is None
     assert explained.looked == (
         Looked(token="x", start=0, end=1, box=(2, 3, 4, 5)), Looked(token="{", start=1, end=2)
@@ -55,8 +55,8 @@ def test_where_it_looked_is_told_to_those_who_asked() -> None:
 
 
 def test_a_failure_is_told_and_spoils_no_others() -> None:
-    recogniser: Any = Recogniser()
-    found = read_all(recogniser, [job(5), job(13), job(6)])
+    recognizer: Any = Recognizer()
+    found = read_all(recognizer, [job(5), job(13), job(6)])
     assert [(read.formula, read.error) for read in found] == [
         ("5", None), ("", "RuntimeError"), ("6", None)
     ]  # fmt: skip
@@ -76,7 +76,7 @@ def guessing() -> Iterator[None]:
 
 
 def trained(seconds: float) -> Any:
-    """BentoML's dispatcher past its warm-up; who waits for longer than `seconds` gets `None`."""
+    """BentoML's dispatcher cache its warm-up; who waits for longer than `seconds` gets `None`."""
     dispatcher: Any = CorkDispatcher(
         int(seconds * 1000), 16, fallback=lambda: None, get_batch_size=lambda _: 1
     )

@@ -10,7 +10,7 @@ import pytest
 
 from components.config import Params
 from components.data.datasets import LabelledShards
-from components.recognizer.calibration import Calibration, Confidence
+from components.recognizer.calibration import Calibration, ConfidenceModel
 from components.stages import calibrate as stage
 
 
@@ -27,7 +27,7 @@ def test_the_validation_split_gives_a_calibration_for_each_way_to_search(
     monkeypatch.chdir(tmp_path)
     found = stage.calibrate(params)
     assert Calibration.model_validate_json(Path("data/calibration.json").read_bytes()) == found
-    assert found.greedy != Confidence() and found.beam != Confidence()
+    assert found.greedy != ConfidenceModel() and found.beam != ConfidenceModel()
     report = json.loads(Path("reports/calibration.json").read_text())
     # The model reads nothing right: it learns that its answers are worth little.
     assert report["greedy_exprate"] == 0 and report["greedy_ece"] < 0.2

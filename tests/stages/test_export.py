@@ -16,7 +16,7 @@ from components.latex.vocabulary import EOS, Vocabulary
 from components.model.checkpoint import load_model
 from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
-from components.recognizer.engine import Past
+from components.recognizer.engine import KVCache
 from components.recognizer.recognizer import Recognizer
 from components.stages.export import ExportError, compare, preference
 from tests.conftest import tiny_model
@@ -75,17 +75,17 @@ def test_buffers_that_grow_shrink_and_change_places_are_read_as_in_pytorch(by_to
     theirs, ours = by_torch.engine, Recognizer.load(Path("data/bundle")).engine
     rng = np.random.default_rng(2)
     memory = theirs.encode(rng.random((3, 1, 32, 48), np.float32))
-    pasts = [Past.empty(memory, 2, room=1) for _ in range(2)]
+    pasts = [KVCache.empty(memory, 2, room=1) for _ in range(2)]
     for rows in ([0, 1, 2, 3, 4, 5], [1, 1, 2, 3, 5, 4], [0, 1, 4, 5], [1, 0, 2, 2], [2, 3], [1, 0]):
         if len(rows) < len(pasts[0].keys[0]):
-            memory = memory.take(np.array(rows[::2]) // 2)
+            memory = memory.select(np.array(rows[::2]) // 2)
         tokens = rng.integers(0, 9, (len(rows), 1))
         logits = []
-        for past, engine in zip(pasts, (theirs, ours), strict=True):
-            past.take(np.array(rows))
-            step = engine.step(tokens, past, memory)
+        for cache, engine in zip(pasts, (theirs, ours), strict=True):
+            cache.select(np.array(rows))
+            step = engine.step(tokens, cache, memory)
             logits.append(step.logits.copy())
-            past.keep(step)
+            cache.append(step)
         np.testing.assert_allclose(*logits, atol=1e-4)
 
 

@@ -9,17 +9,17 @@ from components.ink.ink import Ink, Symbol
 from components.latex.tokenizer import tokenize
 from components.latex.tree import parse
 from components.synthesis.layout import LayoutError, compose
-from components.synthesis.symbol_bank import Box, Samples, box_of
+from components.synthesis.symbol_bank import Box, SymbolBank, box_of
 
 BOX = np.float32([[0, 0], [3, 0], [3, 4], [0, 4], [0, 0]])
 LINE = np.float32([[0, 0], [9, 0.2]])
 DOT = np.float32([[5, 5]])
 
 
-def samples() -> Samples:
+def samples() -> SymbolBank:
     symbols = [(token, BOX) for token in [*"abxi()n01=", r"\sqrt", r"\sum", r"\hat"]]
     symbols += [("-", LINE), (".", DOT), (r"\overline", LINE)]
-    return Samples([((stroke,), (Symbol(token, (0,)),)) for token, stroke in symbols])
+    return SymbolBank([((stroke,), (Symbol(token, (0,)),)) for token, stroke in symbols])
 
 
 def written(label: str, seed: int = 0) -> Ink:

@@ -15,7 +15,7 @@ from components.latex.tokenizer import detokenize
 PREDICTIONS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),  # normalised LaTeX
+        pa.field("label", pa.string(), nullable=False),  # normalized LaTeX
         pa.field("prediction", pa.string(), nullable=False),
         pa.field("confidence", pa.float64(), nullable=False),
         pa.field("label_tokens", pa.int32(), nullable=False),  # how many

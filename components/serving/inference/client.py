@@ -38,7 +38,7 @@ Kind = Literal["picture", "strokes", "inkml"]
 
 
 class Job(BaseModel):
-    """A picture to be read, as it travels to the recogniser."""
+    """A picture to be read, as it travels to the recognizer."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -79,7 +79,7 @@ class Looked(BaseModel):
 
 
 class Read(BaseModel):
-    """What was read. `error` is set where the recogniser failed, and the rest then empty."""
+    """What was read. `error` is set where the recognizer failed, and the rest then empty."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,11 +95,11 @@ Reader = Callable[[Sequence[Job]], Awaitable[Sequence[Read]]]
 
 
 class OverloadedError(Exception):
-    """The recogniser has more to do than it gets done in time."""
+    """The recognizer has more to do than it gets done in time."""
 
 
 class UnreachableError(Exception):
-    """The recogniser did not answer."""
+    """The recognizer did not answer."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Sheet:
     """What a caller gave, ready to be read."""
 
     kind: Kind
-    picture: Picture  # as the recogniser sees it
+    picture: Picture  # as the recognizer sees it
     where: Placement  # of the picture in what was given
     strokes: tuple[Stroke, ...] | None = None  # where strokes were given
 
@@ -225,14 +225,14 @@ class Desk:
             raise busy("More is asked than can be read in time; come again a little later.") from None
         except UnreachableError:
             raise busy(
-                "The recogniser does not answer at this moment; come again a little later.", 5
+                "The recognizer does not answer at this moment; come again a little later.", 5
             ) from None
         except TimeoutError:
             raise Problem(504, "timeout", "Reading took too long; send a smaller formula.") from None
         finally:
             metrics.phases.labels("read").observe(time.perf_counter() - start)
         if read.error is not None:
-            raise RuntimeError(f"the recogniser failed: {read.error}")
+            raise RuntimeError(f"the recognizer failed: {read.error}")
         return read
 
 

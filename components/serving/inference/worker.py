@@ -35,7 +35,7 @@ def read_all(recognizer: Recognizer, jobs: Sequence[Job]) -> list[Read]:
         pictures = [jobs[index].picture for index in indices]
         results.update(zip(indices, _readings(recognizer, pictures, *options), strict=True))
     metrics.batch.observe(len(jobs))
-    metrics.phases.labels("recognise").observe((time.perf_counter() - start) / max(len(jobs), 1))
+    metrics.phases.labels("recognize").observe((time.perf_counter() - start) / max(len(jobs), 1))
     return [results[index] for index in range(len(jobs))]
 
 
@@ -60,12 +60,14 @@ def _read(reading: Reading) -> Read:
         alternatives=tuple(
             Alternative(formula=a.latex, confidence=a.confidence) for a in reading.alternatives
         ),
-        looked=None if reading.looked is None else tuple(Looked(**vars(look)) for look in reading.looked),
+        looked=None
+        if reading.token_boxes is None
+        else tuple(Looked(**vars(look)) for look in reading.token_boxes),
     )
 
 
 def stop_guessing() -> None:
-    """Makes BentoML's dispatcher send what has gathered once the recogniser is free, and refuse by the clock.
+    """Makes BentoML's dispatcher send what has gathered once the recognizer is free, and refuse by the clock.
 
     Left alone it holds requests back, hoping for company, for as long as requests have waited lately: after a
     crowd, a lone caller waits as long as the crowd did (212 ms in place of 20), and so keeps the mean up for
@@ -83,7 +85,7 @@ def leave_last() -> None:
     """Makes this process, when told to end, wait for those of the same service that still need it.
 
     The supervisor tells all processes to end at once; requests that the API has accepted would lose the
-    recogniser that they wait for. Call it once the server has set its own handlers, in the main thread.
+    recognizer that they wait for. Call it once the server has set its own handlers, in the main thread.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         usual = signal.getsignal(number)

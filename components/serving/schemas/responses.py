@@ -48,7 +48,7 @@ class Corrected(BaseModel):
 
     request_id: str = Field(description="of the request that was corrected", examples=["9f86d081884c7d65"])
     formula: str = Field(
-        description="what should have been read, as it was kept: LaTeX, normalised", examples=[r"\frac{1}{2}"]
+        description="what should have been read, as it was kept: LaTeX, normalized", examples=[r"\frac{1}{2}"]
     )
     mathml: str | None = Field(
         None, description="the same, where `format=mathml` asks for it and it allows it"

@@ -75,7 +75,7 @@ class Feedback:
         await self._memory.keep(caller.id, visit.request_id, given)
 
     async def take(self, caller: Caller, request_id: str, formula: str) -> str:
-        """Writes down what a request of this caller should have been read as; returns that, normalised.
+        """Writes down what a request of this caller should have been read as; returns that, normalized.
 
         Raises Problem.
         """
