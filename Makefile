@@ -21,7 +21,7 @@ env-serve:
 
 demo: env
 	dvc repro
-	python -m components predict --model data/bundle --beam 3 --n-best 3 docs/sample.png docs/sample.inkml
+	python -m components predict --model data/bundle --n-best 3 docs/sample.png docs/sample.inkml
 
 serve: env env-serve
 	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \

@@ -99,9 +99,7 @@ class HandwrittenMath:
         to_json(SETTINGS.log_level)
         self._missed = 0  # looks at the recognizer in a row that failed
         bundle = load_bundle(Path(self.model.path))
-        desk = Desk(
-            self._read, bundle.version, bundle.settings.raster, SETTINGS, build_cache(SETTINGS, api.shared)
-        )
+        desk = Desk(self._read, bundle.version, bundle.settings, SETTINGS, build_cache(SETTINGS, api.shared))
         api.open(desk, model_of(self.model.info.metadata, bundle))
 
     async def _read(self, jobs: Sequence[Job]) -> Sequence[Read]:

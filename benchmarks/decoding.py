@@ -77,13 +77,16 @@ def main() -> None:
     bundle = load_bundle(options.bundle)
     engine = OnnxEngine(bundle.encoder, bundle.decoder)
     constraints = DecodingConstraints(
-        bundle.vocabulary, bundle.settings.max_tokens, bundle.settings.bidirectional
+        bundle.vocabulary, bundle.settings.decoding.max_tokens, bundle.settings.decoding.bidirectional
     )
     data = LabelledShards(options.data, options.pictures)
     samples = [sample for sample in data if isinstance(sample, Sample)]
-    ways = made(len(bundle.vocabulary), bundle.settings.bidirectional, bool(bundle.settings.sizes))
+    ways = made(
+        len(bundle.vocabulary), bundle.settings.decoding.bidirectional, bool(bundle.settings.decoding.scales)
+    )
     for sample in track(samples, "reading", console=Console(stderr=True)):
-        pictures = [sample.picture, *(resized(sample.picture, size) for size in bundle.settings.sizes)]
+        scales = bundle.settings.decoding.scales
+        pictures = [sample.picture, *(resized(sample.picture, scale) for scale in scales)]
         views = [engine.encode(to_input(picture, bundle.settings.multiple)[None]) for picture in pictures]
         for way in ways:
             begun = time.perf_counter()

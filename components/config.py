@@ -133,9 +133,12 @@ class TrainParams(_Section):
     augment: AugmentConfig
 
 
-class EvaluateParams(_Section):
+class DecodingParams(_Section):
     beam: int = Field(ge=1)
-    sizes: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
+    scales: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
+
+
+class EvaluateParams(_Section):
     calibrate_for: Literal["valid", "train"]
     limit: int = Field(ge=0)
     worst: int = Field(ge=0)
@@ -207,6 +210,7 @@ class Params(_Section):
     synthesize: SynthesizeParams
     model: ModelParams
     train: TrainParams
+    decoding: DecodingParams
     evaluate: EvaluateParams
     export: ExportParams
     register_: RegisterParams = Field(alias="register")

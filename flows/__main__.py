@@ -92,7 +92,7 @@ def _package(options: argparse.Namespace) -> int:
         print(tag)
         return 0
     registered = registry.resolve(options.model)
-    tag = store(registered) if options.command == "store" else build(registered, params.evaluate.beam)
+    tag = store(registered) if options.command == "store" else build(registered, params.decoding.beam)
     print(f"{options.command}: {registered.address} is {tag}", file=sys.stderr)
     print(tag)
     return 0

@@ -90,7 +90,7 @@ def _promote(registry: Registry, params: Params, model: str | None, again: bool,
     if not verdict.promoted:
         close(registry, challenger, f"refused: {verdict.reason}")
         return Outcome(challenger.version, False, verdict.reason, report)
-    bento = package(registry, challenger, params.evaluate.beam, trial)
+    bento = package(registry, challenger, params.decoding.beam, trial)
     if params.promotion.approval and not approved(challenger, verdict, params.promotion.approval_hours):
         close(registry, challenger, "refused: nobody approved of it")
         return Outcome(challenger.version, False, "nobody approved of it", report)
@@ -127,7 +127,7 @@ def compare(
     bundles = {f"version {challenger.version}": bundle_folder(challenger.address)}
     if champion is not None:
         bundles[f"version {champion.version}"] = _readable(champion)
-    trial, *others = try_out(bundles, TEST, params.evaluate.beam)
+    trial, *others = try_out(bundles, TEST, params.decoding.beam)
     verdict = judge(trial, others[0] if others else None, params.promotion, params.seed)
     remarks = () if champion is None else tuple(_remarks(champion))
     text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
@@ -202,7 +202,7 @@ def rollback() -> RolledBack:
     champion, previous = registry.find(CHAMPION), registry.find(PREVIOUS)
     if champion is None or previous is None or previous.version == champion.version:
         raise RegistryError(f"{registry.name} has no version called {PREVIOUS} to go back to")
-    bento = bento_of(registry, previous, params.evaluate.beam)
+    bento = bento_of(registry, previous, params.decoding.beam)
     registry.tag(champion.version, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
     registry.crown(previous, champion)
     return RolledBack(previous.version, champion.version, bento)

@@ -32,7 +32,9 @@ def add(commands: Commands) -> None:
         formatter_class=RawDescriptionHelpFormatter,
     )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG … or InkML")
-    command.add_argument("--beam", type=count, default=3, metavar="N", help="beams (default: %(default)s)")
+    command.add_argument(
+        "--beam", type=count, metavar="N", help="beams of the search (default: the model's own)"
+    )
     command.add_argument(
         "--n-best", type=count, default=1, metavar="N", help="say the best N readings (default: %(default)s)"
     )
@@ -63,7 +65,7 @@ def run(options: Namespace) -> int:
 def predict(
     files: Sequence[Path],
     recognizer: Recognizer,
-    beam: int,
+    beam: int | None,
     n_best: int,
     as_json: bool,
     explain: bool = False,

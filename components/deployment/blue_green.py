@@ -58,7 +58,7 @@ def serve_champion(port: int) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     params = load_params()
     with Front(port) as front:
-        live = Live(front, Registry(params.register_.name), params.evaluate.beam)
+        live = Live(front, Registry(params.register_.name), params.decoding.beam)
         try:
             while True:
                 live.look()

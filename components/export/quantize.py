@@ -18,11 +18,11 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from components.data.datasets import Labelled, LabelledShards
+from components.evaluation.reader import read_dataset
 from components.files import atomic_folder
 from components.latex.metrics import Scores, score
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, BundleError, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
-from components.stages.evaluate import read
 
 _WORSE = 0.003  # of ExpRate: what may be lost
 
@@ -31,7 +31,9 @@ class WorseError(ValueError):
     """With 8-bit weights it reads worse."""
 
 
-def quantize_checked(folder: Path, out: Path, data: Labelled, beam: int) -> tuple[Scores, Scores]:
+def quantize_checked(
+    folder: Path, out: Path, data: Labelled, beam: int | None = None
+) -> tuple[Scores, Scores]:
     """Quantizes the bundle in `folder` to `out`, whole or not at all; how well both read the data.
 
     Raises WorseError where ExpRate falls by more than 0.3 points (`out` stays as it was), BundleError.
@@ -71,8 +73,8 @@ def quantize(folder: Path, out: Path) -> Bundle:
     return seal_bundle(out, bundle.settings, bundle.about)
 
 
-def _scores(bundle: Path, data: Labelled, beam: int) -> Scores:
-    answers, _ = read(data, Recognizer.load(bundle), beam)
+def _scores(bundle: Path, data: Labelled, beam: int | None) -> Scores:
+    answers, _ = read_dataset(data, Recognizer.load(bundle), beam)
     return score((answer.label, answer.read) for answer in answers)
 
 
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path, help="folder of a bundle: data/bundle, models/crohme")
     parser.add_argument("out", type=Path, help="folder that the other bundle goes to")
     parser.add_argument("--data", type=Path, default=Path("data/shards/valid"), help="(default: %(default)s)")
-    parser.add_argument("--beam", type=int, default=5, help="(default: %(default)s)")
+    parser.add_argument("--beam", type=int, help="beams of the search (default: the bundle's own)")
     options = parser.parse_args(arguments)
     try:
         before, after = quantize_checked(

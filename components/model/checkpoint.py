@@ -13,7 +13,7 @@ from components.files import atomic_write
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.network import EncoderDecoder
-from components.recognizer.bundle import BundleSettings
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.calibration import Calibration
 
 _EYES = ("encoder", "project", "memory_norm", "symbol_head")  # a model's parts that come before its decoder
@@ -27,17 +27,19 @@ class Checkpoint:
     vocabulary: Vocabulary
     raster: RasterSettings
 
-    def settings(self, calibration: Calibration | None = None, sizes: Sequence[float] = ()) -> BundleSettings:
-        """What reading with the model needs to know beside weights and vocabulary."""
+    def settings(
+        self, calibration: Calibration | None = None, beam: int = 1, scales: Sequence[float] = ()
+    ) -> BundleSettings:
+        """What reading needs to know beside weights and vocabulary."""
         model = self.model
-        return BundleSettings(
-            raster=self.raster,
-            multiple=model.multiple,
+        decoding = DecodingConfig(
             max_tokens=model.params.max_tokens,
+            beam=beam,
+            scales=tuple(scales),
             bidirectional=model.params.bidirectional,
-            sizes=tuple(sizes),
             calibration=calibration or Calibration(),
         )
+        return BundleSettings(raster=self.raster, multiple=model.multiple, decoding=decoding)
 
 
 def save_model(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import torch
 
+from components.config import DecodingParams
 from components.model import network
 from components.model.checkpoint import load_model
 from components.model.network import EncoderDecoder
+from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
+from components.recognizer.recognizer import Recognizer
 
 
 class TorchEngine:
@@ -21,12 +24,6 @@ class TorchEngine:
     def __init__(self, model: EncoderDecoder) -> None:
         self.model = model.eval()
         self.device = next(model.parameters()).device
-
-    @classmethod
-    def load(cls, path: Path) -> TorchEngine:
-        """The engine of a checkpoint, on a GPU where there is one."""
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(load_model(path).model.to(device))
 
     @torch.inference_mode()
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
@@ -58,6 +55,19 @@ class TorchEngine:
 
     def _tensor(self, array: Floats | Tokens) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device)
+
+
+def load_torch_recognizer(
+    path: Path, decoding: DecodingParams, calibration: Calibration | None = None
+) -> Recognizer:
+    """A recognizer that runs a checkpoint in PyTorch, on a GPU if there is one.
+
+    Without calibration its confidences are the model's own probabilities.
+    """
+    checkpoint = load_model(path)
+    engine = TorchEngine(checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu"))
+    settings = checkpoint.settings(calibration, decoding.beam, decoding.scales)
+    return Recognizer(engine, checkpoint.vocabulary, settings)
 
 
 def _arrays(tensors: Sequence[torch.Tensor]) -> tuple[Floats, ...]:

@@ -37,20 +37,29 @@ class BundleError(ValueError):
     """A bundle is incomplete or broken; the message names the file and what to do."""
 
 
+class DecodingConfig(BaseModel):
+    """How a picture is searched: the same for evaluation, gate, smoke test, command line and service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens: int = Field(ge=1, description="the longest answer")
+    beam: int = Field(1, ge=1, description="beams of the search; 1: greedy decoding")
+    scales: tuple[float, ...] = Field(
+        (), description="sizes in which beam search reads a picture besides its own, which is 1"
+    )
+    bidirectional: bool = Field(False, description="the decoder also writes from right to left")
+    calibration: Calibration = Calibration()
+
+
 class BundleSettings(BaseModel):
     """What reading needs to know beside the graphs and the vocabulary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     raster: RasterSettings
     multiple: int = Field(ge=1, description="the sides of the model's pictures are multiples of this, pixels")
-    max_tokens: int = Field(ge=1, description="the longest answer")
-    bidirectional: bool = Field(False, description="the decoder also writes from right to left")
-    sizes: tuple[float, ...] = Field(
-        (), description="several beams look at a picture in these sizes as well; 1 is the picture's own"
-    )
-    calibration: Calibration = Calibration()
+    decoding: DecodingConfig
 
 
 class About(BaseModel):

@@ -68,7 +68,8 @@ class Recognizer:
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
         self.engine, self.vocabulary, self.settings = engine, vocabulary, settings
-        self.constraints = DecodingConstraints(vocabulary, settings.max_tokens, settings.bidirectional)
+        decoding = settings.decoding
+        self.constraints = DecodingConstraints(vocabulary, decoding.max_tokens, decoding.bidirectional)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Recognizer:
@@ -77,17 +78,22 @@ class Recognizer:
         return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
 
     def read(
-        self, pictures: Sequence[Picture], beam: int = 1, n_best: int = 1, explain: bool = False
+        self,
+        pictures: Sequence[Picture],
+        beam: int | None = None,
+        n_best: int = 1,
+        explain: bool = False,
     ) -> list[Reading]:
-        """Reads pictures; a reading comes with up to `n_best` - 1 alternatives.
+        """Read pictures; a reading comes with up to `n_best` - 1 alternatives.
 
-        Searches with `beam` beams, or `n_best` where that is more. With `explain` a reading says which ink
-        each of its tokens was read from. Raises ValueError for a picture that is not uint8 (height, width),
-        and where one of the numbers is less than 1.
+        `beam` overrides the bundle's number of beams (None). It alone decides what is found: `n_best` says
+        how many of the hypotheses are returned, fewer where the search found fewer. With `explain` a reading
+        says which ink each token was read from. Raises ValueError for a picture that is not uint8 (height,
+        width), and for numbers below 1.
         """
+        beam = self.settings.decoding.beam if beam is None else beam
         if min(beam, n_best) < 1:
             raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
-        beam = max(beam, n_best)
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
         # Several pictures are dealt out to the cores, each batch on one of them, what takes longest first.
         parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
@@ -105,14 +111,14 @@ class Recognizer:
 
     def _read_batch(self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How) -> list[Reading]:
         """Reads pictures together."""
-        sizes = self.settings.sizes if how.beam > 1 else ()
-        others = ([to_input(resized(p, size), self.settings.multiple) for p in pictures] for size in sizes)
+        scales = self.settings.decoding.scales if how.beam > 1 else ()
+        others = ([to_input(resized(p, scale), self.settings.multiple) for p in pictures] for scale in scales)
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
         parallel = how.alone and self.engine.threads > 1
         # All that is found says how sure the best is.
         answers = decode(self.engine, views, self.constraints, how.beam, how.beam, parallel)
-        confide = self.settings.calibration.of(how.beam)
-        readings = [self._reading(hypotheses, how.n_best, confide) for hypotheses in answers]
+        confidence = self.settings.decoding.calibration.for_beam(how.beam)
+        readings = [self._reading(hypotheses, how.n_best, confidence) for hypotheses in answers]
         if how.explain:
             seen = attention(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
             readings = [
@@ -132,20 +138,20 @@ class Recognizer:
         order = [index for part in alike.values() for index in part]
         return memory if order == sorted(order) else memory.select(np.argsort(order))
 
-    def read_ink(self, strokes: Sequence[Stroke], beam: int = 1, n_best: int = 1) -> Reading:
+    def read_ink(self, strokes: Sequence[Stroke], beam: int | None = None, n_best: int = 1) -> Reading:
         """Reads strokes. Raises ValueError where there is nothing to draw."""
         return self.read([draw(strokes, self.settings.raster)], beam, n_best)[0]
 
-    def read_file(self, data: bytes, beam: int = 1, n_best: int = 1) -> Reading:
+    def read_file(self, data: bytes, beam: int | None = None, n_best: int = 1) -> Reading:
         """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
-    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confide: ConfidenceModel) -> Reading:
+    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confidence: ConfidenceModel) -> Reading:
         scores = tuple(hypothesis.score for hypothesis in hypotheses)
         tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses[:n_best]]
-        best, *others = confide.of(scores, len(tokens[0]))[:n_best]
+        best, *others = confidence.probabilities(scores, len(tokens[0]))[:n_best]
         alternatives = (
-            Alternative(detokenize(t), confidence) for t, confidence in zip(tokens[1:], others, strict=True)
+            Alternative(detokenize(t), probability) for t, probability in zip(tokens[1:], others, strict=True)
         )
         return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
 

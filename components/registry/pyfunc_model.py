@@ -37,7 +37,8 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
 
         A row (of a list, or of a table's first column) is a picture's bytes, the same in base64, InkML text,
         or the path of a picture or InkML file. A row that can't be read has empty LaTeX, confidence 0, and
-        the reason in `error`; otherwise that is empty. `params`: `beam`, how many beams to search with.
+        the reason in `error`; otherwise that is empty. `params`: `beam`, beams of the search (0: as the
+        bundle is configured).
         """
         rows = _rows(model_input)
         pictures, errors = {}, {}
@@ -46,7 +47,7 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
                 pictures[number] = prepare(_content(row), self.recognizer.settings.raster)
             except (ValueError, OSError) as error:
                 errors[number] = str(error)
-        beam = int((params or {}).get("beam", 1))
+        beam = (params or {}).get("beam") or None  # 0: as the bundle is configured
         readings = dict(zip(pictures, self.recognizer.read(list(pictures.values()), beam), strict=True))
         nothing = Reading("", (), 0.0)
         answers = [readings.get(number, nothing) for number in range(len(rows))]

@@ -29,7 +29,7 @@ def model_of(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
             architecture=bundle.about.architecture,
             parameters=bundle.about.parameters,
             vocabulary=len(bundle.vocabulary),
-            max_tokens=bundle.settings.max_tokens,
+            max_tokens=bundle.settings.decoding.max_tokens,
             metrics=metadata.get("metrics", {}),
             lineage=metadata.get("lineage", {}),
         ),

@@ -13,25 +13,27 @@ import numpy.typing as npt
 from components.config import Params, ParamsError, load_params
 from components.data.datasets import LabelledShards
 from components.data.shards import read_table
+from components.evaluation.calibration_fit import fit_confidence
 from components.evaluation.metrics import Answer, reliability
+from components.evaluation.reader import read_dataset
 from components.files import atomic_write, write_json
-from components.recognizer.calibration import Calibration, ConfidenceModel, fit
-from components.stages.evaluate import read, trained
+from components.model.torch_engine import load_torch_recognizer
+from components.recognizer.calibration import Calibration, ConfidenceModel
 
 MODEL, VALID, TRAIN = Path("data/model.pt"), Path("data/shards/valid"), Path("data/shards/train")
 CALIBRATION, REPORT = Path("data/calibration.json"), Path("reports/calibration.json")
 
 
 def calibrate(params: Params) -> Calibration:
-    """Reads the validation split with one beam and with `evaluate.beam`, and writes what was learnt of each:
+    """Reads the validation split with one beam and with `decoding.beam`, and writes what was learnt of each:
     for its formulas, or for train's (`evaluate.calibrate_for`).
 
     Raises ValueError where the split has too few inks, FileNotFoundError where it or the model is missing.
     """
-    recognizer = trained(MODEL, sizes=params.evaluate.sizes)
+    recognizer = load_torch_recognizer(MODEL, params.decoding)
     data = LabelledShards(VALID, 0)
-    beams = {"greedy": 1, "beam": max(params.evaluate.beam, 2)}
-    both = {name: read(data, recognizer, beam)[0] for name, beam in beams.items()}
+    beams = {"greedy": 1, "beam": max(params.decoding.beam, 2)}
+    both = {name: read_dataset(data, recognizer, beam)[0] for name, beam in beams.items()}
     found = {}
     report: dict[str, float | None] = {}
     counts = np.ones(len(both["greedy"]))
@@ -41,7 +43,7 @@ def calibrate(params: Params) -> Calibration:
         if params.evaluate.calibrate_for == "train":
             right = [answer.right for answer in answers]
             report[f"{name}_exprate_as_train"] = float(np.average(right, weights=counts))
-        confidence = fit(
+        confidence = fit_confidence(
             [answer.scores for answer in answers],
             [len(answer.read) for answer in answers],
             [answer.right for answer in answers],
@@ -72,7 +74,7 @@ def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]
 
 
 def _confident(answer: Answer, confidence: ConfidenceModel) -> Answer:
-    return replace(answer, confidence=confidence.of(answer.scores, len(answer.read))[0])
+    return replace(answer, confidence=confidence.probabilities(answer.scores, len(answer.read))[0])
 
 
 def main() -> None:

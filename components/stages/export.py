@@ -65,7 +65,7 @@ def export(params: Params) -> Comparison:
             export_decoder(checkpoint.model, folder / DECODER, params.export.opset)
         checkpoint.vocabulary.save(folder / VOCABULARY)
         calibration = Calibration.model_validate_json(CALIBRATION.read_bytes())
-        settings = checkpoint.settings(calibration, params.evaluate.sizes)
+        settings = checkpoint.settings(calibration, params.decoding.beam, params.decoding.scales)
         torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
         about = About(
             architecture=_architecture(checkpoint),

@@ -87,7 +87,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
                 ColSpec(DataType.string, "error"),
             ]
         ),
-        ParamSchema([ParamSpec("beam", DataType.long, 1)]),
+        ParamSchema([ParamSpec("beam", DataType.long, 0)]),
     )
     # It wants to know the version of pip, which uv does without.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)

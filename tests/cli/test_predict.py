@@ -13,7 +13,7 @@ from components.__main__ import main
 from components.cli.predict import predict
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import EOS, Vocabulary
-from components.recognizer.bundle import BundleSettings
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.recognizer import Recognizer
 from tests.recognizer.engines import TableEngine
 from tests.recognizer.inks import formula
@@ -24,7 +24,7 @@ def recognizer() -> Recognizer:
     vocabulary = Vocabulary.build([["\\pi", "r"]])
     pi, r = vocabulary.encode(["\\pi", "r"])
     sure = {(): {pi: 1.0}, (pi,): {r: 0.75, EOS: 0.25}, (pi, r): {EOS: 1.0}}
-    settings = BundleSettings(raster=RasterSettings(), multiple=16, max_tokens=8)
+    settings = BundleSettings(raster=RasterSettings(), multiple=16, decoding=DecodingConfig(max_tokens=8))
     return Recognizer(TableEngine([sure], len(vocabulary)), vocabulary, settings)
 
 
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_people_see_file_probability_and_latex(
     recognizer: Recognizer, files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(files, recognizer, beam=1, n_best=2, as_json=False) == 2
+    assert predict(files, recognizer, beam=2, n_best=2, as_json=False) == 2
     out, err = capsys.readouterr()
     answer = "\n   75.0%  \\pi r\n   25.0%  \\pi\n"
     assert out == f"{files[1]}{answer}{files[3]}{answer}"
@@ -52,7 +52,7 @@ def test_people_see_file_probability_and_latex(
 def test_scripts_get_one_json_object_a_line(
     recognizer: Recognizer, files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predict(files[1:2], recognizer, beam=1, n_best=2, as_json=True)
+    predict(files[1:2], recognizer, beam=2, n_best=2, as_json=True)
     answer = json.loads(capsys.readouterr().out)
     assert answer == {
         "file": str(files[1]),

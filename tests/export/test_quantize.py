@@ -26,11 +26,11 @@ def bundle(exported: Path) -> Path:
 
 @pytest.fixture
 def read(bundle: Path, tmp_path: Path) -> Path:
-    """InkDataset, each labelled with what the bundle reads."""
+    """Inks, each labelled with what the bundle reads."""
     recognizer, rows = Recognizer.load(bundle), []
     for count in range(2, 8):
         strokes = formula()[:count]
-        ink = Ink(f"ink{count}", strokes, recognizer.read_ink(strokes).latex)
+        ink = Ink(f"ink{count}", strokes, recognizer.read_ink(strokes, beam=1).latex)
         rows.append(row_of_ink(ink, "", recognizer.settings.raster))
     (tmp_path / "split").mkdir()
     write_shard(rows, tmp_path / "split/part-00000.parquet")

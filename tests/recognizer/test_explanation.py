@@ -13,7 +13,7 @@ from components.ink.raster import Box, RasterSettings, draw_placed
 from components.latex.structure import written
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import EOS, Vocabulary
-from components.recognizer.bundle import BundleSettings
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
 from components.recognizer.explanation import attention, token_boxes
 from components.recognizer.recognizer import Recognizer
@@ -116,7 +116,9 @@ class TestReading:
     X, Y = VOCABULARY.encode(["x", "y"])
 
     def recognizer(self, engine: TableEngine) -> Recognizer:
-        settings = BundleSettings(raster=RasterSettings(), multiple=CELL, max_tokens=8)
+        settings = BundleSettings(
+            raster=RasterSettings(), multiple=CELL, decoding=DecodingConfig(max_tokens=8)
+        )
         return Recognizer(engine, self.VOCABULARY, settings)
 
     def test_answers_of_any_length_are_looked_at_in_one_step(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import EOS, Vocabulary
-from components.recognizer.bundle import BundleSettings
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.recognizer import Alternative, Recognizer
 from components.recognizer.tensors import to_input
 from tests.recognizer.engines import TableEngine
@@ -18,7 +18,7 @@ from tests.recognizer.inks import formula
 
 VOCABULARY = Vocabulary.build([["\\pi", "r"]])
 PI, R = VOCABULARY.encode(["\\pi", "r"])
-SETTINGS = BundleSettings(raster=RasterSettings(), multiple=16, max_tokens=8)
+SETTINGS = BundleSettings(raster=RasterSettings(), multiple=16, decoding=DecodingConfig(max_tokens=8))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def picture(darkest: int, height: int, width: int) -> np.ndarray:
 
 
 def test_a_reading_says_what_and_how_sure(recognizer: Recognizer) -> None:
-    [reading] = recognizer.read([picture(0, 20, 20)], n_best=2)
+    [reading] = recognizer.read([picture(0, 20, 20)], beam=2, n_best=2)
     assert (reading.latex, reading.tokens) == ("\\pi r", ("\\pi", "r"))
     assert reading.confidence == pytest.approx(0.5)
     [other] = reading.alternatives
@@ -55,7 +55,7 @@ def test_readings_come_in_the_order_of_the_pictures_and_sizes_do_not_mix(recogni
 def test_several_beams_look_at_every_picture_in_the_sizes_that_the_bundle_names(
     recognizer: Recognizer,
 ) -> None:
-    settings = SETTINGS.model_copy(update={"sizes": (0.5, 2.0)})
+    settings = SETTINGS.model_copy(update={"decoding": DecodingConfig(max_tokens=8, scales=(0.5, 2.0))})
     looking = Recognizer(recognizer.engine, VOCABULARY, settings)
     pictures = [np.full(size, n % 2, np.uint8) for n, size in enumerate([(40, 9), (9, 30), (40, 9), (9, 9)])]
     together = looking.read(pictures, beam=2)

@@ -14,6 +14,7 @@ import pytest
 
 from components.ink.raster import RasterSettings, draw
 from components.latex.tokenizer import tokenize
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.serving.app import build_app
 from components.serving.inference.client import Alternative, Desk, Job, Looked, Read
 from components.serving.schemas.responses import ModelInfo
@@ -26,6 +27,8 @@ INFO = ModelInfo(
     name="handwritten-math-ocr", version="3", bundle="0123", architecture="none", parameters=1,
     vocabulary=9, max_tokens=8, metrics={"test_exprate": 0.5}, lineage={"git_commit": "abc"},
 )  # fmt: skip
+
+SETTINGS = BundleSettings(raster=RasterSettings(), multiple=16, decoding=DecodingConfig(max_tokens=8, beam=3))
 
 
 def png(width: int = 0) -> bytes:
@@ -93,7 +96,7 @@ async def serving(**settings: object) -> AsyncIterator[Service]:
     api = Api(chosen, "0.0.0")
     reader = Reader()
     picture = png()
-    desk = Desk(reader, "m1", RasterSettings(), chosen, build_cache(chosen, api.shared))
+    desk = Desk(reader, "m1", SETTINGS, chosen, build_cache(chosen, api.shared))
     first = await desk.check(picture)
     reader.jobs.clear()
     api.open(desk, Model(INFO, picture, first.formula))

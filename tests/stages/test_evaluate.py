@@ -12,13 +12,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.config import Params
 from components.data.datasets import LabelledShards, Sample
 from components.data.shards import Row, read_table, strokes_of, write_shard
+from components.evaluation.reader import read_dataset
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import write_inkml
 from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.tokenizer import detokenize, tokenize
-from components.recognizer.bundle import BundleSettings
+from components.model.torch_engine import load_torch_recognizer
+from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.recognizer import Reading, Recognizer
 from components.registry.bundles import bundle_folder
 from components.registry.mlflow_client import connect
@@ -43,12 +46,12 @@ def inkml(ink: Sequence[Stroke], label: str | None) -> str:
 class Parrot:
     """Stands in for a model: knows some pictures by heart, and reads x in all others."""
 
-    settings = BundleSettings(raster=RASTER, multiple=32, max_tokens=16)
+    settings = BundleSettings(raster=RASTER, multiple=32, decoding=DecodingConfig(max_tokens=16))
 
     def __init__(self, known: dict[bytes, str]) -> None:
         self.known = known
 
-    def read(self, pictures: Sequence[Picture], beam: int = 1) -> list[Reading]:
+    def read(self, pictures: Sequence[Picture], beam: int | None = None) -> list[Reading]:
         latex = [self.known.get(picture.tobytes(), "x") for picture in pictures]
         return [Reading(text, tokenize(text), 0.9 if text != "x" else 0.2) for text in latex]
 
@@ -230,7 +233,9 @@ def test_the_pipeline_reads_the_test_split_with_the_checkpoint(
 
 
 @pytest.mark.slow
-def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(exported: Path, tmp_path: Path) -> None:
+def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(
+    exported: Path, params: Params, tmp_path: Path
+) -> None:
     shards = exported / "data/shards/test"
     (tmp_path / "inks").mkdir()
     for row in read_table(shards, ["id", "strokes", "latex"]).to_pylist():
@@ -240,7 +245,9 @@ def test_a_bundle_reads_inkml_as_the_checkpoint_reads_the_shards(exported: Path,
         alone("--data", tmp_path / "inks", "--out", tmp_path / "out", "--model", exported / "data/bundle")
         == 0
     )
-    answers, _ = stage.read(LabelledShards(shards), stage.trained(exported / "data/model.pt"), 5)
+    answers, _ = read_dataset(
+        LabelledShards(shards), load_torch_recognizer(exported / "data/model.pt", params.decoding)
+    )
     rows = pq.read_table(tmp_path / "out/predictions.parquet").to_pylist()
     assert [(row["id"], row["prediction"]) for row in rows] == [(a.id, detokenize(a.read)) for a in answers]
     assert [row["confidence"] for row in rows] == pytest.approx([a.confidence for a in answers], abs=1e-4)

@@ -15,7 +15,7 @@ from components.ink.raster import RasterSettings
 from components.latex.vocabulary import EOS, Vocabulary
 from components.model.checkpoint import load_model
 from components.model.torch_engine import TorchEngine
-from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
+from components.recognizer.bundle import FILES, BundleError, BundleSettings, DecodingConfig, load_bundle
 from components.recognizer.engine import KVCache
 from components.recognizer.recognizer import Recognizer
 from components.stages.export import ExportError, compare, preference
@@ -75,7 +75,7 @@ def test_buffers_that_grow_shrink_and_change_places_are_read_as_in_pytorch(by_to
     theirs, ours = by_torch.engine, Recognizer.load(Path("data/bundle")).engine
     rng = np.random.default_rng(2)
     memory = theirs.encode(rng.random((3, 1, 32, 48), np.float32))
-    pasts = [KVCache.empty(memory, 2, room=1) for _ in range(2)]
+    pasts = [KVCache.empty(memory, 2, capacity=1) for _ in range(2)]
     for rows in ([0, 1, 2, 3, 4, 5], [1, 1, 2, 3, 5, 4], [0, 1, 4, 5], [1, 0, 2, 2], [2, 3], [1, 0]):
         if len(rows) < len(pasts[0].keys[0]):
             memory = memory.select(np.array(rows[::2]) // 2)
@@ -124,7 +124,9 @@ def test_a_changed_file_is_noticed(here: Path, tmp_path: Path) -> None:
 
 def test_other_weights_are_refused(project: Path, params: Params) -> None:
     checkpoint = load_model(project / "data/model.pt")
-    settings = BundleSettings(raster=RasterSettings(), multiple=checkpoint.model.multiple, max_tokens=12)
+    settings = BundleSettings(
+        raster=RasterSettings(), multiple=checkpoint.model.multiple, decoding=DecodingConfig(max_tokens=12)
+    )
     readers = [
         Recognizer(TorchEngine(model), checkpoint.vocabulary, settings)
         for model in (checkpoint.model, tiny_model(params, checkpoint.vocabulary, seed=2))
@@ -138,7 +140,7 @@ def test_preference_is_at_the_first_token_that_differs() -> None:
     vocabulary = Vocabulary.build([["a", "b"]])
     a, b = vocabulary.encode("ab")
     table = {(): {a: 1.0}, (a,): {a: 0.2, b: 0.5, EOS: 0.3}}
-    settings = BundleSettings(raster=RasterSettings(), multiple=4, max_tokens=4)
+    settings = BundleSettings(raster=RasterSettings(), multiple=4, decoding=DecodingConfig(max_tokens=4))
     recognizer = Recognizer(TableEngine([table], len(vocabulary)), vocabulary, settings)
     black = np.zeros((4, 4), np.uint8)
     assert preference(recognizer, black, ["a", "b"], ["a"]) == pytest.approx(math.log(0.5 / 0.3), rel=1e-5)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml
-from components.ink.raster import Box, Picture, Placement, RasterSettings, draw_placed
+from components.ink.raster import Box, Picture, Placement, draw_placed
+from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
 from components.recognizer.preprocessing import (
     FORMATS,
@@ -126,9 +127,10 @@ class Desk:
     """Takes pictures and ink, and gives what stands there."""
 
     def __init__(
-        self, reader: Reader, model: str, raster: RasterSettings, settings: Settings, cache: Cache
+        self, reader: Reader, model: str, bundle: BundleSettings, settings: Settings, cache: Cache
     ) -> None:
-        self._reader, self._model, self._raster = reader, model, raster
+        self._reader, self._model = reader, model
+        self._raster, self._decoding = bundle.raster, bundle.decoding
         self._settings, self._cache = settings, cache
         # Decoding a photograph takes as long as reading it: never on the event loop, and not more at once
         # than there are cores, so that a burst of large pictures does not fill the memory.
@@ -177,7 +179,7 @@ class Desk:
         explain: bool,
         prepare: Callable[[], Sheet],
     ) -> Found:
-        beam = max(self._settings.beam, n_best)
+        beam = self._settings.beam or self._decoding.beam
         key = answer_key(self._model, beam, n_best, explain, kind, content)
         start = time.perf_counter()
         if (stored := await self._cache.get(key)) is not None:
