@@ -1,7 +1,8 @@
-"""The service, as `bentoml serve` starts it: an API that anybody may reach, and the recognizer behind it.
+"""The Bento's services, as `bentoml serve` starts them: a public API and the recognizer behind it.
 
-Two services, so that pictures of all callers meet in one queue: the API prepares, the recognizer reads what
-BentoML's dispatcher has put together. `components.serving` has the parts; README.md, the settings.
+Two services, so that requests of all callers share one queue: the API prepares inputs, the recognizer reads
+the batches that BentoML's dispatcher forms. Their parts are in `components.serving`, the settings in
+README.md.
 """
 
 from __future__ import annotations
@@ -20,17 +21,23 @@ from components import VERSION
 from components.recognizer.bundle import EXAMPLE, load_bundle
 from components.recognizer.recognizer import Recognizer
 from components.serving.app import build_app
-from components.serving.inference.client import Desk, Job, OverloadedError, Read, UnreachableError
-from components.serving.inference.worker import leave_last, read_all, stop_guessing
-from components.serving.model_info import NAME, model_of, warn_of
-from components.serving.observability.logging import to_json
+from components.serving.inference.client import (
+    InferenceClient,
+    InferenceRequest,
+    InferenceResult,
+    OverloadedError,
+    UnreachableError,
+)
+from components.serving.inference.worker import defer_shutdown, patch_batch_dispatcher, predict_batch
+from components.serving.model_info import NAME, check_startup, describe_model
+from components.serving.observability.logging import configure_logging
 from components.serving.settings import load_settings
-from components.serving.state import Api
-from components.serving.storage.response_cache import build_cache
+from components.serving.state import AppState
+from components.serving.storage.response_cache import build_response_cache
 
 
 class Arguments(BaseModel):
-    """What `bentoml serve --arg` and `bentoml build --arg` take; a Bento remembers it."""
+    """Arguments of `bentoml serve --arg` and `bentoml build --arg`; a Bento keeps them."""
 
     model: str = "latest"  # version in BentoML's model store
 
@@ -38,9 +45,9 @@ class Arguments(BaseModel):
 SETTINGS = load_settings()
 MODEL = bentoml.models.BentoModel(f"{NAME}:{bentoml.use_arguments(Arguments).model}")
 
-# uvicorn believes X-Forwarded-For of 127.0.0.1 unless told otherwise.
+# By default uvicorn trusts X-Forwarded-For from 127.0.0.1.
 os.environ["FORWARDED_ALLOW_IPS"] = SETTINGS.trusted_proxies
-# Traces go out every second: what waits when the process ends is lost.
+# Export traces every second: what is pending when the process ends is lost.
 os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
 
 
@@ -48,80 +55,86 @@ os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
     name="recognizer",
     threads=1,  # one batch at a time; ONNX Runtime takes the cores
     traffic={"timeout": SETTINGS.read_timeout + 5},
-    # The internal client would close its session every 100 requests, under those that are on their way.
+    # By default the internal client closes its session every 100 requests, with requests in flight.
     runner_connection={"max_requests": 10**12, "max_age": 1e12},
     logging={"access": {"enabled": False}},
     tracing=SETTINGS.tracing,
 )
 class RecognizerService:
-    """Reads batches. Not reached from outside."""
+    """Reads batches. Not reachable from outside."""
 
     model = MODEL
 
     def __init__(self) -> None:
-        to_json(SETTINGS.log_level)
+        configure_logging(SETTINGS.log_level)
         folder = Path(self.model.path)
         self.recognizer = Recognizer.load(folder, SETTINGS.threads)
-        self.recognizer.read_file((folder / EXAMPLE).read_bytes())  # the first one takes longer
-        stop_guessing()
-        leave_last()
+        self.recognizer.read_file((folder / EXAMPLE).read_bytes())  # warm up: the first call is slower
+        patch_batch_dispatcher()
+        defer_shutdown()
 
     @bentoml.api(  # type: ignore[untyped-decorator]
         batchable=SETTINGS.batch_size > 1,
         max_batch_size=max(2, SETTINGS.batch_size),
-        # Who would wait too long is told so (503) in time, not given up (504).
+        # Requests that would wait too long are rejected early (503) instead of timing out (504).
         max_latency_ms=int(SETTINGS.read_timeout * 500),
     )
-    def read(self, jobs: list[Job]) -> list[Read]:
-        return read_all(self.recognizer, jobs)
+    def predict(self, requests: list[InferenceRequest]) -> list[InferenceResult]:
+        return predict_batch(self.recognizer, requests)
 
 
-api = Api(SETTINGS, VERSION)
+state = AppState(SETTINGS, VERSION)
 
 
 @bentoml.service(
     name=NAME,
     traffic={"timeout": SETTINGS.read_timeout + 10},
-    # Its measures are labelled by path: a stranger could fill the memory with them. The API has its own.
+    # BentoML labels its metrics by path: callers could exhaust memory with them. The API has its own.
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
     tracing=SETTINGS.tracing,
     monitoring=SETTINGS.monitoring,
 )
-@bentoml.asgi_app(build_app(api), path="/")
+@bentoml.asgi_app(build_app(state), path="/")
 class HandwrittenMath:
-    """What callers reach."""
+    """The public API."""
 
     recognizer = bentoml.depends(RecognizerService)
     model = MODEL
 
     def __init__(self) -> None:
-        to_json(SETTINGS.log_level)
-        self._missed = 0  # looks at the recognizer in a row that failed
+        configure_logging(SETTINGS.log_level)
+        self._failures = 0  # consecutive failed checks of the recognizer
         bundle = load_bundle(Path(self.model.path))
-        desk = Desk(self._read, bundle.version, bundle.settings, SETTINGS, build_cache(SETTINGS, api.shared))
-        api.open(desk, model_of(self.model.info.metadata, bundle))
+        client = InferenceClient(
+            self._predict,
+            bundle.version,
+            bundle.settings,
+            SETTINGS,
+            build_response_cache(SETTINGS, state.redis),
+        )
+        state.open(client, describe_model(self.model.info.metadata, bundle))
 
-    async def _read(self, jobs: Sequence[Job]) -> Sequence[Read]:
+    async def _predict(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
         try:
-            read: Sequence[Read] = await self.recognizer.to_async.read(list(jobs))
+            results: Sequence[InferenceResult] = await self.recognizer.to_async.predict(list(requests))
         except ServiceUnavailable as error:
             raise OverloadedError from error
         except (BentoMLException, aiohttp.ClientError, OSError) as error:
             raise UnreachableError from error
-        return read
+        return results
 
     async def __is_alive__(self) -> bool:
-        """Not for long without its recognizer: in a container nobody but the platform starts that again."""
+        """Fail after three failed checks of the recognizer: only the platform can restart a container."""
         try:
-            there = bool(await self.recognizer.is_ready(2))
+            ready = bool(await self.recognizer.is_ready(2))
         except (aiohttp.ClientError, OSError):
-            there = False
-        self._missed = 0 if there else self._missed + 1
-        return self._missed < 3
+            ready = False
+        self._failures = 0 if ready else self._failures + 1
+        return self._failures < 3
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
-    def ready_to_start() -> None:  # type: ignore[misc]  # BentoML calls it without an instance
-        to_json(SETTINGS.log_level)
-        if fault := warn_of(SETTINGS, api.keys):
+    def check_before_start() -> None:  # type: ignore[misc]  # BentoML calls it without an instance
+        configure_logging(SETTINGS.log_level)
+        if fault := check_startup(SETTINGS, state.keys):
             sys.exit(fault)

@@ -13,7 +13,7 @@ from components.cli.base import CommandError, Commands, count
 from components.ink.raster import Picture, Placement
 from components.recognizer.explanation import TokenBox
 from components.recognizer.preprocessing import prepare_placed
-from components.recognizer.recognizer import Reading, Recognizer
+from components.recognizer.recognizer import Prediction, Recognizer
 from components.registry.bundles import SHIPPED, bundle_folder
 
 _FILES = 64  # read together
@@ -95,7 +95,7 @@ def _placed(token_boxes: Sequence[TokenBox] | None, where: Placement) -> tuple[T
     return tuple(replace(each, box=each.box and where.back(each.box)) for each in token_boxes)
 
 
-def _text(file: Path, reading: Reading) -> str:
+def _text(file: Path, reading: Prediction) -> str:
     lines = [(reading.latex, reading.confidence), *((a.latex, a.confidence) for a in reading.alternatives)]
     boxes = [(box.token, *box.box) for box in reading.token_boxes or () if box.box]
     return "\n".join(
@@ -107,7 +107,7 @@ def _text(file: Path, reading: Reading) -> str:
     )
 
 
-def _json(file: Path, reading: Reading) -> str:
+def _json(file: Path, reading: Prediction) -> str:
     """One line for one file."""
     content = {name: value for name, value in asdict(reading).items() if name != "scores"}
     if reading.token_boxes is None:

@@ -28,7 +28,7 @@ from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
 from components.recognizer.cpu import cores
-from components.recognizer.recognizer import Reading, Recognizer
+from components.recognizer.recognizer import Prediction, Recognizer
 from components.registry.bundles import METRICS, SHIPPED
 from components.synthesis.formula_grammar import formula
 from components.synthesis.handwriting import Writer, set_formula
@@ -45,7 +45,7 @@ class Tried:
 
     picture: Picture
     label: tuple[str, ...]
-    reading: Reading
+    reading: Prediction
 
 
 def ship(out: Path = SHIPPED) -> None:

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from components.ink.raster import Box, Picture
 from components.latex.structure import written
@@ -29,12 +31,18 @@ _PART = 0.02  # a piece that nobody took goes with one that was looked at not mo
 
 @dataclass(frozen=True)
 class TokenBox:
-    """A token of an answer, and the ink that it was read from."""
+    """A token of the LaTeX, and the bounding box of the ink that it was read from."""
 
     token: str
-    start: int  # where it stands in the LaTeX
-    end: int
-    box: Box | None = None  # None where it has no ink of its own, or the engine does not tell
+    start: Annotated[int, Field(description="index in the LaTeX where the token starts")]
+    end: Annotated[int, Field(description="index in the LaTeX after the token")]
+    box: Annotated[
+        Box | None,
+        Field(
+            description="left, top, right and bottom of its ink, in the units of the ink that was sent or in "
+            "pixels of the upright picture; null if the token has no ink of its own, such as braces"
+        ),
+    ] = None
 
 
 def attention(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) -> list[Floats]:

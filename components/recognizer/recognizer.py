@@ -35,7 +35,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Prediction:
     """What stands on a picture."""
 
     latex: str
@@ -83,7 +83,7 @@ class Recognizer:
         beam: int | None = None,
         n_best: int = 1,
         explain: bool = False,
-    ) -> list[Reading]:
+    ) -> list[Prediction]:
         """Read pictures; a reading comes with up to `n_best` - 1 alternatives.
 
         `beam` overrides the bundle's number of beams (None). It alone decides what is found: `n_best` says
@@ -102,14 +102,16 @@ class Recognizer:
         how = _How(beam, n_best, explain, alone=len(batches) == 1)
         if how.alone:
             return self._read_batch(pictures, inputs, how)
-        readings: dict[int, Reading] = {}
+        readings: dict[int, Prediction] = {}
         with ThreadPoolExecutor(self.engine.threads) as cores:
             found = cores.map(lambda b: self._read_batch(*_picked(b, pictures, inputs), how), batches)
             for batch, read in zip(batches, found, strict=True):
                 readings.update(zip(batch, read, strict=True))
         return [readings[index] for index in range(len(inputs))]
 
-    def _read_batch(self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How) -> list[Reading]:
+    def _read_batch(
+        self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How
+    ) -> list[Prediction]:
         """Reads pictures together."""
         scales = self.settings.decoding.scales if how.beam > 1 else ()
         others = ([to_input(resized(p, scale), self.settings.multiple) for p in pictures] for scale in scales)
@@ -138,22 +140,22 @@ class Recognizer:
         order = [index for part in alike.values() for index in part]
         return memory if order == sorted(order) else memory.select(np.argsort(order))
 
-    def read_ink(self, strokes: Sequence[Stroke], beam: int | None = None, n_best: int = 1) -> Reading:
+    def read_ink(self, strokes: Sequence[Stroke], beam: int | None = None, n_best: int = 1) -> Prediction:
         """Reads strokes. Raises ValueError where there is nothing to draw."""
         return self.read([draw(strokes, self.settings.raster)], beam, n_best)[0]
 
-    def read_file(self, data: bytes, beam: int | None = None, n_best: int = 1) -> Reading:
+    def read_file(self, data: bytes, beam: int | None = None, n_best: int = 1) -> Prediction:
         """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
-    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confidence: ConfidenceModel) -> Reading:
+    def _reading(self, hypotheses: list[Hypothesis], n_best: int, confidence: ConfidenceModel) -> Prediction:
         scores = tuple(hypothesis.score for hypothesis in hypotheses)
         tokens = [self.vocabulary.decode(hypothesis.ids) for hypothesis in hypotheses[:n_best]]
         best, *others = confidence.probabilities(scores, len(tokens[0]))[:n_best]
         alternatives = (
             Alternative(detokenize(t), probability) for t, probability in zip(tokens[1:], others, strict=True)
         )
-        return Reading(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
+        return Prediction(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
 
 
 def _picked(

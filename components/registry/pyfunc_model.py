@@ -16,7 +16,7 @@ import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from components.recognizer.preprocessing import prepare
-from components.recognizer.recognizer import Reading, Recognizer
+from components.recognizer.recognizer import Prediction, Recognizer
 
 
 class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
@@ -49,7 +49,7 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
                 errors[number] = str(error)
         beam = (params or {}).get("beam") or None  # 0: as the bundle is configured
         readings = dict(zip(pictures, self.recognizer.read(list(pictures.values()), beam), strict=True))
-        nothing = Reading("", (), 0.0)
+        nothing = Prediction("", (), 0.0)
         answers = [readings.get(number, nothing) for number in range(len(rows))]
         return pd.DataFrame(
             {

@@ -12,23 +12,23 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from components.serving.observability import metrics
-from components.serving.observability.request_context import Observed, visit_of
+from components.serving.observability.request_context import RequestContextMiddleware, context_of
 from components.serving.routes import feedback, pages, predict, status
 from components.serving.schemas.problems import MEDIA_TYPE, Problem, internal
-from components.serving.state import Api
+from components.serving.state import AppState
 
 
-def build_app(api: Api) -> ASGIApp:
+def build_app(state: AppState) -> ASGIApp:
     """All routes, observed."""
     app = FastAPI(
         title="Handwritten mathematics to LaTeX",
-        version=api.version,
+        version=state.version,
         description="Reads one handwritten formula, from a picture or from pen strokes.",
         openapi_url="/docs.json",
         docs_url=None,
         redoc_url=None,
     )
-    app.state.api = api
+    app.state.service = state
     app.include_router(predict.router)
     app.include_router(feedback.router)
     app.include_router(status.router)
@@ -37,22 +37,22 @@ def build_app(api: Api) -> ASGIApp:
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _internal)
-    if api.settings.origins:
+    if state.settings.origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=api.settings.origins,
+            allow_origins=state.settings.origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID", "X-Cache", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
-    return Observed(app, api.counts, api.history.look)
+    return RequestContextMiddleware(app, state.counts, state.history.sample)
 
 
 async def _problem(request: Request, error: Any) -> Response:
-    visit = visit_of(request.scope)
-    visit.outcome = error.kind
+    context = context_of(request.scope)
+    context.outcome = error.kind
     metrics.refusals.labels(error.kind).inc()
-    document = error.document(visit.request_id).model_dump()
+    document = error.document(context.request_id).model_dump()
     return JSONResponse(document, error.status, error.headers, media_type=MEDIA_TYPE)
 
 

@@ -19,7 +19,7 @@ NAME = "handwritten-math-ocr"
 logger = logging.getLogger(__name__)
 
 
-def model_of(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
+def describe_model(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
     """What the API tells of a model, from what promotion wrote beside the bundle."""
     return Model(
         info=ModelInfo(
@@ -38,7 +38,7 @@ def model_of(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
     )
 
 
-def warn_of(settings: Settings, keys: Keys) -> str | None:
+def check_startup(settings: Settings, keys: Keys) -> str | None:
     """Says loudly what is switched off; returns why the service must not start."""
     if settings.auth == "required" and not len(keys):
         return (

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     cache_answers: int = Field(2048, ge=0, description="answers kept in memory; 0: none, nowhere")
     cache_seconds: int = Field(86_400, ge=1, description="how long an answer is kept, seconds")
 
-    # Reading
+    # Prediction
     beam: int | None = Field(None, ge=1, le=10, description="beams of the search; default: the model's own")
     threads: int = Field(
         0, ge=0, description="threads of ONNX Runtime; 0: one a core that the CPU quota pays for"

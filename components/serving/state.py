@@ -1,4 +1,4 @@
-"""What the routes share: settings, callers, limits, counts, and the model once there is one."""
+"""Application state: settings, callers, limits, counts, and the model once it is loaded."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastapi import Request
 
 from components.serving.access.api_keys import Keys
 from components.serving.access.rate_limits import Caller, Limits, allowance
-from components.serving.inference.client import Desk
-from components.serving.observability.history import Past
-from components.serving.observability.prediction_log import Monitor
+from components.serving.inference.client import InferenceClient
+from components.serving.observability.history import MetricsHistory
+from components.serving.observability.prediction_log import PredictionLog
 from components.serving.schemas.problems import Problem, busy
 from components.serving.schemas.responses import Health, ModelInfo
 from components.serving.settings import Settings
 from components.serving.storage.feedback import Feedback
-from components.serving.storage.redis_client import Shared
+from components.serving.storage.redis_client import RedisClient
 
-_CHECKED = 2.0  # seconds that a thorough check is good for: anybody may ask for one
+_HEALTH_SECONDS = 2.0  # a health check is cached so long: anybody may request one
 
 
 @dataclass(frozen=True)
 class Model:
-    """What reads, and a picture that it is known to read."""
+    """The model, and a picture that it is known to read."""
 
     info: ModelInfo
     example: bytes  # a picture file
@@ -35,7 +35,7 @@ class Model:
 
 @dataclass
 class Counts:
-    """Of this replica, since it started."""
+    """Counts of this replica since it started."""
 
     started: float = field(default_factory=time.monotonic)
     requests: int = 0
@@ -43,9 +43,9 @@ class Counts:
     cache_hits: int = 0
     in_flight: int = 0
 
-    def read(self, known: bool) -> None:
+    def add_picture(self, cached: bool) -> None:
         self.pictures += 1
-        self.cache_hits += known
+        self.cache_hits += cached
 
     def as_dict(self) -> dict[str, float]:
         """With `uptime`, seconds, in place of the start."""
@@ -53,39 +53,39 @@ class Counts:
         return {"uptime": round(time.monotonic() - self.started, 3), **counts}
 
 
-class Api:
-    """What the routes work with; `open` gives it the model, once there is one."""
+class AppState:
+    """State shared by the routes; `open` adds the model once it is loaded."""
 
     def __init__(self, settings: Settings, version: str) -> None:
-        """Raises KeysError, and ValueError for a bad REDIS_URL."""
+        """Raises KeysError, and ValueError for an invalid REDIS_URL."""
         self.settings, self.version = settings, version
         self.keys = Keys(settings)
         url = settings.redis_url
-        self.shared = Shared(url.get_secret_value(), settings.redis_timeout) if url is not None else None
-        self.limits = Limits(settings, self.shared)
-        self.monitor = Monitor(settings)
-        self.feedback = Feedback(settings, self.shared)
+        self.redis = RedisClient(url.get_secret_value(), settings.redis_timeout) if url is not None else None
+        self.limits = Limits(settings, self.redis)
+        self.prediction_log = PredictionLog(settings)
+        self.feedback = Feedback(settings, self.redis)
         self.counts = Counts()
-        self.history = Past()
-        self._open: tuple[Desk, Model] | None = None
+        self.history = MetricsHistory()
+        self._open: tuple[InferenceClient, Model] | None = None
         self._health: tuple[float, Health] | None = None
-        self._checking = asyncio.Lock()
+        self._health_lock = asyncio.Lock()
 
-    def open(self, desk: Desk, model: Model) -> None:
-        """From now on there is something that reads."""
-        self._open = desk, model
+    def open(self, client: InferenceClient, model: Model) -> None:
+        """Start serving: from now on there is a model."""
+        self._open = client, model
 
     @property
-    def desk(self) -> Desk:
-        return self._opened()[0]
+    def client(self) -> InferenceClient:
+        return self._require_open()[0]
 
     @property
     def model(self) -> Model:
-        return self._opened()[1]
+        return self._require_open()[1]
 
     def caller(self, request: Request) -> Caller:
-        """Who asks. Raises Problem (401) for a key that is not known, even where none is needed."""
-        presented = _presented(request) if self.settings.auth != "off" else None
+        """Identify the caller. Raises Problem (401) for an unknown key, even if none is required."""
+        presented = _presented_key(request) if self.settings.auth != "off" else None
         if presented is None:
             host = request.client.host if request.client else "unknown"
             return Caller(f"at:{_network(host)}", host, allowance(self.settings, None))
@@ -94,49 +94,49 @@ class Api:
             raise Problem(
                 401,
                 "unknown-key",
-                "This API key is not known, or has expired or been revoked.",
+                "This API key is unknown, expired or revoked.",
                 {"WWW-Authenticate": "Bearer"},
             )
         return Caller(f"key:{key.id}", key.name, allowance(self.settings, key), keyed=True)
 
     async def health(self) -> Health:
-        """A thorough check, not older than two seconds."""
-        async with self._checking:
+        """The health check, at most two seconds old."""
+        async with self._health_lock:
             now = time.monotonic()
-            if self._health is None or now - self._health[0] > _CHECKED:
+            if self._health is None or now - self._health[0] > _HEALTH_SECONDS:
                 self._health = now, await self._check()
             return self._health[1]
 
     async def _check(self) -> Health:
         model: Literal["ok", "wrong", "away"]
         try:
-            read = await self.desk.check(self.model.example)
-            model = "ok" if read.formula == self.model.example_formula else "wrong"
+            found = await self.client.check(self.model.example)
+            model = "ok" if found.latex == self.model.example_formula else "wrong"
         except Problem:
             model = "away"
-        queue, shared = self.counts.in_flight, self.shared
+        queue, redis = self.counts.in_flight, self.redis
         return Health(
             healthy=model == "ok" and queue < self.settings.max_queue,
             model=model,
-            redis="not used" if shared is None else "ok" if await shared.ping() else "away",
+            redis="not used" if redis is None else "ok" if await redis.ping() else "away",
             queue=queue,
             queue_limit=self.settings.max_queue,
         )
 
-    def _opened(self) -> tuple[Desk, Model]:
+    def _require_open(self) -> tuple[InferenceClient, Model]:
         if self._open is None:
-            raise busy("The model is being loaded.", 2)
+            raise busy("The model is still loading.", 2)
         return self._open
 
 
-def api_of(request: Request) -> Api:
-    """The Api that a request is for."""
-    api: Api = request.app.state.api
-    return api
+def state_of(request: Request) -> AppState:
+    """The application's state."""
+    state: AppState = request.app.state.service
+    return state
 
 
-def _presented(request: Request) -> str | None:
-    """The key that a request shows."""
+def _presented_key(request: Request) -> str | None:
+    """The API key in the request's headers."""
     if (key := request.headers.get("x-api-key")) is not None:
         return key.strip()
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -144,7 +144,7 @@ def _presented(request: Request) -> str | None:
 
 
 def _network(host: str) -> str:
-    """What an address is counted by: who has one IPv6 address has a whole /64 of them."""
+    """The network that an address is counted by: an IPv6 user owns a whole /64."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -347,7 +347,7 @@ class TestRefusals:
             api_keys_file=tmp_path / "keys.json",
         ) as service:
             hand = at(page, service)
-            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
             hand.write(KNOWN["x"])
             hand.told("This needs an API key")
             page.get_by_label("API key").fill("hm_12345678_wrong")
@@ -367,7 +367,7 @@ class TestRefusals:
             page.reload()
             expect(page.locator("#key-state")).to_have_text("In use: Ada's tablet.")
             hand.press("Forget")
-            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
             assert page.evaluate("sessionStorage.length") == 0
 
     def test_limits_that_are_reached_are_shown_and_not_run_against(

@@ -97,8 +97,8 @@ def kill_while_it_works(clone: Clone, stage: str) -> None:
             time.sleep(0.02)
         time.sleep(patience)
         os.killpg(process.pid, signal.SIGSTOP)  # so that it does not end between the look and the kill
-        in_time = at_work.is_running() and at_work.status() != psutil.STATUS_ZOMBIE
-        if in_time:
+        with_timeout = at_work.is_running() and at_work.status() != psutil.STATUS_ZOMBIE
+        if with_timeout:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return

@@ -15,12 +15,14 @@ import pytest
 from components.ink.raster import RasterSettings, draw
 from components.latex.tokenizer import tokenize
 from components.recognizer.bundle import BundleSettings, DecodingConfig
+from components.recognizer.explanation import TokenBox
+from components.recognizer.recognizer import Alternative, Prediction
 from components.serving.app import build_app
-from components.serving.inference.client import Alternative, Desk, Job, Looked, Read
+from components.serving.inference.client import InferenceClient, InferenceRequest, InferenceResult
 from components.serving.schemas.responses import ModelInfo
 from components.serving.settings import Settings
-from components.serving.state import Api, Model
-from components.serving.storage.response_cache import build_cache
+from components.serving.state import AppState, Model
+from components.serving.storage.response_cache import build_response_cache
 from tests.recognizer.inks import formula
 
 INFO = ModelInfo(
@@ -39,14 +41,15 @@ def png(width: int = 0) -> bytes:
     return cv2.imencode(".png", np.hstack([picture, bar]))[1].tobytes()
 
 
-def looked(job: Job) -> tuple[Looked, ...]:
+def token_boxes(request: InferenceRequest) -> tuple[TokenBox, ...]:
     """As if the fraction's bar were all of the ink."""
-    tokens = tokenize(rf"\frac{{{job.width}}}{{x}}")
-    rows, columns = np.nonzero(job.picture < 128)
-    boxes = {0: (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)}
+    tokens = tokenize(rf"\frac{{{request.width}}}{{x}}")
+    rows, columns = np.nonzero(request.picture < 128)
+    sides = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    boxes = {0: tuple(float(side) for side in sides)}
     starts = [sum(map(len, tokens[:place])) for place in range(len(tokens))]
     return tuple(
-        Looked(token=token, start=start, end=start + len(token), box=boxes.get(place))
+        TokenBox(token, start, start + len(token), boxes.get(place))
         for place, (token, start) in enumerate(zip(tokens, starts, strict=True))
     )
 
@@ -55,33 +58,31 @@ class Reader:
     """Reads every picture as its width; can be made to wait or to fail."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.requests: list[InferenceRequest] = []
         self.before: Callable[[], object] | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, jobs: Sequence[Job]) -> Sequence[Read]:
-        self.jobs += jobs
+    async def __call__(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
+        self.requests += requests
         await self.gate.wait()
         if self.before is not None:
             self.before()
-        return [
-            Read(
-                formula=rf"\frac{{{job.width}}}{{x}}",
-                tokens=5,
-                confidence=0.75,
-                alternatives=tuple(Alternative(formula="x", confidence=0.1) for _ in range(job.n_best - 1)),
-                looked=looked(job) if job.explain else None,
-            )
-            for job in jobs
-        ]
+        return [InferenceResult(prediction=_prediction(request)) for request in requests]
+
+
+def _prediction(request: InferenceRequest) -> Prediction:
+    latex = rf"\frac{{{request.width}}}{{x}}"
+    alternatives = (Alternative("x", 0.1),) * (request.n_best - 1)
+    boxes = token_boxes(request) if request.explain else None
+    return Prediction(latex, tokenize(latex), 0.75, alternatives, token_boxes=boxes)
 
 
 class Service:
     """An API that is open for business, and a client of it."""
 
-    def __init__(self, client: httpx.AsyncClient, api: Api, reader: Reader) -> None:
-        self.client, self.api, self.reader = client, api, reader
+    def __init__(self, client: httpx.AsyncClient, state: AppState, reader: Reader) -> None:
+        self.client, self.state, self.reader = client, state, reader
 
     async def predict(self, width: int = 0, **headers: str) -> httpx.Response:
         return await self.client.post(
@@ -93,18 +94,18 @@ class Service:
 async def serving(**settings: object) -> AsyncIterator[Service]:
     """The API with these settings; without others from the environment."""
     chosen = Settings(_env_file=None, **({"auth": "off", "rate_limits": "off"} | settings))
-    api = Api(chosen, "0.0.0")
+    state = AppState(chosen, "0.0.0")
     reader = Reader()
     picture = png()
-    desk = Desk(reader, "m1", SETTINGS, chosen, build_cache(chosen, api.shared))
-    first = await desk.check(picture)
-    reader.jobs.clear()
-    api.open(desk, Model(INFO, picture, first.formula))
-    transport = httpx.ASGITransport(build_app(api), raise_app_exceptions=False)
+    client = InferenceClient(reader, "m1", SETTINGS, chosen, build_response_cache(chosen, state.redis))
+    first = await client.check(picture)
+    reader.requests.clear()
+    state.open(client, Model(INFO, picture, first.latex))
+    transport = httpx.ASGITransport(build_app(state), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield Service(client, api, reader)
-    if api.shared is not None:
-        await api.shared.close()
+        yield Service(client, state, reader)
+    if state.redis is not None:
+        await state.redis.close()
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,7 @@ class TestPicture:
                 )
                 assert [a["formula"] for a in answer.json()["alternatives"]] == ["x", "x"]
                 assert "<mfrac>" in answer.json()["mathml"]
-                assert service.reader.jobs[0].n_best == 3
+                assert service.reader.requests[0].n_best == 3
 
         run(test())
 
@@ -173,11 +173,11 @@ class TestExplained:
                 for query, known in (("", 0), ("?explain=true", 0), ("", 1), ("?explain=true", 1)):
                     answer = await service.client.post(f"/predict{query}", content=png(), headers=headers)
                     assert answer.headers["x-cache"] == ("hit" if known else "miss")
-                    assert ("looked" in answer.json()) == bool(query)
-                formula, looked = answer.json()["formula"], answer.json()["looked"]
-                assert "".join(formula[look["start"] : look["end"]] for look in looked) == formula
-                assert [look["token"] for look in looked[:2]] == [r"\frac", "{"]
-                assert "box" in looked[0] and "box" not in looked[1]
+                    assert ("token_boxes" in answer.json()) == bool(query)
+                formula, token_boxes = answer.json()["formula"], answer.json()["token_boxes"]
+                assert "".join(formula[look["start"] : look["end"]] for look in token_boxes) == formula
+                assert [look["token"] for look in token_boxes[:2]] == [r"\frac", "{"]
+                assert "box" in token_boxes[0] and "box" not in token_boxes[1]
 
         run(test())
 
@@ -187,7 +187,7 @@ class TestExplained:
             async with serving() as service:
                 strokes = [(np.array(s)[:, :2] * scale + at).tolist() for s in ([[0, 0], [8, 10]], [[8, 0]])]
                 asked = await service.client.post("/predict/strokes?explain=1", json={"strokes": strokes})
-                left, top, right, bottom = asked.json()["looked"][0]["box"]
+                left, top, right, bottom = asked.json()["token_boxes"][0]["box"]
                 found = (np.array([left, top, right, bottom]) - [*at, *at]) / scale
                 np.testing.assert_allclose(found, [0, 0, 8, 10], atol=1.2)  # the pen has a width
 
@@ -206,11 +206,11 @@ class TestExplained:
                     asked = await service.client.post(
                         "/predict?explain=true", content=body, headers={"content-type": "image/png"}
                     )
-                    box = asked.json()["looked"][0]["box"]
+                    box = asked.json()["token_boxes"][0]["box"]
                     np.testing.assert_allclose(box, [300, 150, 700, 232], atol=12)
                 images = [base64.b64encode(file.getvalue()).decode()]
                 batch = await service.client.post("/predict/batch?explain=true", json={"images": images})
-                assert batch.json()["results"][0]["looked"][0]["box"] == box
+                assert batch.json()["results"][0]["token_boxes"][0]["box"] == box
 
         run(test())
 
@@ -238,7 +238,7 @@ class TestStrokes:
                     "/predict/strokes", content=INKML, headers={"content-type": "application/inkml+xml"}
                 )
                 assert strokes.status_code == inkml.status_code == 200, strokes.text + inkml.text
-                one, other = service.reader.jobs
+                one, other = service.reader.requests
                 assert one == other
 
         run(test())
@@ -456,7 +456,7 @@ class TestCache:
                 first, second, other = [await service.predict(n) for n in (0, 0, 8)]
                 assert [a.headers["X-Cache"] for a in (first, second, other)] == ["miss", "hit", "miss"]
                 assert first.json()["formula"] == second.json()["formula"] != other.json()["formula"]
-                assert len(service.reader.jobs) == 2
+                assert len(service.reader.requests) == 2
                 status = (await service.client.get("/status")).json()
                 assert (status["pictures"], status["cache_hits"]) == (3, 1)
 
@@ -469,7 +469,7 @@ class TestCache:
                     await service.client.post(
                         f"/predict{query}", content=png(), headers={"content-type": "image/png"}
                     )
-                assert [job.n_best for job in service.reader.jobs] == [1, 2, 5]
+                assert [job.n_best for job in service.reader.requests] == [1, 2, 5]
 
         run(test())
 
@@ -552,17 +552,17 @@ class TestTrouble:
 
     def test_health_tells_a_model_that_reads_wrongly_from_one_that_is_away(self) -> None:
         async def health(service: Service) -> tuple[int, str]:
-            service.api._health = None
+            service.state._health = None
             answer = await service.client.get("/health")
             return answer.status_code, answer.json()["model"]
 
         async def test() -> None:
             async with serving(read_timeout=0.05) as service:
-                right = service.api.model.example_formula
+                right = service.state.model.example_formula
                 read = (await service.predict()).json()["formula"]
-                object.__setattr__(service.api.model, "example_formula", read)
+                object.__setattr__(service.state.model, "example_formula", read)
                 assert await health(service) == (200, "ok"), right
-                object.__setattr__(service.api.model, "example_formula", "x")
+                object.__setattr__(service.state.model, "example_formula", "x")
                 assert await health(service) == (503, "wrong")
                 service.reader.gate.clear()
                 assert await health(service) == (503, "away")
@@ -628,7 +628,9 @@ class TestTelling:
                 predict = description["paths"]["/predict"]["post"]
                 assert {"multipart/form-data", "image/*"} <= set(predict["requestBody"]["content"])
                 assert set(predict["responses"]) >= {"200", "401", "413", "415", "422", "429", "503"}
-                assert description["components"]["schemas"]["Answer"]["properties"]["formula"]["examples"]
+                assert description["components"]["schemas"]["PredictResponse"]["properties"]["formula"][
+                    "examples"
+                ]
 
         run(test())
 

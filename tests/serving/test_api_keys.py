@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.serving.access import api_keys
-from components.serving.access.api_keys import KeyLimits, Keys, KeysError, add, known, main, revoke
+from components.serving.access.api_keys import KeyLimits, Keys, KeysError, add, list_keys, main, revoke
 from components.serving.settings import Settings
 
 
@@ -61,7 +61,7 @@ def test_expired_and_revoked_keys_are_not_found(file: Path) -> None:
 
 
 def test_a_change_is_seen_while_the_service_runs(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_keys, "_LOOK", 0.0)
+    monkeypatch.setattr(api_keys, "_RELOAD_SECONDS", 0.0)
     first = add(file, "Ada", "")
     keyring = ring(file)
     second = add(file, "Bob", "")
@@ -73,7 +73,7 @@ def test_a_change_is_seen_while_the_service_runs(file: Path, monkeypatch: pytest
 def test_a_file_that_breaks_leaves_the_keys_as_they_were(
     file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(api_keys, "_LOOK", 0.0)
+    monkeypatch.setattr(api_keys, "_RELOAD_SECONDS", 0.0)
     key = add(file, "Ada", "")
     keyring = ring(file)
     file.write_text("{")
@@ -128,7 +128,7 @@ class TestCommand:
         assert found.id in listed and "Ada" in listed and "minute 60" in listed
         assert key.split("_", 2)[2] not in listed and found.hash not in listed
         assert main(["--file", str(file), "revoke", found.id]) == 0
-        assert ring(file).find(key) is None and known(file)[0].revoked is not None
+        assert ring(file).find(key) is None and list_keys(file)[0].revoked is not None
 
     def test_says_what_is_wrong(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["--file", str(file), "list"]) == 1

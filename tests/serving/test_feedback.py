@@ -59,7 +59,7 @@ class TestWhatIsKept:
                 assert datetime.now(UTC) - correction.at < timedelta(minutes=1)
                 assert correction.strokes == [[(0.1, 0), (8, 10.25)], [(8, 0), (0, 0.33333334)]]
                 strokes = [np.array(stroke, np.float32) for stroke in correction.strokes]
-                assert np.array_equal(draw(strokes, RasterSettings()), service.reader.jobs[0].picture)
+                assert np.array_equal(draw(strokes, RasterSettings()), service.reader.requests[0].picture)
 
         asyncio.run(test())
 
@@ -84,7 +84,7 @@ class TestWhatIsKept:
                 first, second = (correction for _, correction in kept(tmp_path))
                 assert first.picture == second.picture is not None and first.strokes is None
                 seen = cv2.imdecode(np.frombuffer(first.picture, np.uint8), cv2.IMREAD_UNCHANGED)
-                assert np.array_equal(seen, service.reader.jobs[0].picture)
+                assert np.array_equal(seen, service.reader.requests[0].picture)
 
         asyncio.run(test())
 
@@ -285,14 +285,14 @@ class TestWhatIsRefused:
 class TestMemory:
     def test_it_is_bounded_by_bytes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async def test() -> None:
-            monkeypatch.setattr(prediction_store, "_ALL_BYTES", 10_000)
+            monkeypatch.setattr(prediction_store, "_CAPACITY", 10_000)
             async with serving(feedback_folder=tmp_path) as service:
                 asked = [await service.predict(8 * n) for n in range(8)]
                 statuses = [(await correct(service, answer, "x")).status_code for answer in asked]
                 assert statuses == sorted(statuses, reverse=True), "the oldest are forgotten"
                 assert statuses[0] == 404 and statuses[-1] == 201
-                kept: Any = service.api.feedback._memory
-                assert 0 < kept._all.currsize <= 10_000
+                kept: Any = service.state.feedback._store
+                assert 0 < kept._records.currsize <= 10_000
 
         asyncio.run(test())
 
@@ -311,8 +311,8 @@ class TestMemory:
             for settings in ({}, {"auth": "optional", "feedback_folder": tmp_path}):
                 async with serving(**settings) as service:
                     assert (await service.predict()).status_code == 200
-                    remembered: Any = service.api.feedback._memory
-                    assert not remembered._all
+                    remembered: Any = service.state.feedback._store
+                    assert not remembered._records
 
         asyncio.run(test())
 

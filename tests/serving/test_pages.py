@@ -13,7 +13,7 @@ import pytest
 from components.serving.page import FILES
 from tests.serving.conftest import serving
 
-MOST = 60_000  # bytes, of all files together
+MOST = 150_000  # bytes, of all files together
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

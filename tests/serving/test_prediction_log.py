@@ -81,10 +81,10 @@ def test_a_record_has_figures_of_the_reading_and_no_picture(monitored: Monitored
             await service.client.post("/predict/strokes", json={"strokes": CROSS})
             picture, strokes = records(tmp_path, 2)
             assert set(picture) - {"request_id", "trace_id"} == COLUMNS
-            [job, _] = service.reader.jobs
+            [job, _] = service.reader.requests
             assert (picture["request"], picture["model"], picture["kind"]) == ("mine-1", "3", "picture")
             assert (picture["width"], picture["height"]) == (job.width, job.height)
-            assert (picture["tokens"], picture["confidence"]) == (5, 0.75)
+            assert (picture["tokens"], picture["confidence"]) == (8, 0.75)
             assert picture["ink"] == pytest.approx(np.mean(job.picture < 128), abs=1e-6)
             assert 0 < picture["seconds"] < answer.json()["processing_time"]
             assert strokes["kind"] == "strokes" and strokes["request"] != "mine-1"
@@ -100,7 +100,7 @@ def test_the_picture_goes_along_where_asked_for(monitored: Monitored, tmp_path: 
             [record] = records(tmp_path, 1)
             data = np.frombuffer(base64.b64decode(record["picture"]), np.uint8)
             seen = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            assert np.array_equal(seen, service.reader.jobs[0].picture)
+            assert np.array_equal(seen, service.reader.requests[0].picture)
 
     asyncio.run(test())
 
@@ -142,7 +142,7 @@ def test_a_share_is_about_that_share(monitored: Monitored, tmp_path: Path) -> No
             before = outcomes()["kept"]
             for _ in range(100):
                 await service.predict()
-            service.api.monitor._hand.shutdown()
+            service.state.prediction_log._hand.shutdown()
             assert 20 < outcomes()["kept"] - before == len(records(tmp_path)) < 80
 
     asyncio.run(test())
@@ -163,7 +163,7 @@ def test_a_disk_that_refuses_costs_records_one_line_of_log_and_no_answer(
             folder.unlink()
             assert (await service.predict()).status_code == 200
             assert len(records(folder, 1)) == 1
-            service.api.monitor._hand.shutdown()
+            service.state.prediction_log._hand.shutdown()
         assert outcomes()["failed"] == before["failed"] + 3
         said = [record for record in caplog.records if record.name == prediction_log.__name__]
         assert [record.levelname for record in said] == ["ERROR", "WARNING"]
@@ -184,7 +184,7 @@ def test_a_disk_that_hangs_holds_no_answer_and_little_memory(
                 assert (await service.predict()).status_code == 200
             assert time.monotonic() - start < 0.5
             assert outcomes()["dropped"] == before["dropped"] + 3
-            service.api.monitor._hand.shutdown()
+            service.state.prediction_log._hand.shutdown()
 
     asyncio.run(test())
 

@@ -12,9 +12,9 @@ import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from components.recognizer.explanation import TokenBox
-from components.recognizer.recognizer import Alternative, Reading
-from components.serving.inference.client import Job, Looked
-from components.serving.inference.worker import read_all, stop_guessing
+from components.recognizer.recognizer import Alternative, Prediction
+from components.serving.inference.client import InferenceRequest
+from components.serving.inference.worker import patch_batch_dispatcher, predict_batch
 
 
 class Recognizer:
@@ -23,42 +23,44 @@ class Recognizer:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, int]] = []
 
-    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool) -> list[Reading]:
+    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool) -> list[Prediction]:
         self.calls.append((len(pictures), beam, n_best))
         widths = [picture.shape[1] for picture in pictures]
         if 13 in widths:
             raise RuntimeError("bad luck")
         others = (Alternative("y", 0.1),) * (n_best - 1)
-        looked = (TokenBox("x", 0, 1, (2, 3, 4, 5)), TokenBox("{", 1, 2)) if explain else None
-        return [Reading(str(width), (str(width),), 0.5, others, token_boxes=looked) for width in widths]
+        boxes = (TokenBox("x", 0, 1, (2, 3, 4, 5)), TokenBox("{", 1, 2)) if explain else None
+        return [Prediction(str(width), (str(width),), 0.5, others, token_boxes=boxes) for width in widths]
 
 
-def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> Job:
-    return Job(grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best, explain=explain)
+def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> InferenceRequest:
+    return InferenceRequest(
+        grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best, explain=explain
+    )
 
 
 def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together() -> None:
     recognizer: Any = Recognizer()
-    found = read_all(recognizer, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
-    assert [read.formula for read in found] == ["5", "6", "7", "8"]
-    assert [len(read.alternatives) for read in found] == [0, 2, 0, 2]
+    found = predict_batch(recognizer, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
+    assert [result.prediction.latex for result in found if result.prediction] == ["5", "6", "7", "8"]
+    assert [len(result.prediction.alternatives) for result in found if result.prediction] == [0, 2, 0, 2]
     assert sorted(recognizer.calls) == [(2, 1, 1), (2, 3, 3)]
 
 
 def test_where_it_looked_is_told_to_those_who_asked() -> None:
     recognizer: Any = Recognizer()
-    plain, explained = read_all(recognizer, [job(5), job(6, explain=True)])
-    assert plain.looked is None
-    assert explained.looked == (
-        Looked(token="x", start=0, end=1, box=(2, 3, 4, 5)), Looked(token="{", start=1, end=2)
+    plain, explained = predict_batch(recognizer, [job(5), job(6, explain=True)])
+    assert plain.prediction and plain.prediction.token_boxes is None
+    assert explained.prediction and explained.prediction.token_boxes == (
+        TokenBox("x", 0, 1, (2, 3, 4, 5)), TokenBox("{", 1, 2)
     )  # fmt: skip
 
 
 def test_a_failure_is_told_and_spoils_no_others() -> None:
     recognizer: Any = Recognizer()
-    found = read_all(recognizer, [job(5), job(13), job(6)])
-    assert [(read.formula, read.error) for read in found] == [
-        ("5", None), ("", "RuntimeError"), ("6", None)
+    found = predict_batch(recognizer, [job(5), job(13), job(6)])
+    assert [(r.prediction and r.prediction.latex, r.error) for r in found] == [
+        ("5", None), (None, "RuntimeError"), ("6", None)
     ]  # fmt: skip
 
 
@@ -106,8 +108,8 @@ def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(guessing
         await dispatcher(taking(0))(1)
         return time.perf_counter() - start
 
-    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `stop_guessing` can go"
-    stop_guessing()
+    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `patch_batch_dispatcher` can go"
+    patch_batch_dispatcher()
     assert asyncio.run(lone()) < 0.5
 
 
@@ -119,8 +121,8 @@ def test_a_hiccup_refuses_nobody_who_would_have_been_answered(guessing: None) ->
         dispatcher.optimizer.trigger_refresh()
         return await asyncio.gather(*map(dispatcher(taking(0.01)), range(64)))
 
-    assert None in asyncio.run(crowd()), "BentoML has mended it: `stop_guessing` need not do it"
-    stop_guessing()
+    assert None in asyncio.run(crowd()), "BentoML has mended it: `patch_batch_dispatcher` need not do it"
+    patch_batch_dispatcher()
     assert asyncio.run(crowd()) == list(range(64))
 
 
@@ -128,6 +130,6 @@ def test_who_has_waited_too_long_is_refused(guessing: None) -> None:
     async def crowd() -> list[int | None]:
         return await asyncio.gather(*map(trained(0.1)(taking(0.5)), range(40)))
 
-    stop_guessing()
+    patch_batch_dispatcher()
     answers = asyncio.run(crowd())
     assert answers == [*range(16), *[None] * 24]

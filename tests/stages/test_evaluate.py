@@ -22,7 +22,7 @@ from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.tokenizer import detokenize, tokenize
 from components.model.torch_engine import load_torch_recognizer
 from components.recognizer.bundle import BundleSettings, DecodingConfig
-from components.recognizer.recognizer import Reading, Recognizer
+from components.recognizer.recognizer import Prediction, Recognizer
 from components.registry.bundles import bundle_folder
 from components.registry.mlflow_client import connect
 from components.stages import evaluate as stage
@@ -51,9 +51,9 @@ class Parrot:
     def __init__(self, known: dict[bytes, str]) -> None:
         self.known = known
 
-    def read(self, pictures: Sequence[Picture], beam: int | None = None) -> list[Reading]:
+    def read(self, pictures: Sequence[Picture], beam: int | None = None) -> list[Prediction]:
         latex = [self.known.get(picture.tobytes(), "x") for picture in pictures]
-        return [Reading(text, tokenize(text), 0.9 if text != "x" else 0.2) for text in latex]
+        return [Prediction(text, tokenize(text), 0.9 if text != "x" else 0.2) for text in latex]
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from components.serving.settings import Settings, load_settings
 
 _PREFIX = "hm_"
-_LOOK = 5.0  # seconds between two looks at the file
-_NOBODY = "0" * 64  # compared with where no entry is found: a wrong ID takes as long as a wrong secret
+_RELOAD_SECONDS = 5.0  # seconds between two looks at the file
+_DUMMY_HASH = "0" * 64  # compared with where no entry is found: a wrong ID takes as long as a wrong secret
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Keys:
         """Raises KeysError where keys are configured that can't be read."""
         self._pepper = settings.api_key_pepper.get_secret_value()
         self._path = settings.api_keys_file
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         self._text, where = "", "API_KEYS"
         if self._path is not None:
             self._text, where = _text(self._path), str(self._path)
@@ -91,23 +91,23 @@ class Keys:
 
     def find(self, presented: str) -> Key | None:
         """The entry of a key that is known and neither revoked nor expired."""
-        self._look()
+        self._reload()
         id, _, secret = presented.removeprefix(_PREFIX).partition("_")
         key = self._entries.get(id) if presented.startswith(_PREFIX) else None
-        expected = key.hash if key is not None else _NOBODY
+        expected = key.hash if key is not None else _DUMMY_HASH
         if not hmac.compare_digest(hashed(secret, self._pepper), expected) or key is None:
             return None
         return key if _fault(key) is None else None
 
-    def _look(self) -> None:
+    def _reload(self) -> None:
         """Reads the file again; keeps what was known where it can't be read.
 
         The text is compared, and not the time of its last change, which mounted secrets do not tell.
         """
         now = time.monotonic()
-        if self._path is None or now - self._looked < _LOOK:
+        if self._path is None or now - self._checked_at < _RELOAD_SECONDS:
             return
-        self._looked = now
+        self._checked_at = now
         try:
             text = _text(self._path)
             if text != self._text:
@@ -142,14 +142,14 @@ def add(
         raise KeysError(
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         ) from None
-    with _changing(path) as entries:
+    with _editing(path) as entries:
         entries.append(entry)
     return f"{_PREFIX}{id}_{secret}"
 
 
 def revoke(path: Path, id: str) -> Key:
     """Marks an entry as revoked. Raises KeysError where there is none."""
-    with _changing(path) as entries:
+    with _editing(path) as entries:
         for index, key in enumerate(entries):
             if key.id == id:
                 entries[index] = key.model_copy(update={"revoked": datetime.now(UTC).replace(microsecond=0)})
@@ -157,13 +157,13 @@ def revoke(path: Path, id: str) -> Key:
         raise KeysError(f"{path}: there is no key {id}; `list` shows those there are")
 
 
-def known(path: Path) -> tuple[Key, ...]:
+def list_keys(path: Path) -> tuple[Key, ...]:
     """All entries. Raises KeysError."""
     return _read(path).keys
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[list[Key]]:
+def _editing(path: Path) -> Iterator[list[Key]]:
     """The entries, to be changed; written whole or not at all, by one process at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
@@ -243,9 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(made)
         elif options.command == "revoke":
             gone = revoke(options.file, options.id)
-            print(f"{gone.id} ({gone.name}) is revoked; a running service knows within {_LOOK:.0f} s")
+            print(
+                f"{gone.id} ({gone.name}) is revoked; a running service knows within {_RELOAD_SECONDS:.0f} s"
+            )
         else:
-            for key in known(options.file):
+            for key in list_keys(options.file):
                 own = ", ".join(f"{tier} {n}" for tier, n in key.limits.model_dump(exclude_none=True).items())
                 state = _fault(key) or (f"until {key.expires:%Y-%m-%d}" if key.expires else "for ever")
                 print(

@@ -29,7 +29,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from components.serving.access.api_keys import Key
 from components.serving.schemas.problems import Problem
 from components.serving.settings import Settings
-from components.serving.storage.redis_client import AwayError, Shared
+from components.serving.storage.redis_client import RedisClient, RedisUnavailable
 
 _LEASE = 120  # seconds after which a request of a replica that died no longer counts
 
@@ -80,20 +80,20 @@ def allowance(settings: Settings, key: Key | None) -> Allowance:
 class Limits:
     """Counts what callers use."""
 
-    def __init__(self, settings: Settings, shared: Shared | None) -> None:
+    def __init__(self, settings: Settings, redis: RedisClient | None) -> None:
         self.on = settings.rate_limits == "on"
-        self._here = FixedWindowRateLimiter(MemoryStorage())
-        self._shared = shared
-        if shared is not None:
+        self._local = FixedWindowRateLimiter(MemoryStorage())
+        self._redis = redis
+        if redis is not None:
             url = settings.redis_url
             assert url is not None
             storage = RedisStorage(
                 f"async+{url.get_secret_value()}",
                 implementation="redispy",
                 key_prefix="ocr:limit",
-                connection_pool=shared.redis.connection_pool,  # type: ignore[arg-type]
+                connection_pool=redis.redis.connection_pool,  # type: ignore[arg-type]
             )
-            self._there = FixedWindowRateLimiter(storage)
+            self._shared_counts = FixedWindowRateLimiter(storage)
         self._running: Counter[str] = Counter()
 
     async def use(self, caller: Caller, pictures: int = 1) -> None:
@@ -172,29 +172,27 @@ class Limits:
         self, what: Callable[..., Awaitable[T]], item: RateLimitItem, caller: Caller, **options: int
     ) -> T:
         """Asks the shared counts, or this replica's own; `what` is a method of FixedWindowRateLimiter."""
-        if self._shared is not None:
-            with suppress(AwayError):  # said in the log and in ocr_redis_away
-                return await self._shared.ask(lambda: what(self._there, item, caller.id, **options))
-        return await what(self._here, item, caller.id, **options)
+        if self._redis is not None:
+            with suppress(RedisUnavailable):  # said in the log and in ocr_redis_away
+                return await self._redis.ask(lambda: what(self._shared_counts, item, caller.id, **options))
+        return await what(self._local, item, caller.id, **options)
 
     async def _lease(self, caller: Caller, ticket: str, limit: int) -> bool:
-        shared = self._shared
-        if shared is None:
+        redis = self._redis
+        if redis is None:
             return True
         now = time.time()
         arguments = (now, now - _LEASE, limit, ticket, _LEASE)
         try:
-            return bool(
-                await shared.ask(lambda: shared.redis.eval(_TAKE, 1, _running_key(caller), *arguments))
-            )
-        except AwayError:
+            return bool(await redis.ask(lambda: redis.redis.eval(_TAKE, 1, _running_key(caller), *arguments)))
+        except RedisUnavailable:
             return True
 
     async def _release(self, caller: Caller, ticket: str) -> None:
-        shared = self._shared
-        if shared is not None:
-            with suppress(AwayError):  # the lease runs out
-                await shared.ask(lambda: shared.redis.zrem(_running_key(caller), ticket))
+        redis = self._redis
+        if redis is not None:
+            with suppress(RedisUnavailable):  # the lease runs out
+                await redis.ask(lambda: redis.redis.zrem(_running_key(caller), ticket))
 
 
 # Requests under way are a sorted set of tickets by time, so that those of a dead replica can be dropped.

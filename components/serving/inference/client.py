@@ -1,21 +1,21 @@
-"""From what a caller sends to what is read: prepared here, read in batches over there, remembered."""
+"""The API's side of inference: prepare the input, look in the cache, send it to the batch side."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import anyio.to_thread
 import numpy as np
 from anyio import CapacityLimiter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml
-from components.ink.raster import Box, Picture, Placement, draw_placed
+from components.ink.raster import Picture, Placement, draw_placed
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
 from components.recognizer.preprocessing import (
@@ -27,19 +27,22 @@ from components.recognizer.preprocessing import (
     prepare_picture,
     prepare_picture_placed,
 )
+from components.recognizer.recognizer import Prediction
 from components.serving.observability import metrics
 from components.serving.schemas.problems import Problem, busy
 from components.serving.schemas.requests import Point
 from components.serving.settings import Settings
-from components.serving.storage.response_cache import Cache, answer_key
+from components.serving.storage.response_cache import ResponseCache, cache_key
 
 T = TypeVar("T")
 
 Kind = Literal["picture", "strokes", "inkml"]
 
+_PREDICTION = TypeAdapter(Prediction)  # to and from the cache's JSON
 
-class Job(BaseModel):
-    """A picture to be read, as it travels to the recognizer."""
+
+class InferenceRequest(BaseModel):
+    """A prepared picture on its way to the batch side."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -55,207 +58,192 @@ class Job(BaseModel):
         return np.frombuffer(self.grey, np.uint8).reshape(self.height, self.width)
 
 
-class Alternative(BaseModel):
-    """Another way to read the picture."""
+class InferenceResult(BaseModel):
+    """The batch side's answer to one request: a prediction, or the name of the exception."""
 
     model_config = ConfigDict(frozen=True)
 
-    formula: str
-    confidence: float
-
-
-class Looked(BaseModel):
-    """A token of the formula, and the ink that it was read from."""
-
-    model_config = ConfigDict(frozen=True)
-
-    token: str
-    start: int = Field(description="where the token begins in `formula`")
-    end: int
-    box: Box | None = Field(
-        None,
-        description="left, top, right and bottom of its ink, in the units of the ink that was sent or in "
-        "pixels of the picture, upright; none where the token has no ink of its own, such as braces",
-    )
-
-
-class Read(BaseModel):
-    """What was read. `error` is set where the recognizer failed, and the rest then empty."""
-
-    model_config = ConfigDict(frozen=True)
-
-    formula: str = ""
-    tokens: int = 0
-    confidence: float = 0.0
-    alternatives: tuple[Alternative, ...] = ()
-    looked: tuple[Looked, ...] | None = None  # where that was asked for
+    prediction: Prediction | None
     error: str | None = None
 
 
-Reader = Callable[[Sequence[Job]], Awaitable[Sequence[Read]]]
+Predict = Callable[[Sequence[InferenceRequest]], Awaitable[Sequence[InferenceResult]]]
 
 
 class OverloadedError(Exception):
-    """The recognizer has more to do than it gets done in time."""
+    """The batch side has more requests than it can answer in time."""
 
 
 class UnreachableError(Exception):
-    """The recognizer did not answer."""
+    """The batch side did not answer."""
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """What a caller gave, ready to be read."""
+class PreparedInput:
+    """What a caller sent, preprocessed."""
 
     kind: Kind
-    picture: Picture  # as the recognizer sees it
-    where: Placement  # of the picture in what was given
-    strokes: tuple[Stroke, ...] | None = None  # where strokes were given
+    picture: Picture  # the model's input
+    where: Placement  # of the picture in the caller's coordinates
+    strokes: tuple[Stroke, ...] | None = None  # where strokes were sent
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was read, and whether it was known already."""
+class CachedPrediction:
+    """A prediction, and whether it came from the cache."""
 
-    read: Read
-    known: bool
-    seconds: float  # that it took
-    sheet: Sheet | None  # None where it was known, and nobody asked for what was given
+    prediction: Prediction  # boxes in the caller's coordinates
+    cached: bool
+    seconds: float
+    prepared: PreparedInput | None  # None for a cached prediction, unless the input was asked for
 
 
-class Desk:
-    """Takes pictures and ink, and gives what stands there."""
+@dataclass(frozen=True)
+class Options:
+    """How an input is to be read."""
+
+    n_best: int = 1
+    explain: bool = False
+    keep_input: bool = False  # return the prepared input of a cached prediction as well
+
+
+class InferenceClient:
+    """Reads pictures and ink through the batch side."""
 
     def __init__(
-        self, reader: Reader, model: str, bundle: BundleSettings, settings: Settings, cache: Cache
+        self, predict: Predict, model: str, bundle: BundleSettings, settings: Settings, cache: ResponseCache
     ) -> None:
-        self._reader, self._model = reader, model
-        self._raster, self._decoding = bundle.raster, bundle.decoding
+        """`model` is the bundle's version, which names cached predictions."""
+        self._predict, self._model, self._raster = predict, model, bundle.raster
+        self._beam = settings.beam or bundle.decoding.beam
         self._settings, self._cache = settings, cache
-        # Decoding a photograph takes as long as reading it: never on the event loop, and not more at once
+        # Decoding a photograph takes as long as reading it: never on the event loop, and never more at once
         # than there are cores, so that a burst of large pictures does not fill the memory.
-        self._hands = CapacityLimiter(max(2, cores()))
+        self._limiter = CapacityLimiter(max(2, cores()))
 
-    async def picture(self, data: bytes, n_best: int = 1, keep: bool = False, explain: bool = False) -> Found:
-        """Reads a picture file; with `keep`, the sheet comes along even of a known answer, and with `explain`
-        where each token was read. Raises Problem."""
-        return await self._found("picture", data, n_best, keep, explain, lambda: self._of_picture(data))
+    async def picture(self, data: bytes, options: Options = Options()) -> CachedPrediction:
+        """Read a picture file. Raises Problem."""
+        return await self._read("picture", data, options, lambda: self._prepare_picture(data))
 
-    async def inkml(self, data: bytes, n_best: int = 1, keep: bool = False, explain: bool = False) -> Found:
-        """Reads an InkML document, as `picture` does. Raises Problem."""
-        return await self._found("inkml", data, n_best, keep, explain, lambda: self._of_inkml(data))
+    async def inkml(self, data: bytes, options: Options = Options()) -> CachedPrediction:
+        """Read an InkML document. Raises Problem."""
+        return await self._read("inkml", data, options, lambda: self._prepare_inkml(data))
 
     async def strokes(
-        self, strokes: Sequence[Sequence[Point]], n_best: int = 1, keep: bool = False, explain: bool = False
-    ) -> Found:
-        """Reads pen strokes, as `picture` does. Raises Problem."""
+        self,
+        strokes: Sequence[Sequence[Point]],
+        options: Options = Options(),
+    ) -> CachedPrediction:
+        """Read pen strokes. Raises Problem."""
         arrays = _arrays(strokes, self._settings.max_points)
-        return await self._found(
-            "strokes", packed(arrays), n_best, keep, explain, lambda: self._of_strokes("strokes", arrays)
+        return await self._read(
+            "strokes", pack_strokes(arrays), options, lambda: self._prepare_strokes("strokes", arrays)
         )
 
-    def _of_picture(self, data: bytes) -> Sheet:
-        return Sheet("picture", *prepare_picture_placed(data, self._raster, self._settings.max_pixels))
+    async def check(self, data: bytes) -> Prediction:
+        """Read a picture file greedily, past the cache: for health checks. Raises Problem."""
+        picture = await self._prepare(lambda: prepare_picture(data, self._raster))
+        return await self._send(_request(picture, beam=1, options=Options()))
 
-    def _of_inkml(self, data: bytes) -> Sheet:
-        strokes = parse_inkml(data, "ink").strokes
-        _check_points(sum(map(len, strokes)), self._settings.max_points)
-        return self._of_strokes("inkml", strokes)
-
-    def _of_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> Sheet:
-        return Sheet(kind, *draw_placed(strokes, self._raster), strokes)
-
-    async def check(self, data: bytes) -> Read:
-        """Reads a picture file anew, by one beam and whatever the cache knows. Raises Problem."""
-        picture = await self._prepared(lambda: prepare_picture(data, self._raster))
-        return await self._read(self._job(picture, beam=1, n_best=1))
-
-    async def _found(
-        self,
-        kind: Kind,
-        content: bytes,
-        n_best: int,
-        keep: bool,
-        explain: bool,
-        prepare: Callable[[], Sheet],
-    ) -> Found:
-        beam = self._settings.beam or self._decoding.beam
-        key = answer_key(self._model, beam, n_best, explain, kind, content)
+    async def _read(
+        self, kind: Kind, content: bytes, options: Options, prepare: Callable[[], PreparedInput]
+    ) -> CachedPrediction:
+        key = cache_key(self._model, self._beam, options.n_best, options.explain, kind, content)
         start = time.perf_counter()
         if (stored := await self._cache.get(key)) is not None:
             metrics.phases.labels("cache").observe(time.perf_counter() - start)
-            # Prepared anew: to keep all that was ever prepared would take more than it saves.
-            known = await self._prepared(prepare) if keep else None
-            return Found(Read.model_validate_json(stored), True, time.perf_counter() - start, known)
-        sheet = await self._prepared(prepare)
-        read = _placed(await self._read(self._job(sheet.picture, beam, n_best, explain)), sheet.where)
-        await self._cache.put(key, read.model_dump_json().encode())
-        metrics.confidence.observe(read.confidence)
-        metrics.tokens.observe(read.tokens)
-        return Found(read, False, time.perf_counter() - start, sheet)
+            # Prepared again: keeping every prepared input would take more memory than it saves time.
+            prepared = await self._prepare(prepare) if options.keep_input else None
+            prediction = _PREDICTION.validate_json(stored)
+            return CachedPrediction(prediction, True, time.perf_counter() - start, prepared)
+        prepared = await self._prepare(prepare)
+        found = await self._send(_request(prepared.picture, self._beam, options))
+        prediction = _in_caller_coordinates(found, prepared.where)
+        await self._cache.put(key, _PREDICTION.dump_json(prediction))
+        metrics.confidence.observe(prediction.confidence)
+        metrics.tokens.observe(len(prediction.tokens))
+        return CachedPrediction(prediction, False, time.perf_counter() - start, prepared)
 
-    def _job(self, picture: Picture, beam: int, n_best: int, explain: bool = False) -> Job:
-        height, width = picture.shape
-        return Job(
-            grey=picture.tobytes(), height=height, width=width, beam=beam, n_best=n_best, explain=explain
+    def _prepare_picture(self, data: bytes) -> PreparedInput:
+        return PreparedInput(
+            "picture", *prepare_picture_placed(data, self._raster, self._settings.max_pixels)
         )
 
-    async def _prepared(self, prepare: Callable[[], T]) -> T:
+    def _prepare_inkml(self, data: bytes) -> PreparedInput:
+        strokes = parse_inkml(data, "ink").strokes
+        _check_points(sum(map(len, strokes)), self._settings.max_points)
+        return self._prepare_strokes("inkml", strokes)
+
+    def _prepare_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> PreparedInput:
+        return PreparedInput(kind, *draw_placed(strokes, self._raster), strokes)
+
+    async def _prepare(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
         try:
-            return await anyio.to_thread.run_sync(prepare, limiter=self._hands)
+            return await anyio.to_thread.run_sync(prepare, limiter=self._limiter)
         except LargePictureError as error:
             raise Problem(413, "too-many-pixels", _sentence(error)) from None
         except UnknownPictureError:
-            known = ", ".join(FORMATS)
-            raise Problem(415, "unknown-format", f"This is no picture of a known format ({known}).") from None
+            formats = ", ".join(FORMATS)
+            raise Problem(
+                415, "unknown-format", f"Not a picture in a supported format ({formats})."
+            ) from None
         except BlankPictureError as error:
             raise Problem(422, "nothing-written", _sentence(error)) from None
-        except PictureError:  # what it trips over is a matter of the decoder, not of the caller
-            raise Problem(422, "broken-picture", "The picture is broken or cut short.") from None
+        except PictureError:  # the details concern the decoder, not the caller
+            raise Problem(422, "broken-picture", "The picture is corrupt or truncated.") from None
         except ValueError as error:  # InkError, or nothing to draw
             raise Problem(422, "broken-ink", _sentence(error)) from None
         finally:
             metrics.phases.labels("prepare").observe(time.perf_counter() - start)
 
-    async def _read(self, job: Job) -> Read:
+    async def _send(self, request: InferenceRequest) -> Prediction:
         start = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.read_timeout):
-                [read] = await self._reader([job])
+                [result] = await self._predict([request])
         except OverloadedError:
-            raise busy("More is asked than can be read in time; come again a little later.") from None
+            raise busy("The service is overloaded; retry later.") from None
         except UnreachableError:
-            raise busy(
-                "The recognizer does not answer at this moment; come again a little later.", 5
-            ) from None
+            raise busy("The recognizer does not answer at the moment; retry later.", 5) from None
         except TimeoutError:
             raise Problem(504, "timeout", "Reading took too long; send a smaller formula.") from None
         finally:
             metrics.phases.labels("read").observe(time.perf_counter() - start)
-        if read.error is not None:
-            raise RuntimeError(f"the recognizer failed: {read.error}")
-        return read
+        if result.prediction is None:
+            raise RuntimeError(f"the recognizer failed: {result.error}")
+        return result.prediction
 
 
-def _placed(read: Read, where: Placement) -> Read:
-    """With boxes where the caller's ink is, not where it was drawn."""
-    if read.looked is None:
-        return read
-    boxes = (look.box and where.back(look.box) for look in read.looked)
-    looked = (look.model_copy(update={"box": box}) for look, box in zip(read.looked, boxes, strict=True))
-    return read.model_copy(update={"looked": tuple(looked)})
+def _request(picture: Picture, beam: int, options: Options) -> InferenceRequest:
+    height, width = picture.shape
+    return InferenceRequest(
+        grey=picture.tobytes(),
+        height=height,
+        width=width,
+        beam=beam,
+        n_best=options.n_best,
+        explain=options.explain,
+    )
 
 
-def packed(strokes: Sequence[Stroke]) -> bytes:
-    """Strokes as bytes: of each the number of its points (4 bytes, little endian), and its points."""
+def _in_caller_coordinates(prediction: Prediction, where: Placement) -> Prediction:
+    """The prediction with its boxes in the ink or picture that was sent."""
+    if prediction.token_boxes is None:
+        return prediction
+    moved = (replace(token, box=token.box and where.back(token.box)) for token in prediction.token_boxes)
+    return replace(prediction, token_boxes=tuple(moved))
+
+
+def pack_strokes(strokes: Sequence[Stroke]) -> bytes:
+    """Strokes as bytes: for each the number of points (4 bytes, little endian), then its points."""
     return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
 
 
-def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[Stroke, ...]:
-    """The strokes that have points. Raises Problem."""
+def _arrays(strokes: Sequence[Sequence[Point]], max_points: int) -> tuple[Stroke, ...]:
+    """The strokes that have points, as float32 arrays (n, 2). Raises Problem."""
     total = sum(map(len, strokes))
-    _check_points(total, most)
+    _check_points(total, max_points)
     for number, stroke in enumerate(strokes):
         for place, point in enumerate(stroke):
             if not 2 <= len(point) <= 3:
@@ -275,9 +263,9 @@ def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[Stroke, ...]
     return arrays
 
 
-def _check_points(total: int, most: int) -> None:
-    if total > most:
-        raise Problem(413, "too-many-points", f"{total:,} points are more than {most:,}; send fewer.")
+def _check_points(total: int, max_points: int) -> None:
+    if total > max_points:
+        raise Problem(413, "too-many-points", f"{total:,} points exceed the limit of {max_points:,}.")
 
 
 def _sentence(error: Exception) -> str:

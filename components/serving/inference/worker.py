@@ -1,4 +1,4 @@
-"""The other side of the desk: reads what the dispatcher has put together, a result for each job."""
+"""The batch side of inference: read what the dispatcher has put together, one result for each request."""
 
 from __future__ import annotations
 
@@ -15,88 +15,75 @@ import psutil
 from bentoml._internal.marshal.dispatcher import Optimizer
 
 from components.ink.raster import Picture
-from components.recognizer.recognizer import Reading, Recognizer
-from components.serving.inference.client import Alternative, Job, Looked, Read
+from components.recognizer.recognizer import Recognizer
+from components.serving.inference.client import InferenceRequest, InferenceResult
 from components.serving.observability import metrics
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = 60  # seconds
+_SHUTDOWN_SECONDS = 60
 
 
-def read_all(recognizer: Recognizer, jobs: Sequence[Job]) -> list[Read]:
-    """Reads jobs, those with the same options together. Never raises: one bad job must not spoil others."""
+def predict_batch(recognizer: Recognizer, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
+    """Read requests, grouped by options. Never raises: one bad request must not fail the others."""
     start = time.perf_counter()
-    alike: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
-    for index, job in enumerate(jobs):
-        alike[job.beam, job.n_best, job.explain].append(index)
-    results: dict[int, Read] = {}
-    for options, indices in alike.items():
-        pictures = [jobs[index].picture for index in indices]
-        results.update(zip(indices, _readings(recognizer, pictures, *options), strict=True))
-    metrics.batch.observe(len(jobs))
-    metrics.phases.labels("recognize").observe((time.perf_counter() - start) / max(len(jobs), 1))
-    return [results[index] for index in range(len(jobs))]
+    groups: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
+    for index, request in enumerate(requests):
+        groups[request.beam, request.n_best, request.explain].append(index)
+    results: dict[int, InferenceResult] = {}
+    for options, indices in groups.items():
+        pictures = [requests[index].picture for index in indices]
+        results.update(zip(indices, _predict(recognizer, pictures, *options), strict=True))
+    metrics.batch.observe(len(requests))
+    metrics.phases.labels("recognize").observe((time.perf_counter() - start) / max(len(requests), 1))
+    return [results[index] for index in range(len(requests))]
 
 
-def _readings(
+def _predict(
     recognizer: Recognizer, pictures: list[Picture], beam: int, n_best: int, explain: bool
-) -> list[Read]:
-    """Reads pictures together, or each alone where that fails: the others are not to blame."""
+) -> list[InferenceResult]:
+    """Read pictures together, or one by one if that fails, so that one picture does not fail the others."""
     try:
-        return [_read(reading) for reading in recognizer.read(pictures, beam, n_best, explain)]
+        predictions = recognizer.read(pictures, beam, n_best, explain)
+        return [InferenceResult(prediction=prediction) for prediction in predictions]
     except Exception as error:
         if len(pictures) > 1:
-            return [_readings(recognizer, [picture], beam, n_best, explain)[0] for picture in pictures]
+            return [_predict(recognizer, [picture], beam, n_best, explain)[0] for picture in pictures]
         logger.exception("a picture of %s pixels could not be read", pictures[0].shape)
-        return [Read(error=type(error).__name__)]
+        return [InferenceResult(prediction=None, error=type(error).__name__)]
 
 
-def _read(reading: Reading) -> Read:
-    return Read(
-        formula=reading.latex,
-        tokens=len(reading.tokens),
-        confidence=reading.confidence,
-        alternatives=tuple(
-            Alternative(formula=a.latex, confidence=a.confidence) for a in reading.alternatives
-        ),
-        looked=None
-        if reading.token_boxes is None
-        else tuple(Looked(**vars(look)) for look in reading.token_boxes),
-    )
+def patch_batch_dispatcher() -> None:
+    """Make BentoML's dispatcher send a batch as soon as the worker is free, and reject requests by age.
 
+    By default it holds requests back to collect a batch, for as long as requests have waited lately: after a
+    burst a single caller waits as long as the burst did (212 ms instead of 20), which keeps the mean up for
+    minutes. Batches form without that: while one is read, the next collects.
 
-def stop_guessing() -> None:
-    """Makes BentoML's dispatcher send what has gathered once the recognizer is free, and refuse by the clock.
-
-    Left alone it holds requests back, hoping for company, for as long as requests have waited lately: after a
-    crowd, a lone caller waits as long as the crowd did (212 ms in place of 20), and so keeps the mean up for
-    minutes. Batches form all the same: while one is read, the next gathers.
-
-    It also draws a line through the latest batches' sizes and durations, to foresee who would wait too long.
-    Where most were of one size, one hiccup tilts it until a queue of 30 seems to take 15 s, and callers who
-    would have had their answer after one are refused. Now those are who have waited too long.
+    It also fits a line through sizes and durations of recent batches to predict who would wait too long. If
+    most have one size, a single hiccup tilts the line until a queue of 30 seems to take 15 s, and requests
+    that one second would have answered are rejected. Now only those that have waited too long are.
     """
     for guess in ("wait", "o_a", "o_b"):
         setattr(Optimizer, guess, property(lambda self: 0.0, lambda self, seconds: None))
 
 
-def leave_last() -> None:
-    """Makes this process, when told to end, wait for those of the same service that still need it.
+def defer_shutdown() -> None:
+    """Defer shutdown until the API workers that depend on this process have exited.
 
-    The supervisor tells all processes to end at once; requests that the API has accepted would lose the
-    recognizer that they wait for. Call it once the server has set its own handlers, in the main thread.
+    The supervisor signals all processes at once; requests that the API has accepted would lose the worker
+    that they wait for. Call this in the main thread, after the server has installed its own handlers.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
-        usual = signal.getsignal(number)
+        handler = signal.getsignal(number)
 
-        def later(number: int, frame: FrameType | None, usual: object = usual) -> None:
+        def later(number: int, frame: FrameType | None, handler: object = handler) -> None:
             def wait() -> None:
-                _, alive = psutil.wait_procs(_siblings(), timeout=_PATIENCE)
+                _, alive = psutil.wait_procs(_siblings(), timeout=_SHUTDOWN_SECONDS)
                 if alive:
-                    logger.error("ending with requests under way, after %d s", _PATIENCE)
-                if callable(usual):
-                    usual(number, None)
+                    logger.error("shutting down with requests in flight, after %d s", _SHUTDOWN_SECONDS)
+                if callable(handler):
+                    handler(number, None)
 
             Thread(target=wait, daemon=True).start()
 
@@ -104,7 +91,7 @@ def leave_last() -> None:
 
 
 def _siblings() -> list[psutil.Process]:
-    """The other workers that this process's supervisor started."""
+    """The other workers of this process's supervisor."""
     me = psutil.Process()
     parent = me.parent()
     if parent is None:

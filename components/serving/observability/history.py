@@ -1,8 +1,7 @@
-"""What was measured, minute by minute, for a page that shows it: three hours, of this replica alone.
+"""Metrics by minute, for the dashboard: three hours, of this replica alone.
 
-Prometheus keeps this better, for who has one. What bounds the memory: 181 notes of some sixty numbers. Nobody
-has to look at the clock: as long as no request ends, nothing changes, so that each one that ends first notes
-how things stood at the minutes that have gone by.
+Prometheus keeps this better, for those who have one. Memory is bounded by 181 snapshots of some sixty
+numbers. Snapshots are lazy: the first request after a minute boundary records them.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Counts = tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Note:
+class Snapshot:
     """How the measures stood. `Counts` are those of a histogram's buckets."""
 
     start: int  # the minute that begins, of the Unix clock
@@ -45,37 +44,37 @@ class Note:
     confidence: Counts
     tokens: Counts
     length: float  # of all tokens
-    looked_up: float
-    known: float
+    cache_lookups: float
+    cache_hits: float
 
 
-class Past:
+class MetricsHistory:
     """Notes of the last hours."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._notes: deque[Note] = deque([_note(self._minute())], maxlen=_MINUTES + 1)
+        self._snapshots: deque[Snapshot] = deque([_snapshot(self._minute())], maxlen=_MINUTES + 1)
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Notes how things stand, if a minute has begun since it was last done. To be called before a request
         is counted."""
-        now, last = self._minute(), self._notes[-1].start
+        now, last = self._minute(), self._snapshots[-1].start
         if now == last:
             return
         if now < last:  # the clock was put back
-            self._notes.clear()
-        note = _note(now)
-        gone = range(max(last + 1, now - _MINUTES), now) if self._notes else ()
-        self._notes.extend(replace(note, start=minute) for minute in gone)
-        self._notes.append(note)
+            self._snapshots.clear()
+        snapshot = _snapshot(now)
+        gone = range(max(last + 1, now - _MINUTES), now) if self._snapshots else ()
+        self._snapshots.extend(replace(snapshot, start=minute) for minute in gone)
+        self._snapshots.append(snapshot)
 
-    def told(self) -> History:
+    def report(self) -> History:
         """All minutes, the one that has begun too."""
-        self.look()
-        notes = [*self._notes, _note(self._minute() + 1)]
+        self.sample()
+        snapshots = [*self._snapshots, _snapshot(self._minute() + 1)]
         minutes = [
-            _between(earlier, later, _drift(notes, number))
-            for number, (earlier, later) in enumerate(pairwise(notes))
+            _minute_between(earlier, later, _drift(snapshots, number))
+            for number, (earlier, later) in enumerate(pairwise(snapshots))
         ]
         return History(minutes=minutes[-_MINUTES:])
 
@@ -83,7 +82,7 @@ class Past:
         return int(self._clock() // 60)
 
 
-def _note(start: int) -> Note:
+def _snapshot(start: int) -> Snapshot:
     statuses: dict[str, float] = defaultdict(float)
     for sample in _samples(metrics.requests, "_total"):
         if sample.labels["route"] in _ROUTES:
@@ -91,7 +90,7 @@ def _note(start: int) -> Note:
     problems = Counter({s.labels["kind"]: round(s.value) for s in _samples(metrics.refusals, "_total")})
     del problems[_NO_PROBLEM]
     found = {s.labels["found"]: s.value for s in _samples(metrics.cached, "_total")}
-    return Note(
+    return Snapshot(
         start=start,
         answered=statuses["2"],
         failed=statuses["5"],
@@ -101,8 +100,8 @@ def _note(start: int) -> Note:
         confidence=_buckets(metrics.confidence),
         tokens=_buckets(metrics.tokens),
         length=sum(s.value for s in _samples(metrics.tokens, "_sum")),
-        looked_up=sum(found.values()),
-        known=found.get("yes", 0),
+        cache_lookups=sum(found.values()),
+        cache_hits=found.get("yes", 0),
     )
 
 
@@ -122,9 +121,9 @@ def _buckets(histogram: Histogram) -> Counts:
     return tuple(high - low for low, high in pairwise([0, *heights]))
 
 
-def _between(earlier: Note, later: Note, drift: dict[str, float]) -> Minute:
-    seconds = _less(later.seconds, earlier.seconds)
-    confidence = _less(later.confidence, earlier.confidence)
+def _minute_between(earlier: Snapshot, later: Snapshot, drift: dict[str, float]) -> Minute:
+    seconds = _difference(later.seconds, earlier.seconds)
+    confidence = _difference(later.confidence, earlier.confidence)
     read = sum(confidence)
     return Minute(
         start=datetime.fromtimestamp(60 * earlier.start, UTC),
@@ -136,18 +135,18 @@ def _between(earlier: Note, later: Note, drift: dict[str, float]) -> Minute:
         p95=quantile(0.95, QUICK, seconds),
         confidence=quantile(0.5, SHARES, confidence),
         tokens=round((later.length - earlier.length) / read, 2) if read else None,
-        looked_up=round(later.looked_up - earlier.looked_up),
-        known=round(later.known - earlier.known),
+        cache_lookups=round(later.cache_lookups - earlier.cache_lookups),
+        cache_hits=round(later.cache_hits - earlier.cache_hits),
         drift=drift,
     )
 
 
-def _drift(notes: Sequence[Note], number: int) -> dict[str, float]:
+def _drift(snapshots: Sequence[Snapshot], number: int) -> dict[str, float]:
     """Of the half hour that ends with this minute, against all that this process read before it."""
-    end, start = notes[number + 1], notes[max(0, number + 1 - _WINDOW)]
+    end, start = snapshots[number + 1], snapshots[max(0, number + 1 - _WINDOW)]
     found = {
-        "confidence": stability(start.confidence, _less(end.confidence, start.confidence)),
-        "tokens": stability(start.tokens, _less(end.tokens, start.tokens)),
+        "confidence": psi(start.confidence, _difference(end.confidence, start.confidence)),
+        "tokens": psi(start.tokens, _difference(end.tokens, start.tokens)),
     }
     return {name: index for name, index in found.items() if index is not None}
 
@@ -165,8 +164,8 @@ def quantile(share: float, bounds: Sequence[float], counts: Counts) -> float | N
     return bounds[-1]
 
 
-def stability(reference: Counts, window: Counts) -> float | None:
-    """The population stability index of two histograms, each bucket one reading richer so that none is empty.
+def psi(reference: Counts, window: Counts) -> float | None:
+    """The population psi index of two histograms, each bucket one reading richer so that none is empty.
     None where there is too little to compare."""
     of_all = sum(reference), sum(window)
     if min(of_all, default=0) < _ENOUGH:
@@ -178,6 +177,6 @@ def stability(reference: Counts, window: Counts) -> float | None:
     return round(sum((b - a) * math.log(b / a) for a, b in shares), 4)
 
 
-def _less(later: Counts, earlier: Counts) -> Counts:
+def _difference(later: Counts, earlier: Counts) -> Counts:
     """What came between; a histogram without any label's value has no buckets as yet."""
     return tuple(b - a for b, a in zip(later, earlier or (0,) * len(later), strict=True))

@@ -17,7 +17,7 @@ _OWN = (
 )  # loggers with handlers of their own
 
 
-def to_json(level: str) -> None:
+def configure_logging(level: str) -> None:
     """Makes everything that this process logs JSON. May be called again."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(

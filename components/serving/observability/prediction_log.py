@@ -27,7 +27,7 @@ import bentoml
 import cv2
 
 from components.recognizer.features import observe
-from components.serving.inference.client import Found, Sheet
+from components.serving.inference.client import CachedPrediction, PreparedInput
 from components.serving.observability import metrics
 from components.serving.settings import Settings
 
@@ -41,8 +41,8 @@ _TAIL = 1 << 20  # no line is longer, bytes
 logger = logging.getLogger(__name__)
 
 
-class Monitor:
-    """Records a share of what is read."""
+class PredictionLog:
+    """Records a share of the predictions."""
 
     def __init__(self, settings: Settings) -> None:
         self._share = settings.monitor_share if settings.monitor_folder is not None else 0.0
@@ -51,45 +51,45 @@ class Monitor:
         self._hand = ThreadPoolExecutor(1, "monitor")  # its thread starts with the first record
         self._failing = False
 
-    def record(self, request_id: str, model: str, found: Found) -> None:
-        """Has a reading written down, if it is new and its turn; never waits and never raises."""
-        if found.known or found.sheet is None or random.random() >= self._share:
+    def record(self, request_id: str, model: str, found: CachedPrediction) -> None:
+        """Record a prediction if it is uncached and sampled; never waits and never raises."""
+        if found.cached or found.prepared is None or random.random() >= self._share:
             return
         if not self._room.acquire(blocking=False):
             metrics.records.labels("dropped").inc()
             return
         # A copy: BentoML finds the trace in it, and leaves its half-made record there when writing fails.
         context = contextvars.copy_context()
-        self._hand.submit(context.run, self._write, request_id, model, found, found.sheet)
+        self._hand.submit(context.run, self._write, request_id, model, found, found.prepared)
 
-    def _write(self, request_id: str, model: str, found: Found, sheet: Sheet) -> None:
+    def _write(self, request_id: str, model: str, found: CachedPrediction, prepared: PreparedInput) -> None:
         try:
-            self._log(request_id, model, found, sheet)
+            self._log(request_id, model, found, prepared)
         except Exception as error:  # of the disk, as a rule; whatever it is, answers go on
             metrics.records.labels("failed").inc()
             if not self._failing:
-                logger.error("readings can't be recorded, answers go on: %s", error)
+                logger.error("predictions can't be recorded; serving continues: %s", error)
             self._failing = True
         else:
             metrics.records.labels("kept").inc()
             if self._failing:
-                logger.warning("readings are recorded again")
+                logger.warning("predictions are recorded again")
             self._failing = False
         finally:
             self._room.release()
 
-    def _log(self, request_id: str, model: str, found: Found, sheet: Sheet) -> None:
-        figures = observe(sheet.picture, found.read.tokens, found.read.confidence)
+    def _log(self, request_id: str, model: str, found: CachedPrediction, prepared: PreparedInput) -> None:
+        figures = observe(prepared.picture, len(found.prediction.tokens), found.prediction.confidence)
         with bentoml.monitor(NAME) as monitor:
             monitor.log(request_id, "request", "feature", "categorical")
             monitor.log(model, "model", "feature", "categorical")
-            monitor.log(sheet.kind, "kind", "feature", "categorical")
+            monitor.log(prepared.kind, "kind", "feature", "categorical")
             monitor.log(round(found.seconds, 6), "seconds", "feature", "numerical")
             for name, value in figures.as_dict().items():
                 role = "prediction" if name in ("tokens", "confidence") else "feature"
                 monitor.log(value, name, role, "numerical")
             if self._pictures:
-                png = cv2.imencode(".png", sheet.picture)[1].tobytes()
+                png = cv2.imencode(".png", prepared.picture)[1].tobytes()
                 monitor.log(base64.b64encode(png).decode(), "picture", "feature", "categorical")
 
 

@@ -1,6 +1,6 @@
-"""The outermost layer: names every request, catches what nobody else caught, and writes the audit line.
+"""The outermost middleware: request IDs, security headers, unhandled errors, and the audit log.
 
-The line says who asked what, how long it took and how it ended; never the picture, the ink or the key.
+An audit line says who requested what, how long it took and how it ended; never the picture, ink or key.
 """
 
 from __future__ import annotations
@@ -39,36 +39,36 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Visit:
-    """What is known of a request while it is worked on."""
+class RequestContext:
+    """What is known of a request while it is processed."""
 
     request_id: str
-    chosen: bool = False  # whether the caller named it so, who may have others of the same name
+    chosen: bool = False  # the caller chose the ID, and may have used it before
     start: float = field(default_factory=time.perf_counter)
     caller: str | None = None
     outcome: str = "ok"  # or the kind of problem
     cached: bool | None = None
     confidence: float | None = None
-    corrects: str | None = None  # the ID of the request that this one corrects
+    corrects: str | None = None  # ID of the request that this feedback corrects
 
     @property
-    def spent(self) -> float:
-        """Seconds since the request came."""
+    def elapsed(self) -> float:
+        """Seconds since the request arrived."""
         return time.perf_counter() - self.start
 
 
-def visit_of(scope: Scope) -> Visit:
-    """The visit that a request is."""
-    visit: Visit = scope["visit"]
-    return visit
+def context_of(scope: Scope) -> RequestContext:
+    """The context of a request."""
+    context: RequestContext = scope["context"]
+    return context
 
 
-class Observed:
-    """Wraps the application. `counts.requests` grows with each request that has been answered; right before
-    that, `look` is called."""
+class RequestContextMiddleware:
+    """Wraps the application. Each answered request increments `counts.requests`; right before that,
+    `before_count` is called."""
 
-    def __init__(self, app: ASGIApp, counts: Any, look: Callable[[], None]) -> None:
-        self.app, self.counts, self.look = app, counts, look
+    def __init__(self, app: ASGIApp, counts: Any, before_count: Callable[[], None]) -> None:
+        self.app, self.counts, self.before_count = app, counts, before_count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,8 +76,8 @@ class Observed:
             return
         given = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), "")
         chosen = _ID.fullmatch(given) is not None
-        visit = Visit(given if chosen else secrets.token_hex(8), chosen)
-        scope["visit"] = visit
+        context = RequestContext(given if chosen else secrets.token_hex(8), chosen)
+        scope["context"] = context
         status = 0
 
         async def observed(message: Message) -> None:
@@ -85,7 +85,7 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = visit.request_id
+                headers["X-Request-ID"] = context.request_id
                 for name, value in _SECURE.items():
                     headers.setdefault(name, value)
             await send(message)
@@ -93,37 +93,37 @@ class Observed:
         try:
             await self.app(scope, receive, observed)
         except Exception:
-            logger.exception("request %s failed", visit.request_id)
-            visit.outcome = "internal"
-            if not status:  # an exception that got further would leave the caller waiting
-                document = internal().document(visit.request_id).model_dump()
+            logger.exception("request %s failed", context.request_id)
+            context.outcome = "internal"
+            if not status:  # BentoML would let the caller wait until the time-out
+                document = internal().document(context.request_id).model_dump()
                 await JSONResponse(document, 500, media_type=MEDIA_TYPE)(scope, receive, observed)
         finally:
-            self.look()
+            self.before_count()
             self.counts.requests += 1
-            _tell(scope, visit, status)
+            _log_request(scope, context, status)
 
 
-def _tell(scope: Scope, visit: Visit, status: int) -> None:
+def _log_request(scope: Scope, context: RequestContext, status: int) -> None:
     # The route's pattern, not the path, and methods that there are: few labels, whatever is asked for.
     route = getattr(scope.get("route"), "path", "") or "other"
     method = scope["method"] if scope["method"] in _METHODS else "other"
     metrics.requests.labels(route, method, status).inc()
-    metrics.seconds.labels(route).observe(visit.spent)
+    metrics.seconds.labels(route).observe(context.elapsed)
     client = scope.get("client")
     audit.info(
         "request",
         extra={
-            "request_id": visit.request_id,
-            "caller": visit.caller,
+            "request_id": context.request_id,
+            "caller": context.caller,
             "address": client[0] if client else None,
             "method": scope["method"],
             "path": scope["path"][:200],
             "status": status or None,
-            "outcome": visit.outcome if status else "disconnected",
-            "seconds": round(visit.spent, 4),
-            "cached": visit.cached,
-            "confidence": visit.confidence,
-            "corrects": visit.corrects,
+            "outcome": context.outcome if status else "disconnected",
+            "seconds": round(context.elapsed, 4),
+            "cached": context.cached,
+            "confidence": context.confidence,
+            "corrects": context.corrects,
         },
     )

@@ -29,10 +29,10 @@ export class AnswerView {
   }
 
   /** Where the formula that is shown was read: nowhere, unless it is what was read last, from all there is. */
-  get looked() {
-    const { formula, looked } = this.#told?.answer ?? {};
+  get tokenBoxes() {
+    const { formula, token_boxes } = this.#told?.answer ?? {};
     const other = $("answer").ariaBusy === "true" || $("formula").classList.contains("stale");
-    return other || formula !== $("latex").value ? [] : looked ?? [];
+    return other || formula !== $("latex").value ? [] : token_boxes ?? [];
   }
 
   waiting() { $("answer").ariaBusy = "true"; }

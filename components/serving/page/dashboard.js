@@ -22,7 +22,7 @@ const CHARTS = [
   ["Time to an answer", "from request to answer, cached ones too", "seconds", 0.02,
     { median: (m) => m.median, "95 %": (m) => m.p95 }],
   ["Confidence", "median of what was read anew", "share", 1, { confidence: (m) => m.confidence }],
-  ["Cache", "answers that were known already", "share", 1, { known: (m) => (m.looked_up ? m.known / m.looked_up : null) }],
+  ["Cache", "answers that were known already", "share", 1, { known: (m) => (m.cache_lookups ? m.cache_hits / m.cache_lookups : null) }],
   ["Length", "mean tokens of what was read anew", "whole", 10, { tokens: (m) => m.tokens }],
   ["Drift", "half an hour against all before it (PSI); from 0.2 on worth a look", "index", 0.4,
     { confidence: (m) => m.drift.confidence ?? null, length: (m) => m.drift.tokens ?? null }],

@@ -4,11 +4,11 @@ import { $, shape } from "./elements.js";
 
 /**
  * @typedef {[number, number, number, number]} Box left, top, right, bottom, in the ink or on the picture
- * @typedef {{start: number, end: number, box?: Box}} Look a token: where it stands in the LaTeX, and its ink
+ * @typedef {{start: number, end: number, box?: Box}} TokenBox a token: where it stands in the LaTeX, and its ink
  */
 
-/** @param {() => Look[]} looked the tokens of what is shown @param {(looks: Look[]) => void} light */
-export function listenForPointing(looked, light) {
+/** @param {() => TokenBox[]} tokenBoxes the tokens of what is shown @param {(boxes: TokenBox[]) => void} light */
+export function listenForPointing(tokenBoxes, light) {
   let pointed = false;
   // Everywhere: a finger that is lifted points on, until it touches something else.
   document.addEventListener("pointerover", ({ target }) => {
@@ -16,18 +16,18 @@ export function listenForPointing(looked, light) {
     if (!part && !pointed) return; // what the cursor in the LaTeX lights stays
     pointed = part !== null;
     const places = part?.getAttribute("data-tokens")?.split(" ") ?? [];
-    light(places.flatMap((place) => looked()[Number(place)] ?? []));
+    light(places.flatMap((place) => tokenBoxes()[Number(place)] ?? []));
   });
   document.addEventListener("selectionchange", () => {
     const { selectionStart: at } = $("latex");
-    if (document.activeElement === $("latex")) light(looked().filter(({ start, end }) => start <= at && at < end));
+    if (document.activeElement === $("latex")) light(tokenBoxes().filter(({ start, end }) => start <= at && at < end));
   });
   $("latex").addEventListener("blur", () => light([]));
 }
 
-/** @param {Look[]} looks */
-export function boxesOf(looks) {
-  return looks.flatMap(({ box }) => (box ? [box] : []));
+/** @param {TokenBox[]} tokens */
+export function boxesOf(tokens) {
+  return tokens.flatMap(({ box }) => (box ? [box] : []));
 }
 
 /** On a picture. @param {Box[]} boxes */

@@ -96,12 +96,12 @@ addEventListener("keydown", (event) => {
   changed();
 });
 
-listenForPointing(() => view.looked, light);
+listenForPointing(() => view.tokenBoxes, light);
 
-/** @param {import("./light.js").Look[]} looks */
-function light(looks) {
-  const boxes = boxesOf(looks);
-  sheet.light(given ? [] : boxes, boxesOf(view.looked));
+/** @param {import("./light.js").TokenBox[]} tokens */
+function light(tokens) {
+  const boxes = boxesOf(tokens);
+  sheet.light(given ? [] : boxes, boxesOf(view.tokenBoxes));
   mark(given ? boxes : []);
 }
 

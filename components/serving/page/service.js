@@ -3,7 +3,7 @@
 import { limitsOf } from "./limits.js";
 
 /**
- * @typedef {{formula: string, confidence: number, mathml?: string, looked?: import("./light.js").Look[]}} Reading
+ * @typedef {{formula: string, confidence: number, mathml?: string, token_boxes?: import("./light.js").TokenBox[]}} Reading
  * @typedef {import("./limits.js").Limits} Limits
  * @typedef {Reading & {processing_time: number, alternatives?: Reading[]}} Answer
  * @typedef {{answer: any, id: string, limits: Limits | null, cached: boolean, milliseconds: number}} Told

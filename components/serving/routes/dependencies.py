@@ -10,29 +10,31 @@ from fastapi import Depends, Request, Response
 
 from components.serving.access.rate_limits import Caller
 from components.serving.observability import metrics
-from components.serving.observability.request_context import visit_of
+from components.serving.observability.request_context import context_of
 from components.serving.schemas.problems import Problem, busy
-from components.serving.state import Api, api_of
+from components.serving.state import AppState, state_of
 
-TheApi = Annotated[Api, Depends(api_of)]
+State = Annotated[AppState, Depends(state_of)]
 
 
-async def admitted(request: Request, response: Response, api: TheApi) -> AsyncIterator[Caller]:
+async def admit(request: Request, response: Response, state: State) -> AsyncIterator[Caller]:
     """Lets a caller in for reading. Raises Problem."""
-    async with _let_in(request, response, api, with_key=api.settings.auth == "required") as caller:
+    async with _admit(request, response, state, with_key=state.settings.auth == "required") as caller:
         yield caller
 
 
-async def admitted_by_key(request: Request, response: Response, api: TheApi) -> AsyncIterator[Caller]:
+async def require_key(request: Request, response: Response, state: State) -> AsyncIterator[Caller]:
     """Lets a caller in whose name must be known, unless nobody's is. Raises Problem."""
-    async with _let_in(request, response, api, with_key=api.settings.auth != "off") as caller:
+    async with _admit(request, response, state, with_key=state.settings.auth != "off") as caller:
         yield caller
 
 
 @asynccontextmanager
-async def _let_in(request: Request, response: Response, api: Api, with_key: bool) -> AsyncIterator[Caller]:
-    caller = api.caller(request)
-    visit_of(request.scope).caller = caller.name
+async def _admit(
+    request: Request, response: Response, state: AppState, with_key: bool
+) -> AsyncIterator[Caller]:
+    caller = state.caller(request)
+    context_of(request.scope).caller = caller.name
     if with_key and not caller.keyed:
         raise Problem(
             401,
@@ -40,15 +42,15 @@ async def _let_in(request: Request, response: Response, api: Api, with_key: bool
             "An API key is needed: as `X-API-Key`, or as `Authorization: Bearer`.",
             {"WWW-Authenticate": "Bearer"},
         )
-    if api.counts.in_flight >= api.settings.max_queue:
+    if state.counts.in_flight >= state.settings.max_queue:
         raise busy("All places in the queue are taken; come again a little later.")
-    api.counts.in_flight += 1
+    state.counts.in_flight += 1
     metrics.in_flight.inc()
     try:
-        async with api.limits.slot(caller):
-            await api.limits.use(caller)
-            response.headers.update(await api.limits.headers(caller))
+        async with state.limits.slot(caller):
+            await state.limits.use(caller)
+            response.headers.update(await state.limits.headers(caller))
             yield caller
     finally:
-        api.counts.in_flight -= 1
+        state.counts.in_flight -= 1
         metrics.in_flight.dec()

@@ -1,4 +1,4 @@
-"""The route that corrects: who got a wrong answer says what is written there."""
+"""The feedback route: callers correct predictions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Request
 from components.serving.access.rate_limits import Caller
 from components.serving.inference.mathml import mathml
 from components.serving.observability import metrics
-from components.serving.observability.request_context import visit_of
-from components.serving.routes.dependencies import TheApi, admitted_by_key
-from components.serving.routes.predict import Format, in_time
+from components.serving.observability.request_context import context_of
+from components.serving.routes.dependencies import State, require_key
+from components.serving.routes.predict import Format, with_timeout
 from components.serving.schemas.openapi import FEEDBACK, problems
 from components.serving.schemas.problems import Problem
-from components.serving.schemas.requests import FeedbackBody, json_of
-from components.serving.schemas.responses import Corrected
+from components.serving.schemas.requests import FeedbackRequest, json_of
+from components.serving.schemas.responses import FeedbackResponse
 
 _BODY = 32 << 10  # bytes: 4,096 characters however they are written, and the rest
 
@@ -24,7 +24,7 @@ router = APIRouter()
 
 @router.post(
     "/feedback",
-    summary="Correct an answer",
+    summary="Correct a prediction",
     status_code=201,
     response_model_exclude_none=True,
     responses=problems(400, 401, 404, 408, 413, 422, 429, 503),
@@ -32,18 +32,18 @@ router = APIRouter()
 )
 async def feedback(
     request: Request,
-    api: TheApi,
-    caller: Annotated[Caller, Depends(admitted_by_key)],
+    state: State,
+    caller: Annotated[Caller, Depends(require_key)],
     format: Format = "latex",
-) -> Corrected:
-    """Says what should have been read. Who got the answer may, for a while; the last word counts."""
+) -> FeedbackResponse:
+    """Submit the correct formula, citing the response's `X-Request-ID`. The last correction counts."""
     try:
-        body: FeedbackBody = await in_time(api, json_of(request, FeedbackBody, _BODY))
-        visit_of(request.scope).corrects = body.request_id
-        formula = await api.feedback.take(caller, body.request_id, body.formula)
+        body: FeedbackRequest = await with_timeout(state, json_of(request, FeedbackRequest, _BODY))
+        context_of(request.scope).corrects = body.request_id
+        formula = await state.feedback.correct(caller, body.request_id, body.formula)
     except Problem as problem:
         metrics.feedback.labels(problem.kind).inc()
         raise
     metrics.feedback.labels("kept").inc()
     typeset = mathml(formula) if format == "mathml" else None
-    return Corrected(request_id=body.request_id, formula=formula, mathml=typeset)
+    return FeedbackResponse(request_id=body.request_id, formula=formula, mathml=typeset)

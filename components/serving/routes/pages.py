@@ -5,17 +5,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from components.serving.page import FILES, POLICY, PageFile, page_file
-from components.serving.routes.dependencies import TheApi
+from components.serving.routes.dependencies import State
 from components.serving.schemas.problems import Problem
-from components.serving.state import Api
+from components.serving.state import AppState
 
 router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-async def writing(request: Request, api: TheApi) -> Response:
+async def writing(request: Request, state: State) -> Response:
     """A page to write on."""
-    return _answered(request, _writing(api))
+    return _answered(request, _writing(state))
 
 
 @router.get("/dashboard", include_in_schema=False)
@@ -32,12 +32,12 @@ async def file(request: Request, name: str) -> Response:
     return _answered(request, FILES[name])
 
 
-def _writing(api: Api) -> PageFile:
+def _writing(state: AppState) -> PageFile:
     """The page, told what this service asks for: a key, and corrections."""
     content = FILES["index.html"].content
     for place, value in {
-        b"{auth}": api.settings.auth.encode(),
-        b"{feedback}": b"off" if api.settings.feedback_folder is None else b"on",
+        b"{auth}": state.settings.auth.encode(),
+        b"{feedback}": b"off" if state.settings.feedback_folder is None else b"on",
     }.items():
         content = content.replace(place, value)
     return page_file(content, ".html")

@@ -1,4 +1,4 @@
-"""The routes that read: they need a key, count against the caller's limits, and end in an answer."""
+"""Prediction routes: they need a key and count against the caller's rate limits."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Annotated, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from components.recognizer.recognizer import Prediction
 from components.serving.access.rate_limits import Caller
-from components.serving.inference.client import Found
+from components.serving.inference.client import CachedPrediction, Options
 from components.serving.inference.mathml import mathml
 from components.serving.observability import metrics
-from components.serving.observability.request_context import visit_of
-from components.serving.routes.dependencies import TheApi, admitted
+from components.serving.observability.request_context import context_of
+from components.serving.routes.dependencies import State, admit
 from components.serving.schemas.openapi import JSON_BATCH, PICTURE, STROKES, problems
 from components.serving.schemas.problems import Problem, ProblemDocument
 from components.serving.schemas.requests import (
-    BatchBody,
-    StrokesBody,
+    BatchRequest,
+    StrokesRequest,
     body,
     from_base64,
     json_of,
     media_type,
     picture_of,
 )
-from components.serving.schemas.responses import Answer, BatchAnswer, Other
-from components.serving.state import Api
+from components.serving.schemas.responses import AlternativeResponse, BatchResponse, PredictResponse
+from components.serving.state import AppState
 
 INKML = "application/inkml+xml"
 
@@ -36,16 +37,16 @@ T = TypeVar("T")
 router = APIRouter()
 
 
-Admitted = Annotated[Caller, Depends(admitted)]
-Best = Annotated[int, Query(ge=1, le=5, description="how many readings, the best first")]
+AdmittedCaller = Annotated[Caller, Depends(admit)]
+Best = Annotated[int, Query(ge=1, le=5, description="number of readings to return, the best first")]
 Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
-Explain = Annotated[bool, Query(description="adds `looked`: which ink each token was read from")]
+Explain = Annotated[bool, Query(description="adds `token_boxes`: the ink that each token was read from")]
 
 
 @router.post(
     "/predict",
     summary="Read a picture",
-    response_model=Answer,
+    response_model=PredictResponse,
     response_model_exclude_none=True,
     responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
     openapi_extra=PICTURE,
@@ -53,22 +54,23 @@ Explain = Annotated[bool, Query(description="adds `looked`: which ink each token
 async def predict(
     request: Request,
     response: Response,
-    api: TheApi,
-    caller: Admitted,
+    state: State,
+    caller: AdmittedCaller,
     n_best: Best = 1,
     format: Format = "latex",
     explain: Explain = False,
-) -> Answer:
-    """Reads one picture: the field `file` of a multipart form, or the body with an `image/*` type."""
-    data = await in_time(api, picture_of(request, api.settings.max_bytes))
-    found = await api.desk.picture(data, n_best, api.feedback.wanted(caller), explain)
-    return await _told(request, response, api, caller, found, format)
+) -> PredictResponse:
+    """Read one picture: the field `file` of a multipart form, or a body of type `image/*`."""
+    data = await with_timeout(state, picture_of(request, state.settings.max_bytes))
+    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
+    found = await state.client.picture(data, options)
+    return await _finish(request, response, state, caller, found, format)
 
 
 @router.post(
     "/predict/strokes",
     summary="Read pen strokes",
-    response_model=Answer,
+    response_model=PredictResponse,
     response_model_exclude_none=True,
     responses=problems(400, 401, 408, 413, 415, 422, 429, 503),
     openapi_extra=STROKES,
@@ -76,20 +78,20 @@ async def predict(
 async def predict_strokes(
     request: Request,
     response: Response,
-    api: TheApi,
-    caller: Admitted,
+    state: State,
+    caller: AdmittedCaller,
     n_best: Best = 1,
     format: Format = "latex",
     explain: Explain = False,
-) -> Answer:
-    """Reads pen strokes, as JSON or as InkML."""
-    kind, limit = media_type(request), api.settings.max_ink_bytes
-    keep = api.feedback.wanted(caller)
+) -> PredictResponse:
+    """Read pen strokes, as JSON or as InkML."""
+    kind, limit = media_type(request), state.settings.max_ink_bytes
+    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
     if kind in (INKML, "application/xml", "text/xml"):
-        found = await api.desk.inkml(await in_time(api, body(request, limit)), n_best, keep, explain)
+        found = await state.client.inkml(await with_timeout(state, body(request, limit)), options)
     elif kind in ("application/json", ""):
-        ink: StrokesBody = await in_time(api, json_of(request, StrokesBody, limit))
-        found = await api.desk.strokes(ink.strokes, n_best, keep, explain)
+        ink: StrokesRequest = await with_timeout(state, json_of(request, StrokesRequest, limit))
+        found = await state.client.strokes(ink.strokes, options)
     else:
         raise Problem(
             415,
@@ -97,13 +99,13 @@ async def predict_strokes(
             f"Send strokes as application/json, or InkML as {INKML}.",
             {"Accept-Post": f"application/json, {INKML}"},
         )
-    return await _told(request, response, api, caller, found, format)
+    return await _finish(request, response, state, caller, found, format)
 
 
 @router.post(
     "/predict/batch",
     summary="Read several pictures",
-    response_model=BatchAnswer,
+    response_model=BatchResponse,
     response_model_exclude_none=True,
     responses=problems(400, 401, 408, 413, 422, 429, 503),
     openapi_extra=JSON_BATCH,
@@ -111,75 +113,87 @@ async def predict_strokes(
 async def predict_batch(
     request: Request,
     response: Response,
-    api: TheApi,
-    caller: Admitted,
+    state: State,
+    caller: AdmittedCaller,
     n_best: Best = 1,
     format: Format = "latex",
     explain: Explain = False,
-) -> BatchAnswer:
-    """Reads up to ten pictures; each counts. A picture that can't be read does not spoil the others."""
-    batch: BatchBody = await in_time(api, json_of(request, BatchBody, api.settings.max_batch_bytes))
+) -> BatchResponse:
+    """Read up to ten pictures; each counts against the limits. One bad picture does not fail the others."""
+    batch: BatchRequest = await with_timeout(
+        state, json_of(request, BatchRequest, state.settings.max_batch_bytes)
+    )
     if len(batch.images) > 1:
-        await api.limits.use(caller, len(batch.images) - 1)
-        response.headers.update(await api.limits.headers(caller))
+        await state.limits.use(caller, len(batch.images) - 1)
+        response.headers.update(await state.limits.headers(caller))
 
-    async def one(text: str) -> Answer | ProblemDocument:
+    options = Options(n_best, explain)
+
+    async def one(text: str) -> PredictResponse | ProblemDocument:
         try:
-            data = from_base64(text, api.settings.max_bytes)
-            found = await api.desk.picture(data, n_best, explain=explain)
+            found = await state.client.picture(from_base64(text, state.settings.max_bytes), options)
         except Problem as problem:
             metrics.refusals.labels(problem.kind).inc()
-            return problem.document(visit_of(request.scope).request_id)
-        _count(request, api, found)
-        return _answer(request, found, format)
+            return problem.document(context_of(request.scope).request_id)
+        _record(request, state, found)
+        return _response(request, found.prediction, format)
 
     results = await asyncio.gather(*map(one, batch.images))
-    return BatchAnswer(results=results, processing_time=_seconds(request))
+    return BatchResponse(results=results, processing_time=_elapsed(request))
 
 
-async def _told(
-    request: Request, response: Response, api: Api, caller: Caller, found: Found, format: str
-) -> Answer:
-    visit = visit_of(request.scope)
-    visit.cached, visit.confidence = found.known, round(found.read.confidence, 4)
-    response.headers["X-Cache"] = "hit" if found.known else "miss"
-    _count(request, api, found)
-    await api.feedback.remember(caller, visit, api.model.info.version, found)
-    return _answer(request, found, format)
+async def _finish(
+    request: Request,
+    response: Response,
+    state: AppState,
+    caller: Caller,
+    found: CachedPrediction,
+    format: str,
+) -> PredictResponse:
+    """Record the prediction for logs, metrics and corrections, and build the response."""
+    context = context_of(request.scope)
+    context.cached, context.confidence = found.cached, round(found.prediction.confidence, 4)
+    response.headers["X-Cache"] = "hit" if found.cached else "miss"
+    _record(request, state, found)
+    await state.feedback.remember(caller, context, state.model.info.version, found)
+    return _response(request, found.prediction, format)
 
 
-def _count(request: Request, api: Api, found: Found) -> None:
-    api.counts.read(found.known)
-    api.monitor.record(visit_of(request.scope).request_id, api.model.info.version, found)
+def _record(request: Request, state: AppState, found: CachedPrediction) -> None:
+    state.counts.add_picture(found.cached)
+    state.prediction_log.record(context_of(request.scope).request_id, state.model.info.version, found)
 
 
-def _answer(request: Request, found: Found, format: str) -> Answer:
-    read = found.read
-    typeset = mathml if format == "mathml" else _nothing
-    tokens = [look.token for look in read.looked or ()]
-    return Answer(
-        formula=read.formula,
-        confidence=round(read.confidence, 6),
-        processing_time=_seconds(request),
+def _response(request: Request, prediction: Prediction, format: str) -> PredictResponse:
+    convert = mathml if format == "mathml" else _no_mathml
+    tokens = [box.token for box in prediction.token_boxes or ()]
+    return PredictResponse(
+        formula=prediction.latex,
+        confidence=round(prediction.confidence, 6),
+        processing_time=_elapsed(request),
         timestamp=datetime.now(UTC),
-        alternatives=[Other(**dict(o), mathml=typeset(o.formula)) for o in read.alternatives] or None,
-        mathml=typeset(read.formula, tokens),
-        looked=read.looked,
+        alternatives=[
+            AlternativeResponse(formula=a.latex, confidence=a.confidence, mathml=convert(a.latex))
+            for a in prediction.alternatives
+        ]
+        or None,
+        mathml=convert(prediction.latex, tokens),
+        token_boxes=prediction.token_boxes,
     )
 
 
-def _nothing(formula: str, tokens: Sequence[str] = ()) -> None:
+def _no_mathml(formula: str, tokens: Sequence[str] = ()) -> None:
     return None
 
 
-def _seconds(request: Request) -> float:
-    return round(visit_of(request.scope).spent, 6)
+def _elapsed(request: Request) -> float:
+    return round(context_of(request.scope).elapsed, 6)
 
 
-async def in_time(api: Api, reading: Awaitable[T]) -> T:
-    """What a body holds, if it comes in time. Raises Problem (408)."""
+async def with_timeout(state: AppState, reading: Awaitable[T]) -> T:
+    """Await a request body. Raises Problem (408) if it does not arrive in time."""
     try:
-        async with asyncio.timeout(api.settings.read_timeout):
+        async with asyncio.timeout(state.settings.read_timeout):
             return await reading
     except TimeoutError:
-        raise Problem(408, "slow-body", "The body did not come in time.") from None
+        raise Problem(408, "slow-body", "The request body did not arrive in time.") from None

@@ -10,48 +10,50 @@ from fastapi import APIRouter, Depends, Request, Response
 from components.serving.observability import metrics
 from components.serving.schemas.openapi import problems
 from components.serving.schemas.responses import Health, History, ModelInfo, Status, Usage
-from components.serving.state import Api, api_of
+from components.serving.state import AppState, state_of
 
-TheApi = Annotated[Api, Depends(api_of)]
+State = Annotated[AppState, Depends(state_of)]
 
 router = APIRouter()
 
 
 @router.get("/status", summary="How the service does")
-async def status(api: TheApi) -> Status:
-    info = api.model.info
-    return Status(service=api.version, model=info.name, model_version=info.version, **api.counts.as_dict())
+async def status(state: State) -> Status:
+    info = state.model.info
+    return Status(
+        service=state.version, model=info.name, model_version=info.version, **state.counts.as_dict()
+    )
 
 
 @router.get("/health", summary="A thorough check", responses={503: {"model": Health}})
-async def health(api: TheApi, response: Response) -> Health:
+async def health(state: State, response: Response) -> Health:
     """Reads a known picture and asks Redis. 503 where the service can't do its work."""
-    found = await api.health()
+    found = await state.health()
     response.status_code = 200 if found.healthy else 503
     return found
 
 
 @router.get("/history", summary="What was measured, minute by minute")
-async def history(api: TheApi) -> History:
+async def history(state: State) -> History:
     """The last three hours of this replica. Nothing that `/metrics` does not tell, and nothing of anybody."""
-    return api.history.told()
+    return state.history.report()
 
 
 @router.get("/model/info", summary="What reads")
-async def model_info(api: TheApi) -> ModelInfo:
-    return api.model.info
+async def model_info(state: State) -> ModelInfo:
+    return state.model.info
 
 
 @router.get("/rate-limit/status", summary="How the caller's limits stand", responses=problems(401))
-async def usage(request: Request, api: TheApi) -> Usage:
+async def usage(request: Request, state: State) -> Usage:
     """The limits of this key, or of this address where none is shown. Asking does not count."""
-    caller = api.caller(request)
+    caller = state.caller(request)
     return Usage(
         caller=caller.name,
-        limits=api.settings.rate_limits,
-        tiers=await api.limits.tiers(caller) if api.limits.on else [],
+        limits=state.settings.rate_limits,
+        tiers=await state.limits.tiers(caller) if state.limits.on else [],
         at_once=caller.allowance.at_once,
-        under_way=api.limits.under_way(caller),
+        under_way=state.limits.under_way(caller),
     )
 
 

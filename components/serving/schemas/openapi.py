@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.serving.schemas.problems import MEDIA_TYPE
-from components.serving.schemas.requests import BatchBody, FeedbackBody, StrokesBody
+from components.serving.schemas.requests import BatchRequest, FeedbackRequest, StrokesRequest
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
@@ -57,9 +57,9 @@ PICTURE = _body(
 _CROSS = '<ink xmlns="http://www.w3.org/2003/InkML"><trace>0 0, 8 10</trace><trace>8 0, 0 10</trace></ink>'
 STROKES = _body(
     {
-        "application/json": _json(StrokesBody),
+        "application/json": _json(StrokesRequest),
         "application/inkml+xml": {"schema": {"type": "string"}, "example": _CROSS},
     }
 )
-FEEDBACK = _body({"application/json": _json(FeedbackBody)})
-JSON_BATCH = _body({"application/json": _json(BatchBody)})
+FEEDBACK = _body({"application/json": _json(FeedbackRequest)})
+JSON_BATCH = _body({"application/json": _json(BatchRequest)})

@@ -22,7 +22,7 @@ Point = list[FiniteFloat]
 _FORM = 64 << 10  # what a form may hold beside its file, bytes
 
 
-class StrokesBody(BaseModel):
+class StrokesRequest(BaseModel):
     """Pen strokes; y downwards, any unit."""
 
     model_config = ConfigDict(extra="ignore")
@@ -34,7 +34,7 @@ class StrokesBody(BaseModel):
     )
 
 
-class BatchBody(BaseModel):
+class BatchRequest(BaseModel):
     """Several pictures."""
 
     model_config = ConfigDict(extra="ignore")
@@ -46,7 +46,7 @@ class BatchBody(BaseModel):
     )
 
 
-class FeedbackBody(BaseModel):
+class FeedbackRequest(BaseModel):
     """What should have been read."""
 
     model_config = ConfigDict(extra="ignore")

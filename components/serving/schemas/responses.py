@@ -1,4 +1,4 @@
-"""What the API says, as documented forms."""
+"""Response bodies, as the OpenAPI description documents them."""
 
 from __future__ import annotations
 
@@ -7,56 +7,60 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from components.recognizer.explanation import TokenBox
 from components.serving.access.rate_limits import Tier
-from components.serving.inference.client import Alternative, Looked
 from components.serving.schemas.problems import ProblemDocument
 
 
-class Other(Alternative):
-    """Another way to read the picture."""
+class AlternativeResponse(BaseModel):
+    """Another reading of the picture."""
 
-    mathml: str | None = Field(None, description="as that of the best")
+    formula: str = Field(description="LaTeX")
+    confidence: float = Field(ge=0, le=1)
+    mathml: str | None = Field(None, description="as for the best reading")
 
 
-class Answer(BaseModel):
-    """What stands on a picture."""
+class PredictResponse(BaseModel):
+    """The formula on a picture."""
 
     formula: str = Field(description="LaTeX", examples=[r"\int_{0}^{\infty}x^{2}dx"])
-    confidence: float = Field(ge=0, le=1, description="the model's probability that all of it is right")
-    processing_time: float = Field(description="seconds from the request's arrival")
+    confidence: float = Field(ge=0, le=1, description="calibrated probability that the formula is correct")
+    processing_time: float = Field(description="seconds since the request arrived")
     timestamp: datetime
-    alternatives: list[Other] | None = Field(None, description="the next best, where `n_best` asks for them")
+    alternatives: list[AlternativeResponse] | None = Field(
+        None, description="the next best readings, with `n_best` above 1"
+    )
     mathml: str | None = Field(
         None,
-        description="where `format=mathml` asks for it and the formula allows it; with `explain=true`, "
-        "`data-tokens` of its elements are places in `looked`, where it is sure which are whose",
+        description="with `format=mathml`, if the formula can be converted; with `explain=true` its elements "
+        "have `data-tokens`, indices into `token_boxes`, where the correspondence is certain",
     )
-    looked: tuple[Looked, ...] | None = Field(
-        None, description="where `explain=true` asks for it: all tokens of the formula, in order"
+    token_boxes: tuple[TokenBox, ...] | None = Field(
+        None, description="with `explain=true`: all tokens of the formula, in order"
     )
 
 
-class BatchAnswer(BaseModel):
-    """One entry for each picture, in order: an answer, or the problem with this picture."""
+class BatchResponse(BaseModel):
+    """One entry per picture, in order: its formula, or the problem with it."""
 
-    results: list[Answer | ProblemDocument]
+    results: list[PredictResponse | ProblemDocument]
     processing_time: float
 
 
-class Corrected(BaseModel):
-    """A correction that was kept."""
+class FeedbackResponse(BaseModel):
+    """A stored correction."""
 
-    request_id: str = Field(description="of the request that was corrected", examples=["9f86d081884c7d65"])
+    request_id: str = Field(description="ID of the corrected request", examples=["9f86d081884c7d65"])
     formula: str = Field(
-        description="what should have been read, as it was kept: LaTeX, normalized", examples=[r"\frac{1}{2}"]
+        description="the correct formula as stored: normalized LaTeX", examples=[r"\frac{1}{2}"]
     )
     mathml: str | None = Field(
-        None, description="the same, where `format=mathml` asks for it and it allows it"
+        None, description="the same as MathML, with `format=mathml`, if it can be converted"
     )
 
 
 class Status(BaseModel):
-    """How the service does. Counts are those of this replica since it started."""
+    """State of the service. Counts are of this replica since it started."""
 
     service: str = Field(description="version of the service")
     model: str
@@ -69,59 +73,59 @@ class Status(BaseModel):
 
 
 class Health(BaseModel):
-    """A thorough check."""
+    """Result of a health check."""
 
     healthy: bool
-    model: Literal["ok", "wrong", "away"] = Field(description="whether a known picture is read rightly")
+    model: Literal["ok", "wrong", "away"] = Field(description="`ok`: a known picture is read correctly")
     redis: Literal["ok", "away", "not used"] = Field(
-        description="without Redis, the service goes on by itself"
+        description="without Redis each replica continues on its own"
     )
-    queue: int = Field(description="requests for reading at this moment")
+    queue: int = Field(description="prediction requests in flight")
     queue_limit: int
 
 
 class Minute(BaseModel):
-    """What happened in one minute to requests for reading and corrections. Times are seconds."""
+    """One minute of prediction and feedback requests. Times are in seconds."""
 
     start: datetime
     answered: int
-    refused: int = Field(description="4xx: the caller's fault, or beyond what the caller may")
-    failed: int = Field(description="5xx: the service's own fault, or too much to do")
-    problems: dict[str, int] = Field(description="of all requests, by kind")
-    median: float | None = Field(description="time from request to answer")
+    refused: int = Field(description="4xx responses")
+    failed: int = Field(description="5xx responses")
+    problems: dict[str, int] = Field(description="problem documents by kind")
+    median: float | None = Field(description="median latency")
     p95: float | None
-    confidence: float | None = Field(description="median confidence of what was read anew")
-    tokens: float | None = Field(description="mean length of what was read anew")
-    looked_up: int = Field(description="answers looked for in the cache")
-    known: int = Field(description="of these, those that were there")
+    confidence: float | None = Field(description="median confidence of uncached predictions")
+    tokens: float | None = Field(description="mean number of tokens of uncached predictions")
+    cache_lookups: int = Field(description="cache lookups")
+    cache_hits: int = Field(description="cache hits")
     drift: dict[str, float] = Field(
-        description="how far confidence and length of the last half hour are from all before it (PSI; from "
-        "0.2 on worth a look); empty where there is too little of either"
+        description="population stability index of confidence and length, last half hour against all before "
+        "(above 0.2: investigate); empty with too few predictions"
     )
 
 
 class History(BaseModel):
-    """What this replica has measured; the last minute is not over."""
+    """Metrics of this replica by minute; the last minute is incomplete."""
 
     minutes: list[Minute]
 
 
 class ModelInfo(BaseModel):
-    """What reads."""
+    """The model being served."""
 
     name: str
     version: str
-    bundle: str = Field(description="identity of graphs, vocabulary and settings")
+    bundle: str = Field(description="hash of graphs, vocabulary and settings")
     architecture: str
     parameters: int
     vocabulary: int = Field(description="tokens")
     max_tokens: int
-    metrics: dict[str, float] = Field(description="of the test split at registration")
-    lineage: dict[str, str] = Field(description="where the model comes from: commit, data, run")
+    metrics: dict[str, float] = Field(description="on the test split, at registration")
+    lineage: dict[str, str] = Field(description="commit, data hash and training run")
 
 
 class Usage(BaseModel):
-    """How the caller's limits stand."""
+    """The caller's rate limits."""
 
     caller: str
     limits: Literal["on", "off"]

@@ -1,20 +1,18 @@
-"""Corrections: what callers say is written where something else was read, as files to learn from.
+"""Corrections: the formula that a caller says is written where another was read, as files to learn from.
 
-FEEDBACK_FOLDER/DAY/NAME.json holds one `Correction`. DAY is the day of the reading (UTC), so that who
-corrects a correction replaces it. NAME is the request's ID; where the caller chose that, 16 random digits and
-a dash come before it, since others may choose the same, and since it may begin with a dot.
+FEEDBACK_FOLDER/DAY/NAME.json holds one `Correction`. DAY is the day of the prediction (UTC), so that a later
+correction replaces an earlier one. NAME is the request's ID, preceded by 16 random digits and a dash if the
+caller chose it, since other callers may choose the same one, and since it may begin with a dot.
 
-What bounds the disk: a reading, which counted against a caller's limits, has one file, however often it is
-corrected, of at most `memory.MAX_BYTES` of ink (some 600 kB as text), and nobody writes without a key. With
-AUTH=off anybody may, within an address's limits; with RATE_LIMITS=off too, nothing bounds it. What bounds the
-memory: `memory`.
+Disk use is bounded: a prediction, which counts against the caller's limits, has one file of at most
+`prediction_store.MAX_BYTES` of ink (some 600 kB as text), and nobody writes without a key. With AUTH=off
+anybody may, within an address's limits; with RATE_LIMITS=off as well, nothing bounds it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,21 +22,26 @@ from typing import TypeVar
 import anyio.to_thread
 from anyio import CapacityLimiter
 
+from components.files import atomic_write
 from components.ink.correction import Correction
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
 from components.serving.access.rate_limits import Caller
-from components.serving.inference.client import Found
-from components.serving.observability.request_context import Visit
+from components.serving.inference.client import CachedPrediction
+from components.serving.observability.request_context import RequestContext
 from components.serving.schemas.problems import Problem
 from components.serving.settings import Settings
-from components.serving.storage.prediction_store import Given, build_memory, content_of
-from components.serving.storage.redis_client import Shared
+from components.serving.storage.prediction_store import (
+    PredictionRecord,
+    build_prediction_store,
+    input_content,
+)
+from components.serving.storage.redis_client import RedisClient
 
 MAX_TOKENS = 256
 
 _FAULT = 200  # characters of what is wrong with a formula
-_HANDS = 4  # corrections that are worked on at once; a disk that hangs holds no more threads
+_THREADS = 4  # corrections written at once; a hanging disk blocks no more threads
 
 T = TypeVar("T")
 
@@ -46,76 +49,75 @@ logger = logging.getLogger(__name__)
 
 
 class Feedback:
-    """Remembers what was read, and takes what should have been."""
+    """Records predictions, and stores corrections of them."""
 
-    def __init__(self, settings: Settings, shared: Shared | None) -> None:
+    def __init__(self, settings: Settings, shared: RedisClient | None) -> None:
         self._folder, self._open = settings.feedback_folder, settings.auth == "off"
         self._seconds, self._timeout = settings.feedback_seconds, settings.read_timeout
-        self._memory = build_memory(settings, shared)
-        self._hands = CapacityLimiter(_HANDS)
+        self._store = build_prediction_store(settings, shared)
+        self._limiter = CapacityLimiter(_THREADS)
 
-    def wanted(self, caller: Caller) -> bool:
-        """Whether this caller may correct what is read now."""
+    def accepts(self, caller: Caller) -> bool:
+        """Whether this caller may correct predictions."""
         return self._folder is not None and (caller.keyed or self._open)
 
-    async def remember(self, caller: Caller, visit: Visit, model: str, found: Found) -> None:
-        """Remembers a reading that its caller may correct. Never raises."""
-        sheet = found.sheet
-        if sheet is None or not self.wanted(caller):
+    async def remember(
+        self, caller: Caller, context: RequestContext, model: str, found: CachedPrediction
+    ) -> None:
+        """Record a prediction that its caller may correct. Never raises."""
+        prepared = found.prepared
+        if prepared is None or not self.accepts(caller):
             return
-        content = await anyio.to_thread.run_sync(content_of, sheet)
-        given = Given(
+        content = await anyio.to_thread.run_sync(input_content, prepared)
+        record = PredictionRecord(
             day=datetime.now(UTC).date(),
-            file=f"{secrets.token_hex(8)}-{visit.request_id}" if visit.chosen else visit.request_id,
-            kind=sheet.kind,
+            file=f"{secrets.token_hex(8)}-{context.request_id}" if context.chosen else context.request_id,
+            kind=prepared.kind,
             model=model,
-            read=found.read.formula,
+            formula=found.prediction.latex,
             content=content,
         )
-        await self._memory.keep(caller.id, visit.request_id, given)
+        await self._store.put(caller.id, context.request_id, record)
 
-    async def take(self, caller: Caller, request_id: str, formula: str) -> str:
-        """Writes down what a request of this caller should have been read as; returns that, normalized.
-
-        Raises Problem.
-        """
+    async def correct(self, caller: Caller, request_id: str, formula: str) -> str:
+        """Store the correct formula of a request of this caller; returns it, normalized. Raises Problem."""
         folder = self._folder
         if folder is None:
-            raise Problem(404, "feedback-off", "This service takes no corrections.")
-        # What is no formula can take 0.2 s to be found out.
-        right = await self._by_hand(request_id, lambda: _normalized(formula))
-        given = await self._memory.find(caller.id, request_id)
-        if given is None:
+            raise Problem(404, "feedback-off", "This service does not accept corrections.")
+        # Rejecting what is no formula can take 0.2 s.
+        right = await self._in_thread(request_id, lambda: _normalized(formula))
+        record = await self._store.get(caller.id, request_id)
+        if record is None:
             raise Problem(
                 404,
                 "unknown-request",
-                f"You got no answer with this request ID in the last {self._seconds} s, "
-                "or what you sent was too large to be remembered.",
+                f"You received no prediction with this request ID in the last {self._seconds} s, "
+                "or its input was too large to keep.",
             )
-        await self._by_hand(
-            request_id, lambda: _write(folder, given, _correction(caller, request_id, given, right))
+        await self._in_thread(
+            request_id, lambda: _write(folder, record, _correction(caller, request_id, record, right))
         )
         return right
 
-    async def _by_hand(self, request_id: str, work: Callable[[], T]) -> T:
-        """Does it off the event loop. Raises Problem, also where the disk refuses or does not answer."""
+    async def _in_thread(self, request_id: str, work: Callable[[], T]) -> T:
+        """Run `work` in a thread. Raises Problem, also if the disk fails or hangs."""
         try:
             async with asyncio.timeout(self._timeout):
-                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._hands)
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
         except OSError as error:  # TimeoutError is one
             logger.error(
-                "the correction of %s can't be kept: %s", request_id, str(error) or type(error).__name__
+                "the correction of %s can't be stored: %s", request_id, str(error) or type(error).__name__
             )
             raise Problem(
                 503,
                 "not-kept",
-                "The correction can't be kept at this moment; come again later.",
+                "The correction can't be stored at the moment; retry later.",
                 {"Retry-After": "60"},
             ) from None
 
 
 def _normalized(formula: str) -> str:
-    """The formula in the one spelling that labels have. Raises Problem (422)."""
+    """The formula as a normalized label. Raises Problem (422)."""
     try:
         right = normalize(formula)
         count = len(tokenize(right))
@@ -126,30 +128,21 @@ def _normalized(formula: str) -> str:
     return right
 
 
-def _correction(caller: Caller, request_id: str, given: Given, right: str) -> Correction:
+def _correction(caller: Caller, request_id: str, record: PredictionRecord, right: str) -> Correction:
     return Correction(
         request_id=request_id,
         at=datetime.now(UTC),
         caller=caller.name,
-        model=given.model,
-        read=given.read,
+        model=record.model,
+        read=record.formula,
         right=right,
-        strokes=given.strokes,
-        picture=given.picture,
+        strokes=record.strokes,
+        picture=record.picture,
     )
 
 
-def _write(folder: Path, given: Given, correction: Correction) -> None:
-    """Whole or not at all. Raises OSError."""
-    path = folder / f"{given.day:%Y-%m-%d}" / f"{given.file}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Of this writer alone: two corrections of one request may come at once.
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(correction.model_dump_json(exclude_none=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def _write(folder: Path, record: PredictionRecord, correction: Correction) -> None:
+    """Write a correction atomically. Raises OSError."""
+    path = folder / f"{record.day:%Y-%m-%d}" / f"{record.file}.json"
+    with atomic_write(path, durable=True, concurrent=True) as temporary:
+        temporary.write_text(correction.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
-"""What requests were about, for as long as their answers may be corrected.
+"""Predictions and their inputs, kept for as long as they may be corrected.
 
-In Redis, where replicas share one, else in this replica's memory. Nothing larger than 256 kB is remembered,
-and nothing for longer than FEEDBACK_SECONDS. What bounds the memory: 64 MB a replica, of which what was used
-least recently is forgotten first; in Redis, `maxmemory` and what callers may ask in that time.
+In Redis if replicas share one, else in this replica's memory. No record exceeds 256 kB or outlives
+FEEDBACK_SECONDS. Memory is bounded by 64 MB a replica, evicting the least recently used; in Redis by
+`maxmemory` and by what callers' limits allow in that time.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy as np
 from cachetools import TTLCache
 from pydantic import BaseModel, ConfigDict
 
-from components.serving.inference.client import Kind, Sheet, packed
+from components.serving.inference.client import Kind, PreparedInput, pack_strokes
 from components.serving.observability import metrics
 from components.serving.schemas.problems import busy
 from components.serving.settings import Settings
-from components.serving.storage.redis_client import AwayError, Shared
+from components.serving.storage.redis_client import RedisClient, RedisUnavailable
 
-MAX_BYTES = 256 << 10  # of one memory
+MAX_BYTES = 256 << 10  # of one record
 
-_ALL_BYTES = 64 << 20
-_BESIDE = 1 << 10  # what Python needs for an entry besides its bytes
-_FORMAT = 1  # of what is kept; another one is not looked for
+_CAPACITY = 64 << 20
+_OVERHEAD = 1 << 10  # bytes that Python needs for an entry besides its content
+_FORMAT = 1  # of records; others are not looked for
 
 
-class Given(BaseModel):
-    """What a request was about."""
+class PredictionRecord(BaseModel):
+    """What was read in a request, and from what."""
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -38,12 +38,12 @@ class Given(BaseModel):
     file: str  # the name of a correction of it, without suffix
     kind: Kind
     model: str  # version that read
-    read: str
-    content: bytes  # a PNG file, or `packed` strokes
+    formula: str
+    content: bytes  # a PNG file, or strokes as `pack_strokes` makes them
 
     @property
     def strokes(self) -> list[list[tuple[float, float]]] | None:
-        """The strokes, if it were strokes; numbers as short as a float32 can be told."""
+        """The strokes of an ink, with as few digits as identify each float32; None for a picture."""
         if self.kind == "picture":
             return None
         strokes, at = [], 0
@@ -56,78 +56,78 @@ class Given(BaseModel):
 
     @property
     def picture(self) -> bytes | None:
-        """The picture in base64, if it was one."""
+        """The picture in base64; None for an ink."""
         return base64.b64encode(self.content) if self.kind == "picture" else None
 
 
-def content_of(sheet: Sheet) -> bytes:
-    """What `Given.content` says of a sheet."""
-    if sheet.strokes is not None:
-        return packed(sheet.strokes)
-    return cv2.imencode(".png", sheet.picture)[1].tobytes()
+def input_content(prepared: PreparedInput) -> bytes:
+    """The prepared input as `PredictionRecord.content`."""
+    if prepared.strokes is not None:
+        return pack_strokes(prepared.strokes)
+    return cv2.imencode(".png", prepared.picture)[1].tobytes()
 
 
-class Memory(Protocol):
-    """Remembers for a while what callers' requests were about."""
+class PredictionStore(Protocol):
+    """Keeps records for a while."""
 
-    async def keep(self, caller: str, request_id: str, given: Given) -> None:
-        """Remembers it, unless it is too large. Never raises."""
+    async def put(self, caller: str, request_id: str, record: PredictionRecord) -> None:
+        """Store a record, unless it is too large. Never raises."""
 
-    async def find(self, caller: str, request_id: str) -> Given | None:
-        """What this caller's request was about. Raises Problem (503) where that can't be found out now."""
+    async def get(self, caller: str, request_id: str) -> PredictionRecord | None:
+        """The record of this caller's request, or None. Raises Problem (503) while Redis is unavailable."""
 
 
-class OwnMemory:
-    """Of this replica alone."""
+class InMemoryStore:
+    """In the memory of this replica."""
 
     def __init__(self, seconds: int) -> None:
-        self._all: TTLCache[str, bytes] = TTLCache(_ALL_BYTES, seconds, getsizeof=_size)
+        self._records: TTLCache[str, bytes] = TTLCache(_CAPACITY, seconds, getsizeof=_size)
 
-    async def keep(self, caller: str, request_id: str, given: Given) -> None:
-        if (text := _written(given)) is not None:
-            self._all[_key(caller, request_id)] = text
+    async def put(self, caller: str, request_id: str, record: PredictionRecord) -> None:
+        if (text := _serialized(record)) is not None:
+            self._records[_key(caller, request_id)] = text
             metrics.remembered.labels("yes").inc()
 
-    async def find(self, caller: str, request_id: str) -> Given | None:
-        text = self._all.get(_key(caller, request_id))
-        return None if text is None else Given.model_validate_json(text)
+    async def get(self, caller: str, request_id: str) -> PredictionRecord | None:
+        text = self._records.get(_key(caller, request_id))
+        return None if text is None else PredictionRecord.model_validate_json(text)
 
 
-class SharedMemory:
-    """Of all replicas, in Redis. What is read while it is away is not remembered."""
+class RedisStore:
+    """In Redis, shared by all replicas. Predictions made while it is unavailable are not recorded."""
 
-    def __init__(self, shared: Shared, seconds: int) -> None:
-        self._shared, self._seconds = shared, seconds
+    def __init__(self, shared: RedisClient, seconds: int) -> None:
+        self._redis, self._seconds = shared, seconds
 
-    async def keep(self, caller: str, request_id: str, given: Given) -> None:
-        if (text := _written(given)) is None:
+    async def put(self, caller: str, request_id: str, record: PredictionRecord) -> None:
+        if (text := _serialized(record)) is None:
             return
-        redis, key = self._shared.redis, _key(caller, request_id)
+        redis, key = self._redis.redis, _key(caller, request_id)
         try:
-            await self._shared.ask(lambda: redis.set(key, text, ex=self._seconds))
-        except AwayError:  # said in the log and in ocr_redis_away
+            await self._redis.ask(lambda: redis.set(key, text, ex=self._seconds))
+        except RedisUnavailable:  # said in the log and in ocr_redis_away
             metrics.remembered.labels("away").inc()
         else:
             metrics.remembered.labels("yes").inc()
 
-    async def find(self, caller: str, request_id: str) -> Given | None:
-        redis, key = self._shared.redis, _key(caller, request_id)
+    async def get(self, caller: str, request_id: str) -> PredictionRecord | None:
+        redis, key = self._redis.redis, _key(caller, request_id)
         try:
-            text = await self._shared.ask(lambda: redis.get(key))
-        except AwayError:
-            raise busy("Answers can't be looked up at this moment; come again a little later.", 5) from None
-        return None if text is None else Given.model_validate_json(text)
+            text = await self._redis.ask(lambda: redis.get(key))
+        except RedisUnavailable:
+            raise busy("Earlier predictions can't be looked up at the moment; retry later.", 5) from None
+        return None if text is None else PredictionRecord.model_validate_json(text)
 
 
-def build_memory(settings: Settings, shared: Shared | None) -> Memory:
-    """The memory that the settings ask for."""
+def build_prediction_store(settings: Settings, shared: RedisClient | None) -> PredictionStore:
+    """The store that the settings ask for."""
     seconds = settings.feedback_seconds
-    return OwnMemory(seconds) if shared is None else SharedMemory(shared, seconds)
+    return InMemoryStore(seconds) if shared is None else RedisStore(shared, seconds)
 
 
-def _written(given: Given) -> bytes | None:
-    """What is kept, or None where that is too much."""
-    text = given.model_dump_json().encode()
+def _serialized(record: PredictionRecord) -> bytes | None:
+    """The record as JSON, or None if it is too large."""
+    text = record.model_dump_json().encode()
     if len(text) <= MAX_BYTES:
         return text
     metrics.remembered.labels("too-large").inc()
@@ -135,9 +135,9 @@ def _written(given: Given) -> bytes | None:
 
 
 def _size(text: bytes) -> int:
-    return len(text) + _BESIDE
+    return len(text) + _OVERHEAD
 
 
 def _key(caller: str, request_id: str) -> str:
-    """The caller is part of it, so that nobody finds what others sent; the ID has no colon."""
-    return f"ocr:given:{_FORMAT}:{caller}:{request_id}"
+    """The key holds the caller, so that nobody finds others' inputs; the ID has no colon."""
+    return f"ocr:prediction:{_FORMAT}:{caller}:{request_id}"

@@ -1,4 +1,4 @@
-"""Redis, which replicas share and nobody waits for: when it is away, its users go on by themselves."""
+"""Redis, shared by replicas and waited for by nobody: while it is unavailable its users continue alone."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class AwayError(Exception):
-    """Redis does not answer; its users do without."""
+class RedisUnavailable(Exception):  # noqa: N818
+    """Redis does not answer; callers continue without it."""
 
 
-class Shared:
-    """A Redis that may come and go: a failure opens the circuit, a ping in the background closes it again."""
+class RedisClient:
+    """A Redis behind a circuit breaker: a failure opens it, a ping in the background closes it again."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """Raises ValueError where `url` is none. Does not connect."""
-        # Here, since importing it takes half a second of a start that may not need it.
+        """Raises ValueError for an invalid `url`. Does not connect."""
+        # Imported here: it takes half a second, and many services run without Redis.
         from redis.asyncio import BlockingConnectionPool, Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
@@ -38,7 +38,7 @@ class Shared:
 
         self._faults = (RedisError, OSError, TimeoutError)
         self._timeout = timeout
-        # Who finds all connections taken waits for one: too many callers at once are no failure of Redis.
+        # A caller waits for a free connection: many callers at once are no failure of Redis.
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
@@ -49,55 +49,52 @@ class Shared:
             health_check_interval=0,
         )
         self.redis: Redis = Redis.from_pool(pool)
-        self._looking: asyncio.Task[None] | None = None
+        self._waiting: asyncio.Task[None] | None = None
 
     @property
-    def away(self) -> bool:
-        return self._looking is not None
+    def unavailable(self) -> bool:
+        return self._waiting is not None
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
-        """The answer of Redis. Raises AwayError: at once where it is known to be away, else in `timeout`."""
-        if self.away:
-            raise AwayError
+        """Send a command. Raises RedisUnavailable: at once while the circuit is open, or after a timeout."""
+        if self.unavailable:
+            raise RedisUnavailable
         try:
             async with asyncio.timeout(self._timeout):
                 return await question()
         except self._faults as error:
-            if not self.away:
+            if not self.unavailable:
                 logger.error(
-                    "Redis is away (%s): limits count here alone, the cache is passed by", _short(error)
+                    "Redis is unavailable (%s): this replica counts limits alone and skips the cache",
+                    type(error).__name__,
                 )
                 metrics.redis_away.set(1)
-                self._looking = asyncio.create_task(self._look())
-            raise AwayError from error
+                self._waiting = asyncio.create_task(self._wait_for_return())
+            raise RedisUnavailable from error
 
     async def ping(self) -> bool:
         """Whether Redis answers."""
         try:
             await self.ask(self.redis.ping)
-        except AwayError:
+        except RedisUnavailable:
             return False
         return True
 
     async def close(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         await self.redis.aclose()
 
-    async def _look(self) -> None:
-        """Waits for Redis to come back."""
+    async def _wait_for_return(self) -> None:
+        """Ping until Redis answers again."""
         with contextlib.suppress(*self._faults):
-            await self.redis.connection_pool.disconnect()  # they lead nowhere, even when it is back
+            await self.redis.connection_pool.disconnect()  # stale even after Redis has returned
         while True:
             await asyncio.sleep(_PING)
             with contextlib.suppress(*self._faults):
                 async with asyncio.timeout(self._timeout):
                     await self.redis.ping()
                 break
-        self._looking = None
+        self._waiting = None
         metrics.redis_away.set(0)
-        logger.warning("Redis is back: limits and cache are shared again")
-
-
-def _short(error: BaseException) -> str:
-    return type(error).__name__
+        logger.warning("Redis is available again: limits and cache are shared")

@@ -10,10 +10,10 @@ from cachetools import TTLCache
 
 from components.serving.observability import metrics
 from components.serving.settings import Settings
-from components.serving.storage.redis_client import AwayError, Shared
+from components.serving.storage.redis_client import RedisClient, RedisUnavailable
 
 
-def answer_key(model: str, beam: int, n_best: int, explain: bool, kind: str, content: bytes) -> str:
+def cache_key(model: str, beam: int, n_best: int, explain: bool, kind: str, content: bytes) -> str:
     """Names an answer: the same content, read by the same version of the model with the same options."""
     digest = hashlib.sha256(content).hexdigest()
     how = f"{beam}:{n_best}" + (":explained" if explain else "")
@@ -23,7 +23,7 @@ def answer_key(model: str, beam: int, n_best: int, explain: bool, kind: str, con
 _FORMAT = 1  # of what is kept; another one is not looked for
 
 
-class Cache(Protocol):
+class ResponseCache(Protocol):
     """Keeps answers for a while."""
 
     async def get(self, key: str) -> bytes | None: ...
@@ -31,7 +31,7 @@ class Cache(Protocol):
     async def put(self, key: str, answer: bytes) -> None: ...
 
 
-class NoCache:
+class NullCache:
     """Keeps nothing."""
 
     async def get(self, key: str) -> bytes | None:
@@ -56,27 +56,27 @@ class MemoryCache:
         self._answers[key] = answer
 
 
-class SharedCache:
+class RedisCache:
     """Answers of all replicas; Redis itself bounds them (`maxmemory`) and forgets them in time."""
 
-    def __init__(self, shared: Shared, seconds: int) -> None:
-        self._shared, self._seconds = shared, seconds
+    def __init__(self, shared: RedisClient, seconds: int) -> None:
+        self._redis, self._seconds = shared, seconds
 
     async def get(self, key: str) -> bytes | None:
         try:
-            answer = await self._shared.ask(lambda: self._shared.redis.get(key))
-        except AwayError:
+            answer = await self._redis.ask(lambda: self._redis.redis.get(key))
+        except RedisUnavailable:
             return None
         metrics.cached.labels("yes" if answer is not None else "no").inc()
         return answer.encode() if isinstance(answer, str) else answer
 
     async def put(self, key: str, answer: bytes) -> None:
-        with suppress(AwayError):  # said in the log and in ocr_redis_away
-            await self._shared.ask(lambda: self._shared.redis.set(key, answer, ex=self._seconds))
+        with suppress(RedisUnavailable):  # said in the log and in ocr_redis_away
+            await self._redis.ask(lambda: self._redis.redis.set(key, answer, ex=self._seconds))
 
 
-def build_cache(settings: Settings, shared: Shared | None) -> Cache:
+def build_response_cache(settings: Settings, shared: RedisClient | None) -> ResponseCache:
     """The cache that the settings ask for."""
     if not settings.cache_answers:
-        return NoCache()
-    return MemoryCache(settings) if shared is None else SharedCache(shared, settings.cache_seconds)
+        return NullCache()
+    return MemoryCache(settings) if shared is None else RedisCache(shared, settings.cache_seconds)
