@@ -16,10 +16,11 @@ from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
 from components.deployment.packaging import PackagingError, bento_of, build
+from components.evaluation.report.markdown_page import markdown_page
 from components.files import atomic_write
 from components.promotion.comparison import Trial, try_out, write_reference
 from components.promotion.gate import Verdict, judge
-from components.promotion.report import html, markdown, numbers
+from components.promotion.report import markdown, numbers
 from components.recognizer.bundle import BundleError, load_bundle
 from components.registry.bundles import bundle_folder, dvc_hashes
 from components.registry.model_versions import (
@@ -132,7 +133,7 @@ def compare(
     remarks = () if champion is None else tuple(_remarks(champion))
     text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
     report = REPORTS / f"version-{challenger.version}.md"
-    for path, content in ((report, text), (report.with_suffix(".html"), html(text))):
+    for path, content in ((report, text), (report.with_suffix(".html"), markdown_page(text))):
         with atomic_write(path) as beside:
             beside.write_text(content, encoding="utf-8")
     write_reference(trial, report.parent / REFERENCE)

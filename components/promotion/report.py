@@ -1,13 +1,10 @@
-"""The gate's report: Markdown for people and Prefect, HTML of it, and the numbers for a tag."""
+"""The gate's report: Markdown for people and Prefect, and the numbers for a tag."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from html import escape
-
-from markdown_it import MarkdownIt
 
 from components.latex.metrics import Scores
 from components.promotion.comparison import Trial
@@ -19,25 +16,6 @@ def markdown(
 ) -> str:
     """The whole report. `remarks` are what a person should know besides."""
     return "\n".join(_lines(verdict, challenger, champion, at, remarks)) + "\n"
-
-
-def html(report: str) -> str:
-    """The report as a page that needs no network."""
-    title = report.partition("\n")[0].lstrip("# ")
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(report)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-{body}</body>
-</html>
-"""
 
 
 def numbers(verdict: Verdict, challenger: Trial) -> str:
@@ -93,13 +71,3 @@ def _figures(scores: Scores, trial: Trial) -> list[tuple[str, str]]:
         ("ms a picture, median", f"{trial.latency:.1f}"),
         ("MB", f"{trial.size:.1f}"),
     ]
-
-
-_STYLE = """
-body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif;
-       background: Canvas; color: CanvasText; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #8886;
-         font-variant-numeric: tabular-nums; }
-blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: .25rem solid #c80; }
-"""

@@ -13,7 +13,8 @@ from components.config import Params, PromotionParams
 from components.evaluation.metrics import Answer
 from components.promotion.comparison import Trial
 from components.promotion.gate import Verdict, cer_difference, exprate_difference, judge
-from components.promotion.report import html, markdown, numbers
+from components.evaluation.report.markdown_page import markdown_page
+from components.promotion.report import markdown, numbers
 from components.registry.model_versions import Registered
 from flows.promotion import before
 
@@ -123,11 +124,11 @@ def test_the_report_has_the_numbers_and_is_a_page(asked: PromotionParams) -> Non
     assert text.startswith("# version 2: promoted\n") and "> mind it" in text
     assert f"| ExpRate | {verdict.challenger.exprate:.2%} | {verdict.champion.exprate:.2%} |" in text
     assert "## By structure" in text and "| fraction | 200 |" in text
-    page = html(text)
+    page = markdown_page(text)
     assert page.count("<table>") == 3 and "<script" not in page and "http" not in page
     assert len(numbers(verdict, new)) < 1000
     first = markdown(judged(new, None, asked), new, None, datetime(2026, 1, 2, tzinfo=UTC))
-    assert html(first).count("<table>") == 2
+    assert markdown_page(first).count("<table>") == 2
 
 
 @pytest.mark.parametrize(
