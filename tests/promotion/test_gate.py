@@ -122,7 +122,7 @@ def test_the_report_has_the_numbers_and_is_a_page(requirements: PromotionParams)
     )
     assert text.startswith("# version 2: promoted\n") and "> mind it" in text
     assert f"| ExpRate | {verdict.challenger.exprate:.2%} | {verdict.champion.exprate:.2%} |" in text
-    assert "## By structure" in text and "| fraction | 200 |" in text
+    assert "## ExpRate by structure" in text and "| fraction | 200 |" in text
     page = markdown_page(text)
     assert page.count("<table>") == 3 and "<script" not in page and "http" not in page
     assert len(gate_metrics(verdict, new)) < 1000
