@@ -74,8 +74,7 @@ def _rollback(options: argparse.Namespace) -> int:
     from components.promotion.rollback import rollback
     from components.registry.model_versions import Registry
 
-    params = load_params()
-    done = rollback(Registry(params.register_.name), params.decoding.beam)
+    done = rollback(Registry(load_params().register_.name))
     print(
         f"rollback: version {done.champion} is champion ({done.bento}), it replaces version {done.replaced}"
     )
@@ -87,15 +86,14 @@ def _package(options: argparse.Namespace) -> int:
     from components.deployment.packaging import build_bento, store_bundled_model, store_model
     from components.registry.model_versions import CHAMPION, Registry
 
-    params = load_params()
-    registry = Registry(params.register_.name)
+    registry = Registry(load_params().register_.name)
     if options.command == "store" and not options.model and registry.find(CHAMPION) is None:
         tag = store_bundled_model(registry.name)
         print(f"store: there is no champion yet; {tag} is the bundled model", file=sys.stderr)
         print(tag)
         return 0
     version = registry.resolve(options.model)
-    tag = store_model(version) if options.command == "store" else build_bento(version, params.decoding.beam)
+    tag = store_model(version) if options.command == "store" else build_bento(version)
     print(f"{options.command}: {version.uri} is {tag}", file=sys.stderr)
     print(tag)
     return 0

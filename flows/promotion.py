@@ -81,7 +81,7 @@ def _promote(
     if not reviewed.verdict.promoted:
         record_decision(registry, challenger, False, reason)
         return Outcome(challenger.version, False, reason, reviewed.report)
-    bento = package(registry, challenger, params.decoding.beam, reviewed.candidate)
+    bento = package(registry, challenger, reviewed.candidate)
     if params.promotion.approval and not approved(challenger, reason, params.promotion.approval_hours):
         record_decision(registry, challenger, False, "not approved")
         return Outcome(challenger.version, False, "not approved", reviewed.report)
@@ -112,9 +112,9 @@ def compare(
 
 
 @task(cache_policy=NO_CACHE)
-def package(registry: Registry, challenger: ModelVersion, beam: int, candidate: CandidateResult) -> str:
+def package(registry: Registry, challenger: ModelVersion, candidate: CandidateResult) -> str:
     """Build and test the Bento, and tag the version with it."""
-    bento = str(build_bento(challenger, beam, candidate.expected))
+    bento = str(build_bento(challenger, candidate.expected))
     registry.tag(challenger.version, {BENTO: bento})
     return bento
 

@@ -60,7 +60,7 @@ def serve_champion(port: int) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     params = load_params()
     with HAProxy(port) as proxy:
-        deployment = BlueGreenDeployment(proxy, Registry(params.register_.name), params.decoding.beam)
+        deployment = BlueGreenDeployment(proxy, Registry(params.register_.name))
         try:
             while True:
                 deployment.reconcile()
@@ -75,8 +75,8 @@ def serve_champion(port: int) -> int:
 class BlueGreenDeployment:
     """The running version, and its replacement when the champion changes."""
 
-    def __init__(self, proxy: HAProxy, registry: Registry, beam: int) -> None:
-        self._proxy, self._registry, self._beam = proxy, registry, beam
+    def __init__(self, proxy: HAProxy, registry: Registry) -> None:
+        self._proxy, self._registry = proxy, registry
         self._current: Instance | None = None
         self._failed: tuple[str, float] | None = None  # a version that did not start, and when
 
@@ -124,7 +124,7 @@ class BlueGreenDeployment:
 
     def _deploy(self, champion: ModelVersion) -> None:
         """Start the champion in the free slot, then retire the other. Raises what `reconcile` catches."""
-        previous, bento = self._current, ensure_bento(self._registry, champion, self._beam)
+        previous, bento = self._current, ensure_bento(self._registry, champion)
         slot = "b" if previous is not None and previous.slot == "a" else "a"
         service = ServiceProcess(
             [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],

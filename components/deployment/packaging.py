@@ -37,7 +37,7 @@ def store_bundled_model(name: str) -> bentoml.Tag:
     return _store(name, "shipped", load_bundle(SHIPPED), numbers, {"source": "models/crohme"})
 
 
-def build_bento(version: ModelVersion, beam: int, expected: Sequence[Expected] | None = None) -> bentoml.Tag:
+def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = None) -> bentoml.Tag:
     """Build a Bento with a version, serve it, and compare its answers with the expected ones.
 
     Without `expected`, predictions recorded by the stage `evaluate` are used if they are this bundle's.
@@ -53,14 +53,14 @@ def build_bento(version: ModelVersion, beam: int, expected: Sequence[Expected] |
     if expected is None:
         expected = recorded_expectations(load_bundle(Path(bentoml.models.get(model).path)).version)
     try:
-        smoke_test(bento, beam, expected)
+        smoke_test(bento, expected)
     except SmokeTestError as error:
         bentoml.bentos.delete(bento.tag)
         raise PackagingError(f"{bento.tag}: {error}; the Bento was deleted") from None
     return bento.tag
 
 
-def ensure_bento(registry: Registry, version: ModelVersion, beam: int) -> str:
+def ensure_bento(registry: Registry, version: ModelVersion) -> str:
     """Return the tag of a version's Bento; build it if this machine's store lacks it.
 
     Raises PackagingError and RegistryError.
@@ -69,7 +69,7 @@ def ensure_bento(registry: Registry, version: ModelVersion, beam: int) -> str:
     with suppress(NotFound):
         if tag is not None:
             return str(bentoml.get(tag).tag)
-    tag = str(build_bento(version, beam))
+    tag = str(build_bento(version))
     registry.tag(version.version, {BENTO: tag})
     return tag
 

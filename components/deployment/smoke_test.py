@@ -34,13 +34,14 @@ class Expected:
     latex: str
 
 
-def smoke_test(bento: bentoml.Bento, beam: int, expected: Sequence[Expected]) -> None:
+def smoke_test(bento: bentoml.Bento, expected: Sequence[Expected]) -> None:
     """Serve the Bento, check /health, and compare its answers. Raises SmokeTestError."""
-    settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0", "BEAM": str(beam)}
-    unrecorded = {"MONITOR_FOLDER": "", "FEEDBACK_FOLDER": ""}  # test requests are no users' predictions
+    settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0"}
+    # Whatever the caller's environment says: the bundle's own search, and no record of test requests.
+    unset = {"BEAM": "", "MONITOR_FOLDER": "", "FEEDBACK_FOLDER": ""}
     try:
         with (
-            _serve(bento, settings | unrecorded) as service,
+            _serve(bento, settings | unset) as service,
             httpx.Client(base_url=service.address, timeout=30) as client,
         ):
             _check(client, expected)

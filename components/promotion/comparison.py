@@ -33,17 +33,17 @@ class CandidateResult:
     size: float  # MB of the bundle
 
 
-def evaluate_candidates(bundles: dict[str, Path], split: Path, beam: int) -> list[CandidateResult]:
-    """Evaluate every bundle on a split, drawing the ink with the raster settings that it was trained with.
+def evaluate_candidates(bundles: dict[str, Path], split: Path) -> list[CandidateResult]:
+    """Evaluate every bundle on a split as it is served: with its own raster and decoding settings.
 
     Latencies are measured in turns, picture by picture, so that other load on the machine affects all
     candidates alike. Raises BundleError, and FileNotFoundError if the split has no shards.
     """
     recognizers = {name: Recognizer.load(folder) for name, folder in bundles.items()}
     inks = list(_inks(split))
-    latencies = _latencies(list(recognizers.values()), inks[:: max(1, len(inks) // _TIMED)][:_TIMED], beam)
+    latencies = _latencies(list(recognizers.values()), inks[:: max(1, len(inks) // _TIMED)][:_TIMED])
     return [
-        _evaluate(name, recognizer, inks, beam, latency, _size(bundles[name]))
+        _evaluate(name, recognizer, inks, latency, _size(bundles[name]))
         for (name, recognizer), latency in zip(recognizers.items(), latencies, strict=True)
     ]
 
@@ -61,7 +61,7 @@ def _inks(split: Path) -> Iterator[_Ink]:
 
 
 def _evaluate(
-    name: str, recognizer: Recognizer, inks: Sequence[_Ink], beam: int, latency: float, size: float
+    name: str, recognizer: Recognizer, inks: Sequence[_Ink], latency: float, size: float
 ) -> CandidateResult:
     answers: list[Answer] = []
     observations: list[Observation] = []
@@ -69,7 +69,7 @@ def _evaluate(
     for start in range(0, len(inks), _BATCH):
         batch = inks[start : start + _BATCH]
         pictures = [_draw(ink, recognizer) for ink in batch]
-        for ink, picture, reading in zip(batch, pictures, recognizer.read(pictures, beam), strict=True):
+        for ink, picture, reading in zip(batch, pictures, recognizer.read(pictures), strict=True):
             answers.append(Answer(ink.id, ink.label, reading.tokens, reading.confidence))
             observations.append(observe(picture, len(reading.tokens), reading.confidence))
             if len(expected) < _SMOKE_SAMPLES:
@@ -81,14 +81,14 @@ def _draw(ink: _Ink, recognizer: Recognizer) -> Picture:
     return draw(ink.strokes, recognizer.settings.raster)
 
 
-def _latencies(recognizers: Sequence[Recognizer], inks: Sequence[_Ink], beam: int) -> list[float]:
+def _latencies(recognizers: Sequence[Recognizer], inks: Sequence[_Ink]) -> list[float]:
     """Return each recognizer's median milliseconds per picture over `inks`."""
     elapsed: list[list[float]] = [[] for _ in recognizers]
     for ink in (inks[0], *inks):  # the first one twice, as a warm-up
         for recognizer, times in zip(recognizers, elapsed, strict=True):
             picture = _draw(ink, recognizer)
             start = time.perf_counter()
-            recognizer.read([picture], beam)
+            recognizer.read([picture])
             times.append(1000 * (time.perf_counter() - start))
     return [median(times[1:]) for times in elapsed]
 

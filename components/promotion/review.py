@@ -44,7 +44,7 @@ def review(
     bundles = {f"version {challenger.version}": bundle_folder(challenger.uri)}
     if champion is not None:
         bundles[f"version {champion.version}"] = champion_bundle(champion)
-    candidate, *others = evaluate_candidates(bundles, TEST, params.decoding.beam)
+    candidate, *others = evaluate_candidates(bundles, TEST)
     incumbent = others[0] if others else None
     verdict = judge(candidate, incumbent, params.promotion, params.seed)
     remarks = () if champion is None else tuple(_remarks(champion))

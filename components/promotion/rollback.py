@@ -18,7 +18,7 @@ class Rollback:
     bento: str
 
 
-def rollback(registry: Registry, beam: int) -> Rollback:
+def rollback(registry: Registry) -> Rollback:
     """Make the previous champion champion again, with a working Bento.
 
     The replaced champion becomes `previous`: a second rollback restores it. It is not promoted again unless
@@ -27,7 +27,7 @@ def rollback(registry: Registry, beam: int) -> Rollback:
     champion, previous = registry.find(CHAMPION), registry.find(PREVIOUS)
     if champion is None or previous is None or previous.version == champion.version:
         raise RegistryError(f"{registry.name} has no version with the alias {PREVIOUS} to roll back to")
-    bento = ensure_bento(registry, previous, beam)
+    bento = ensure_bento(registry, previous)
     registry.tag(champion.version, {ROLLED_BACK: datetime.now(UTC).isoformat(timespec="seconds")})
     registry.promote(previous, champion)
     return Rollback(previous.version, champion.version, bento)

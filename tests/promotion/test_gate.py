@@ -134,7 +134,7 @@ def test_both_are_read_and_timed_on_the_same_inks(exported: Path) -> None:
     from components.promotion.comparison import evaluate_candidates
 
     one, two = evaluate_candidates(
-        {"one": exported / "data/bundle", "two": exported / "data/bundle"}, exported / "data/shards/test", 3
+        {"one": exported / "data/bundle", "two": exported / "data/bundle"}, exported / "data/shards/test"
     )
     assert [answer.id for answer in one.answers] == [answer.id for answer in two.answers]
     assert [answer.read for answer in one.answers] == [answer.read for answer in two.answers]
