@@ -1,4 +1,4 @@
-"""The diagram in docs/architecture.md names all stages, flows, events and aliases of the code, and no others."""
+"""The diagram in docs/architecture.md names all stages, flows, events and aliases of the code, no others."""
 
 from __future__ import annotations
 
