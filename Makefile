@@ -1,9 +1,9 @@
 # make demo       from nothing to a recognizer that has read a formula: environment, pipeline, prediction
 # make test       lint, types and all tests        make test-fast  the quick ones
 # make serve      the service with the champion, or the shipped model until there is one, on port 3000 (PORT)
-# make live       the champion, changing over without a pause; make schedule: retraining by schedule and events
+# make serve-champion   the champion, switching without downtime     make schedule   retraining on schedule and events
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench screenshots lock
+.PHONY: env env-serve demo serve serve-champion schedule test test-fast fuzz lint format bench screenshots lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
@@ -27,12 +27,12 @@ serve: env env-serve
 	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
 
-live: env env-serve
+serve-champion: env env-serve
 	@./setup.sh packages haproxy
-	python -m flows live
+	python -m flows serve-champion
 
 schedule: env env-serve
-	python -m flows serve
+	python -m flows schedule
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy chromium

@@ -59,7 +59,7 @@ from flows import pipeline as module
 began = []
 plan = module.plan
 module.plan = lambda: (began.append(time.perf_counter()), plan())[1]
-state = module.pipeline(return_state=True)
+state = module.run_pipeline(return_state=True)
 assert state.is_completed() and not state.result().ran, state.message
 print(time.perf_counter() - began[0])
 """

@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 
-from components.deployment.service_process import Served, free_port
+from components.deployment.service_process import ServiceProcess, free_port
 from components.ink.raster import RasterSettings, draw
 from tests.recognizer.inks import formula
 
@@ -80,7 +80,7 @@ def promoted(registry: Registry, *what: str) -> str:
     return done.stdout.strip()
 
 
-Serve = Callable[..., Served]
+Serve = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
@@ -91,16 +91,16 @@ def serve(registry: Registry, model: str, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.chdir(ROOT)
     with ExitStack() as running:
 
-        def start(**settings: object) -> Served:
+        def start(**settings: object) -> ServiceProcess:
             return running.enter_context(service_of(registry, model, **settings))
 
         yield start
 
 
-def service_of(registry: Registry, model: str, **settings: object) -> Served:
+def service_of(registry: Registry, model: str, **settings: object) -> ServiceProcess:
     """A service with settings (environment variables), not started yet."""
     usual = {"AUTH": "off", "RATE_LIMITS": "off"}
-    return Served(
+    return ServiceProcess(
         [str(SERVE), "serve", "service:HandwrittenMath", "--arg", f"model={model}",
          "--host", "127.0.0.1", "--port", "{port}"],
         usual | {name.upper(): str(value) for name, value in settings.items()},

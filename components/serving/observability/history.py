@@ -6,7 +6,6 @@ numbers. Snapshots are lazy: the first request after a minute boundary records t
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
+from components.recognizer.psi import population_stability_index
 from components.serving.observability import metrics
 from components.serving.observability.metrics import QUICK, SHARES
 from components.serving.schemas.responses import History, Minute
@@ -165,16 +165,10 @@ def quantile(share: float, bounds: Sequence[float], counts: Counts) -> float | N
 
 
 def psi(reference: Counts, window: Counts) -> float | None:
-    """The population psi index of two histograms, each bucket one reading richer so that none is empty.
-    None where there is too little to compare."""
-    of_all = sum(reference), sum(window)
-    if min(of_all, default=0) < _ENOUGH:
+    """Return the population stability index of two histograms, None if there is too little to compare."""
+    if min(sum(reference), sum(window)) < _ENOUGH:
         return None
-    shares = [
-        ((a + 1) / (of_all[0] + len(reference)), (b + 1) / (of_all[1] + len(window)))
-        for a, b in zip(reference, window, strict=True)
-    ]
-    return round(sum((b - a) * math.log(b / a) for a, b in shares), 4)
+    return round(population_stability_index(reference, window), 4)
 
 
 def _difference(later: Counts, earlier: Counts) -> Counts:
