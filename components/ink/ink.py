@@ -7,7 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+_FAR = 1024  # extents from the origin; from there on, float32 has less than 14 bits for the ink itself
+
 Stroke = npt.NDArray[np.float32]  # (points, 2): x to the right, y downwards, any unit
+
+
+class InkError(ValueError):
+    """The data are no usable ink. The message gives the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
@@ -31,3 +37,27 @@ class Ink:
     label: str | None = None  # LaTeX as the source has it; `latex.normalizer` makes it canonical
     writer: str | None = None
     symbols: tuple[Symbol, ...] = ()  # in label order where the source is; () where it does not say
+    mathml: str | None = None  # the label as MathML, if the source has no other; see `latex.mathml`
+    origin: tuple[float, float] = (0.0, 0.0)  # of the strokes' coordinates, in the source's coordinates
+
+
+def to_strokes(points: npt.NDArray[np.float64]) -> tuple[Stroke, tuple[float, float]]:
+    """Converts coordinates to float32. Returns them, and the origin that was subtracted.
+
+    Nothing is subtracted unless float32 could not hold the ink's detail: a million units from the origin it
+    rounds to sixteenths, a thousand million units away to 64 units. Raises InkError for a coordinate that is
+    not finite.
+    """
+    if not np.isfinite(points).all():
+        raise InkError("a coordinate is not a finite number")
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = float((high - low).max())
+    origin = (0.0, 0.0)
+    if extent > 0 and max(-low.min(), high.max()) > _FAR * extent:
+        origin = float(low[0]), float(low[1])
+        points = points - low
+    with np.errstate(over="ignore"):
+        strokes = points.astype(np.float32)
+    if not np.isfinite(strokes).all():
+        raise InkError("a coordinate is not a finite number in float32")
+    return strokes, origin

@@ -1,0 +1,325 @@
+"""Which traces of an InkML document are ink on the page (sections 3.2 and 3.3).
+
+Traces outside `<definitions>` are on the page, those inside once a `<traceView>` on the page refers to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from components.ink.ink import InkError, Stroke
+from components.ink.inkml_context import Context, Contexts, Parts
+from components.ink.inkml_strokes import Segments
+from components.ink.inkml_xml import id_of, local_name, text_of
+
+_NO_CONTEXT = Parts()
+_NO_INK = frozenset(
+    ("annotation", "annotationXML", "brush", "timestamp", "mapping", "sourceProperty", "channelProperties")
+)
+_DIRECT = frozenset(("traceFormat", "inkSource", "canvas", "canvasTransform"))
+_DATA = frozenset(("trace", "traceGroup", "traceView"))
+_TYPES = ("pendown", "penup", "indeterminate")
+_MAX_CHAIN = 64  # traceViews one after the other; more are a circle
+_MAX_VIEWED = 300_000  # elements that traceViews and symbols refer to, all together
+
+Path = tuple[int, ...]  # `from` and `to` of a view: places in groups, then a point; all from 1
+Leaf = tuple["Trace", int, int]  # the first and the last point of a trace, both from 1
+
+
+@dataclass(eq=False, slots=True)
+class Trace:
+    """A `<trace>`, and what became of it."""
+
+    element: etree._Element
+    parts: Parts
+    defined: bool  # in definitions: not on the page by itself
+    segments: list[int] = field(
+        default_factory=list
+    )  # of the page; empty if the trace is not on it as a whole
+
+    def text(self) -> str:
+        return text_of(self.element)
+
+    def name(self) -> str:
+        return repr(id_of(self.element)) if id_of(self.element) else f"on line {self.element.sourceline}"
+
+    def points(self) -> int:
+        return self.text().strip(" \t\r\n,").count(",") + 1
+
+    def type(self) -> str:
+        type = (self.element.get("type") or "penDown").strip().lower()
+        if type not in _TYPES:
+            raise InkError(f"<trace type={type!r}>: expected penDown, penUp or indeterminate")
+        return type
+
+    def usable(self) -> bool:
+        return bool(self.text().strip(" \t\r\n,")) and self.type() != "penup"
+
+
+class Page:
+    """The traces of a document, and the ink that they put on the page."""
+
+    def __init__(self, root: etree._Element) -> None:
+        self._root = root
+        self._contexts = Contexts(self._find)
+        self._order: list[Trace | etree._Element] = []  # traces and views, as they stand on the page
+        self._by_id: dict[str, Trace] = {}
+        self._by_element: dict[etree._Element, Trace] = {}
+        self._ids: dict[str, etree._Element] | None = None
+        self._definitions = False
+        self._viewed = 0
+        self._stroke_of: list[int] = []
+        self.strokes: tuple[Stroke, ...] = ()
+        self.origin = (0.0, 0.0)
+
+    def read(self) -> None:
+        """Reads the strokes. Raises InkError."""
+        first = next(self._root.iterchildren("{*}traceFormat"), None)  # counts for what stands before it, too
+        self._walk(self._root, _NO_CONTEXT if first is None else Parts(format=first), False)
+        segments = Segments()
+        self._draw(segments)
+        try:
+            made = segments.strokes()
+        except ValueError as error:
+            if isinstance(error, InkError):
+                raise
+            segments = Segments(plain=False)  # something is no plain number
+            self._draw(segments)
+            made = segments.strokes()
+        self.strokes, self.origin, self._stroke_of = made
+
+    def strokes_of(self, group: etree._Element) -> tuple[int, ...] | None:
+        """The strokes of a trace group or view. None if it has a part of a stroke, which is no stroke."""
+        found: list[int] = []
+        self._count(len(group))
+        for child in group if group.get("traceDataRef") is None else (group,):
+            name = local_name(child)
+            if name == "traceView" and not (child.get("from") or child.get("to") or len(child)):
+                trace = self._by_id.get((child.get("traceDataRef") or "").removeprefix("#"))
+                if trace is not None:
+                    found += trace.segments
+                    continue
+            if name in _DATA:
+                for trace, first, last in self._leaves(child):
+                    if (first, last) != (1, trace.points()):
+                        return None
+                    found += trace.segments
+        return tuple(dict.fromkeys(self._stroke_of[segment] for segment in found))
+
+    def _walk(self, element: etree._Element, current: Parts, defined: bool) -> Parts:
+        """Notes the traces and views in an element; returns the context that is then the current one."""
+        for child in element:
+            name = local_name(child)
+            if name == "trace":
+                own = self._contexts.referred(child) if "contextRef" in child.attrib else current
+                self._note(Trace(child, own, defined))
+            elif name == "traceGroup":
+                own = self._contexts.referred(child) if "contextRef" in child.attrib else current
+                self._walk(child, own, defined)
+            elif name == "traceView":
+                if not defined:
+                    self._order.append(child)
+            elif name == "definitions":
+                self._definitions = True
+                self._walk(child, _NO_CONTEXT, True)
+            elif defined:
+                continue
+            elif name == "context":
+                current = self._contexts.parts(child, current)
+            elif name in _DIRECT:
+                current = self._contexts.with_own(child, current)
+            elif name not in _NO_INK:
+                current = self._walk(child, current, defined)
+        return current
+
+    def _note(self, trace: Trace) -> None:
+        self._by_element[trace.element] = trace
+        known = self._by_id.setdefault(id_of(trace.element), trace)
+        if known is not trace and not known.usable():  # real files repeat ids
+            self._by_id[id_of(trace.element)] = trace
+        if not trace.defined:
+            self._order.append(trace)
+
+    def _draw(self, segments: Segments) -> None:
+        for trace in self._by_element.values():
+            trace.segments.clear()
+        parts: set[Leaf] = set()
+        for item in self._order:
+            if isinstance(item, Trace):
+                self._draw_trace(item, segments)
+                continue
+            for leaf in self._leaves(item):
+                trace, first, last = leaf
+                if not trace.defined or leaf in parts:
+                    continue
+                parts.add(leaf)
+                if (first, last) == (1, trace.points()):
+                    self._draw_trace(trace, segments)
+                elif trace.usable():
+                    segments.add_part(trace.text(), trace.name(), self._context(trace), first, last)
+
+    def _draw_trace(self, trace: Trace, segments: Segments) -> None:
+        keys = trace.element.keys()
+        if "type" in keys and not self._is_down(trace):
+            return
+        prior = self._prior(trace) if "continuation" in keys or "priorRef" in keys else None
+        trace.segments += segments.add(trace.text(), trace.name, self._context(trace), prior)
+
+    def _is_down(self, trace: Trace) -> bool:
+        """Whether the pen writes. Of an indeterminate trace, channel S tells, or that there is no other one."""
+        if trace.type() != "indeterminate":
+            return trace.type() == "pendown"
+        if self._contexts.resolve(trace.parts).format.tip is not None:
+            return True
+        return all(other.type() != "pendown" for other in self._by_element.values())
+
+    def _prior(self, trace: Trace) -> int | None:
+        """The segment that a trace goes on from; None if it begins a stroke."""
+        element = trace.element
+        continuation = (element.get("continuation") or "").strip().lower()
+        reference = element.get("priorRef")
+        if continuation == "begin" or (not continuation and not reference):
+            return None
+        if continuation not in ("", "middle", "end"):
+            raise InkError(f"<trace continuation={continuation!r}>: expected begin, middle or end")
+        prior = self._by_id.get((reference or "").removeprefix("#"))
+        if reference is None or prior is None:
+            raise InkError(
+                f"trace {trace.name()}: priorRef={reference!r} is not the id of the trace that it goes on from"
+            )
+        if prior.segments:
+            return prior.segments[-1]
+        if prior.usable():
+            raise InkError(f"trace {trace.name()}: priorRef={reference!r} names a trace that comes after it")
+        return None  # the pen came from above the paper
+
+    def _context(self, trace: Trace) -> Context:
+        context = self._contexts.resolve(trace.parts)
+        if not self._definitions or trace.parts != _NO_CONTEXT:
+            return context
+        # A tool that defines one context and forgets to refer to it: the default one has but two channels.
+        only = self._only_context()
+        width = len(trace.text().lstrip(" \t\r\n,").partition(",")[0].split())
+        return only if only is not None and width == only.format.regular > 2 else context
+
+    def _only_context(self) -> Context | None:
+        """The context, or else the trace format, in the definitions, if there is just one."""
+        for name in ("context", "traceFormat"):
+            found = [
+                element
+                for definitions in self._root.iter("{*}definitions")
+                for element in definitions.iter("{*}" + name)
+            ]
+            if len(found) == 1:
+                parts = self._contexts.parts(found[0]) if name == "context" else Parts(format=found[0])
+                return self._contexts.resolve(parts)
+        return None
+
+    def _find(self, reference: str, by: str) -> etree._Element | None:
+        """The element with an id. Raises InkError if it is in another document."""
+        document, _, id = reference.rpartition("#")
+        if document or "/" in reference:
+            raise InkError(
+                f"{by} refers to another document ({reference!r}): copy what it needs into this one"
+            )
+        if self._ids is None:
+            self._ids = {}
+            for element in self._root.iter("*"):
+                if id_of(element):
+                    self._ids.setdefault(id_of(element), element)
+        return self._ids.get(id)
+
+    def _leaves(
+        self, element: etree._Element, start: Path = (), end: Path = (), depth: int = 0
+    ) -> list[Leaf]:
+        """The traces in a trace, group or view, from one place in it to another."""
+        self._count(1 + len(element))
+        if depth > _MAX_CHAIN:
+            raise InkError("traceDataRef: views refer to each other in a circle, or are nested too deep")
+        name = local_name(element)
+        if name == "trace":
+            return self._part(self._by_element[element], start, end)
+        if name == "traceView" and element.get("traceDataRef"):
+            leaves = self._referred(element, start, end, depth)
+        else:
+            children = [child for child in element if local_name(child) in _DATA]
+            first, last = _range(start, end, len(children), f"<{name}>")
+            leaves = []
+            for place, child in enumerate(children[first - 1 : last], first):
+                inner = start[1:] if place == first else (), end[1:] if place == last else ()
+                leaves += self._leaves(child, *inner, depth + 1)
+        if name == "traceView" and "contextRef" in element.attrib:
+            self._view_in(self._contexts.referred(element), leaves)
+        return leaves
+
+    def _referred(self, view: etree._Element, start: Path, end: Path, depth: int) -> list[Leaf]:
+        """What a view refers to, and from and to which place in that."""
+        target = self._target(view)
+        if target is None:
+            return []
+        own = _path(view, "from"), _path(view, "to")
+        if own == ((), ()):
+            return self._leaves(target, start, end, depth + 1)
+        leaves = self._leaves(target, *own, depth + 1)
+        if (start, end) == ((), ()):
+            return leaves
+        if len(leaves) != 1:
+            raise InkError("<traceView>: from and to of a view that itself has from or to are not supported")
+        trace, first, last = leaves[0]
+        inner_first, inner_last = _range(start, end, last - first + 1, "<traceView>")
+        return [(trace, first + inner_first - 1, first + inner_last - 1)]
+
+    def _target(self, view: etree._Element) -> etree._Element | None:
+        """The element that a view refers to; None if it is not there, as in files of CROHME."""
+        reference = view.get("traceDataRef") or ""
+        if trace := self._by_id.get(reference.removeprefix("#")):
+            return trace.element
+        target = self._find(reference, "<traceView traceDataRef>")
+        return target if target is not None and local_name(target) in _DATA else None
+
+    def _part(self, trace: Trace, start: Path, end: Path) -> list[Leaf]:
+        if not trace.usable():
+            return []
+        if len(start) > 1 or len(end) > 1:
+            raise InkError(
+                "<traceView>: from or to has more numbers than there are levels in what it refers to"
+            )
+        return [(trace, *_range(start, end, trace.points(), f"<trace> {trace.name()}"))]
+
+    def _view_in(self, parts: Parts, leaves: list[Leaf]) -> None:
+        """Lets traces be seen in a view's context, if they have none of their own."""
+        for trace, _, _ in leaves:
+            if trace.defined and trace.parts == _NO_CONTEXT:
+                trace.parts = parts
+            elif self._contexts.resolve(trace.parts) != self._contexts.resolve(parts):
+                raise InkError(
+                    f"<traceView contextRef>: trace {trace.name()} has another context of its own, which says "
+                    "otherwise where its points lie: remove one of them"
+                )
+
+    def _count(self, elements: int) -> None:
+        self._viewed += elements
+        if self._viewed > _MAX_VIEWED:
+            raise InkError(f"trace groups and views refer to more than {_MAX_VIEWED} elements")
+
+
+def _range(start: Path, end: Path, count: int, what: str) -> tuple[int, int]:
+    """The first and the last place, both from 1, that `from` and `to` say."""
+    first, last = (start or (1,))[0], (end or (count,))[0]
+    if start + end and not 1 <= first <= last <= count:
+        raise InkError(f"<traceView>: from={first} to={last} is no range of {what}, which has {count}")
+    return first, last
+
+
+def _path(view: etree._Element, attribute: str) -> Path:
+    text = view.get(attribute)
+    if text is None:
+        return ()
+    try:
+        return tuple(int(number) for number in text.split(":"))
+    except ValueError:
+        raise InkError(
+            f"<traceView {attribute}={text[:40]!r}>: expected numbers with colons between them"
+        ) from None
