@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_FAR = 1024  # extents from the origin; from there on, float32 has less than 14 bits for the ink itself
+_FAR = 4096  # extents from the origin; from there on, float32 has less than 12 bits for the ink itself
+
+_LARGEST = float(np.finfo(np.float32).max)
 
 Stroke = npt.NDArray[np.float32]  # (points, 2): x to the right, y downwards, any unit
 
@@ -44,20 +46,15 @@ class Ink:
 def to_strokes(points: npt.NDArray[np.float64]) -> tuple[Stroke, tuple[float, float]]:
     """Converts coordinates to float32. Returns them, and the origin that was subtracted.
 
-    Nothing is subtracted unless float32 could not hold the ink's detail: a million units from the origin it
-    rounds to sixteenths, a thousand million units away to 64 units. Raises InkError for a coordinate that is
-    not finite.
+    Nothing is subtracted unless float32 cannot hold the ink's detail: a million units from the origin it rounds
+    to sixteenths, a thousand million units away to 64 units. Raises InkError for a coordinate that is not
+    finite.
     """
-    if not np.isfinite(points).all():
-        raise InkError("a coordinate is not a finite number")
     low, high = points.min(axis=0), points.max(axis=0)
-    extent = float((high - low).max())
-    origin = (0.0, 0.0)
-    if extent > 0 and max(-low.min(), high.max()) > _FAR * extent:
-        origin = float(low[0]), float(low[1])
-        points = points - low
-    with np.errstate(over="ignore"):
-        strokes = points.astype(np.float32)
-    if not np.isfinite(strokes).all():
-        raise InkError("a coordinate is not a finite number in float32")
-    return strokes, origin
+    far = float(max(-low.min(), high.max()))
+    if not far <= _LARGEST:  # or not a number
+        raise InkError("a coordinate is not a finite number of float32's range")
+    strokes = points.astype(np.float32)
+    if 0 < _FAR * float((high - low).max()) < far and not np.array_equal(strokes, points):
+        return (points - low).astype(np.float32), (float(low[0]), float(low[1]))
+    return strokes, (0.0, 0.0)

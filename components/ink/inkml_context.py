@@ -53,7 +53,7 @@ class Contexts:
         self._contexts: dict[Parts, Context] = {}
 
     def parts(self, element: etree._Element, inherited: Parts = Parts(), depth: int = 0) -> Parts:
-        """What a `<context>` consists of: its own parts, else those of the context it refers to, else inherited.
+        """What a `<context>` consists of: its own parts, else those of the one it refers to, else inherited.
 
         A context outside `<definitions>` inherits from the current one. Raises InkError.
         """
@@ -180,8 +180,8 @@ class Contexts:
                     rows[row] = matrix[row]
             return rows.get(0, IDENTITY[0]), rows.get(1, IDENTITY[1])
         raise InkError(
-            f"<mapping type={type!r}> of <canvasTransform> is not supported, only identity, affine and product: "
-            "write the transformed coordinates into the traces"
+            f"<mapping type={type!r}> of <canvasTransform> is not supported, only identity, affine and "
+            "product are: write the transformed coordinates into the traces"
         )
 
 
@@ -193,8 +193,8 @@ def _to_page(axes: Axes, canvas: Axes | None, transform: Matrix) -> tuple[Matrix
     if canvas is None:
         if axes.ratio != 1:
             raise InkError(
-                "the channels X and Y have different units, and <canvasTransform> does not say which unit the "
-                "canvas has: add a <traceFormat> to the <canvas>"
+                "the channels X and Y have different units, and <canvasTransform> does not say which unit "
+                "the canvas has: add a <traceFormat> to the <canvas>"
             )
         return scaled(transform, *_inherited(axes.signs, transform)), None
     matrix = scaled(transform, canvas.signs[0], canvas.signs[1] * canvas.ratio)

@@ -1,4 +1,4 @@
-"""Trace formats of InkML (section 3.1): which of a point's values are X and Y, which way they grow, how long they are."""
+"""Trace formats of InkML (section 3.1): which values of a point are X and Y, their directions and units."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def _coordinate(name: str, channels: list[etree._Element], names: list[str]) -> 
     for mapping in channel.iterchildren("{*}mapping"):
         if (mapping.get("type") or "unknown").strip().lower() != "identity":
             raise InkError(
-                f'<mapping> of <channel name="{name}"> is not supported: write the mapped values into the traces'
+                f'<mapping> of <channel name="{name}"> is not supported: write the mapped values into the '
+                "traces"
             )
     return channel
 
@@ -112,16 +113,16 @@ def _units(
     units = f"X (units={x.get('units')!r}) and Y (units={y.get('units')!r})"
     if x_count is not None and y_count is not None:
         ratio = _ratio(x_count, y_count, units)
-        if x_length and y_length and x_length != y_length:
-            if not math.isclose(ratio, _ratio(x_length, y_length, units), rel_tol=1e-3):
-                raise InkError(f"the channels {units} contradict their resolutions: remove one or the other")
+        differ = x_length and y_length and x_length != y_length
+        if differ and not math.isclose(ratio, _ratio(x_length, y_length, units), rel_tol=1e-3):
+            raise InkError(f"the channels {units} contradict their resolutions: remove one or the other")
         return x_count, ratio
-    if count := x_count or y_count:
-        if x_length is None or not x_length.near(count) or x_length != y_length:
-            raise InkError(
-                '<channelProperty name="resolution"> is given for only one of the channels X and Y: give it for '
-                "both"
-            )
+    count = x_count or y_count
+    if count and (x_length is None or not x_length.near(count) or x_length != y_length):
+        raise InkError(
+            '<channelProperty name="resolution"> is given for only one of the channels X and Y: give it for '
+            "both"
+        )
     if x_length is None and y_length is None:
         return None, 1.0
     return x_length, _ratio(x_length, y_length, units)

@@ -79,8 +79,8 @@ def _rows(mapping: etree._Element, sources: int) -> list[list[float]]:
     rows = [[*row, 0.0] if len(row) == sources else row for row in rows]
     if not rows or any(len(row) != sources + 1 for row in rows):
         raise InkError(
-            f"<matrix> of <mapping>: expected rows of {sources + 1} numbers, {sources} factors and a translation, "
-            "with commas between rows"
+            f"<matrix> of <mapping>: expected rows of {sources + 1} numbers, {sources} factors and a "
+            "translation, with commas between rows"
         )
     if not all(math.isfinite(number) for row in rows for number in row):
         raise InkError("<matrix> of <mapping>: a number is not finite")

@@ -65,8 +65,8 @@ class Segments:
         for width, name in self._lone.items():
             if width not in self._widths:
                 raise InkError(
-                    f"trace {name} has {width} values and no comma: put commas between points, or declare the "
-                    "channels in a <traceFormat>"
+                    f"trace {name} has {width} values and no comma: put commas between points, or declare "
+                    "the channels in a <traceFormat>"
                 )
         both = np.array([np.array(self._xs, np.float64), np.array(self._ys, np.float64)], np.float64)
         on_page, origin = to_strokes(self._on_page(both.T))
@@ -152,16 +152,17 @@ def _without_repeats(stroke: Stroke) -> Stroke:
 
 
 def _factor(context: Context, first: Context) -> float:
-    """The length of a context's unit in those of the first. Raises InkError if their relation is not known."""
+    """The length of a context's unit in those of the first. Raises InkError if it is not known."""
     if context.anchors != first.anchors:
         raise InkError(
-            "<channel respectTo>: X or Y of two traces refer to different origins, whose distance is not known: "
-            "write all coordinates from one origin"
+            "<channel respectTo>: X or Y of two traces refer to different origins, whose distance is not "
+            "known: write all coordinates from one origin"
         )
     if context.scale == first.scale:
         return 1.0
     if context.scale is None or first.scale is None or context.scale.unit != first.scale.unit:
         raise InkError(
-            "two traces have contexts whose units cannot be compared: give the channels of both the same units"
+            "two traces have contexts whose units cannot be compared: give the channels of both the same "
+            "units"
         )
     return context.scale.factor / first.scale.factor

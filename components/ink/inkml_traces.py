@@ -20,6 +20,7 @@ _NO_INK = frozenset(
 )
 _DIRECT = frozenset(("traceFormat", "inkSource", "canvas", "canvasTransform"))
 _DATA = frozenset(("trace", "traceGroup", "traceView"))
+SEGMENTATION = "Segmentation"  # what CROHME calls the group of a formula's symbols
 _TYPES = ("pendown", "penup", "indeterminate")
 _MAX_CHAIN = 64  # traceViews one after the other; more are a circle
 _MAX_VIEWED = 300_000  # elements that traceViews and symbols refer to, all together
@@ -35,9 +36,7 @@ class Trace:
     element: etree._Element
     parts: Parts
     defined: bool  # in definitions: not on the page by itself
-    segments: list[int] = field(
-        default_factory=list
-    )  # of the page; empty if the trace is not on it as a whole
+    segments: list[int] = field(default_factory=list)  # of the page; empty if it is not on it as a whole
 
     def text(self) -> str:
         return text_of(self.element)
@@ -58,6 +57,22 @@ class Trace:
         return bool(self.text().strip(" \t\r\n,")) and self.type() != "penup"
 
 
+@dataclass(eq=False, slots=True)
+class Group:
+    """The document, a trace group, or a view that has something in it."""
+
+    element: etree._Element
+    annotations: dict[str, str] = field(default_factory=dict)  # by type, the first of each
+    members: list[Trace] = field(default_factory=list)  # its traces, and those that its views are of
+    whole: bool = True  # `members` are all that it has
+    is_leaf: bool = True  # it has no groups in it
+    is_part: bool = False  # of a group of a formula's symbols
+
+    def annotation(self, *types: str) -> str | None:
+        """The text of the first of these annotations that it has."""
+        return next((text for type in types if (text := self.annotations.get(type))), None)
+
+
 class Page:
     """The traces of a document, and the ink that they put on the page."""
 
@@ -71,13 +86,15 @@ class Page:
         self._definitions = False
         self._viewed = 0
         self._stroke_of: list[int] = []
+        self.document = Group(root)
+        self.groups: list[Group] = []
         self.strokes: tuple[Stroke, ...] = ()
         self.origin = (0.0, 0.0)
 
     def read(self) -> None:
         """Reads the strokes. Raises InkError."""
         first = next(self._root.iterchildren("{*}traceFormat"), None)  # counts for what stands before it, too
-        self._walk(self._root, _NO_CONTEXT if first is None else Parts(format=first), False)
+        self._walk(self.document, _NO_CONTEXT if first is None else Parts(format=first), False)
         segments = Segments()
         self._draw(segments)
         try:
@@ -90,57 +107,85 @@ class Page:
             made = segments.strokes()
         self.strokes, self.origin, self._stroke_of = made
 
-    def strokes_of(self, group: etree._Element) -> tuple[int, ...] | None:
-        """The strokes of a trace group or view. None if it has a part of a stroke, which is no stroke."""
+    def strokes_of(self, group: Group) -> tuple[int, ...] | None:
+        """The strokes of a group. None if it has a part of a stroke, which is no stroke."""
+        self._count(1 + len(group.members))
         found: list[int] = []
-        self._count(len(group))
-        for child in group if group.get("traceDataRef") is None else (group,):
-            name = local_name(child)
-            if name == "traceView" and not (child.get("from") or child.get("to") or len(child)):
-                trace = self._by_id.get((child.get("traceDataRef") or "").removeprefix("#"))
-                if trace is not None:
-                    found += trace.segments
-                    continue
-            if name in _DATA:
-                for trace, first, last in self._leaves(child):
-                    if (first, last) != (1, trace.points()):
-                        return None
-                    found += trace.segments
-        return tuple(dict.fromkeys(self._stroke_of[segment] for segment in found))
+        if group.whole:
+            for trace in group.members:
+                found += trace.segments
+        else:
+            for trace, first, last in self._leaves(group.element):
+                if (first, last) != (1, trace.points()):
+                    return None
+                found += trace.segments
+        return tuple(dict.fromkeys([self._stroke_of[segment] for segment in found]))
 
-    def _walk(self, element: etree._Element, current: Parts, defined: bool) -> Parts:
-        """Notes the traces and views in an element; returns the context that is then the current one."""
-        for child in element:
+    def _walk(self, group: Group, current: Parts, defined: bool) -> Parts:
+        """Notes what is in a group; returns the context that is then the current one."""
+        for child in group.element:
             name = local_name(child)
-            if name == "trace":
-                own = self._contexts.referred(child) if "contextRef" in child.attrib else current
-                self._note(Trace(child, own, defined))
-            elif name == "traceGroup":
-                own = self._contexts.referred(child) if "contextRef" in child.attrib else current
-                self._walk(child, own, defined)
+            if name == "annotation":
+                group.annotations.setdefault(child.get("type", ""), text_of(child).strip())
             elif name == "traceView":
-                if not defined:
-                    self._order.append(child)
+                self._note_view(child, group, defined)
+            elif name == "trace":
+                own = self._contexts.referred(child) if child.get("contextRef") else current
+                group.members.append(self._note(child, own, defined))
+            elif name == "traceGroup":
+                own = self._contexts.referred(child) if child.get("contextRef") else current
+                group.whole = group.is_leaf = False
+                self._walk(self._new_group(child, group), own, defined)
+            elif name in _NO_INK:
+                continue
             elif name == "definitions":
                 self._definitions = True
-                self._walk(child, _NO_CONTEXT, True)
+                self._walk(Group(child), _NO_CONTEXT, True)
             elif defined:
                 continue
             elif name == "context":
                 current = self._contexts.parts(child, current)
             elif name in _DIRECT:
                 current = self._contexts.with_own(child, current)
-            elif name not in _NO_INK:
-                current = self._walk(child, current, defined)
+            else:  # of no InkML; its annotations say nothing of the group
+                group.whole = False
+                current = self._walk(Group(child), current, defined)
         return current
 
-    def _note(self, trace: Trace) -> None:
-        self._by_element[trace.element] = trace
-        known = self._by_id.setdefault(id_of(trace.element), trace)
+    def _new_group(self, element: etree._Element, parent: Group) -> Group:
+        group = Group(element, is_part=parent.is_part or parent.annotations.get("truth") == SEGMENTATION)
+        self.groups.append(group)
+        return group
+
+    def _note(self, element: etree._Element, parts: Parts, defined: bool) -> Trace:
+        trace = self._by_element[element] = Trace(element, parts, defined)
+        id = id_of(element)
+        known = self._by_id.setdefault(id, trace)
         if known is not trace and not known.usable():  # real files repeat ids
-            self._by_id[id_of(trace.element)] = trace
-        if not trace.defined:
+            self._by_id[id] = trace
+        if not defined:
             self._order.append(trace)
+        return trace
+
+    def _note_view(self, view: etree._Element, group: Group, defined: bool) -> None:
+        if not len(view) and len(view.attrib) == 1:
+            trace = self._by_id.get((view.get("traceDataRef") or "").removeprefix("#"))
+            if trace is not None and not trace.defined:  # as in CROHME: it adds no ink
+                group.members.append(trace)
+                return
+        group.whole = False
+        if not defined:
+            self._order.append(view)
+        for inner in view.iter("{*}traceView") if len(view) else ():
+            if len(inner):
+                self._note_view_group(inner, group)
+                group.is_leaf = False
+
+    def _note_view_group(self, view: etree._Element, parent: Group) -> None:
+        group = self._new_group(view, parent)
+        group.whole, group.is_leaf = False, not any(len(child) for child in view.iterchildren("{*}traceView"))
+        for child in view.iterchildren("{*}annotation"):
+            group.annotations.setdefault(child.get("type", ""), text_of(child).strip())
 
     def _draw(self, segments: Segments) -> None:
         for trace in self._by_element.values():
@@ -161,14 +206,15 @@ class Page:
                     segments.add_part(trace.text(), trace.name(), self._context(trace), first, last)
 
     def _draw_trace(self, trace: Trace, segments: Segments) -> None:
-        keys = trace.element.keys()
-        if "type" in keys and not self._is_down(trace):
-            return
-        prior = self._prior(trace) if "continuation" in keys or "priorRef" in keys else None
+        prior = None
+        if len(trace.element.attrib) > 1 or not id_of(trace.element):
+            if trace.element.get("type") and not self._is_down(trace):
+                return
+            prior = self._prior(trace)
         trace.segments += segments.add(trace.text(), trace.name, self._context(trace), prior)
 
     def _is_down(self, trace: Trace) -> bool:
-        """Whether the pen writes. Of an indeterminate trace, channel S tells, or that there is no other one."""
+        """Whether the pen writes. An indeterminate trace counts if it has channel S, or all are such."""
         if trace.type() != "indeterminate":
             return trace.type() == "pendown"
         if self._contexts.resolve(trace.parts).format.tip is not None:
@@ -187,7 +233,7 @@ class Page:
         prior = self._by_id.get((reference or "").removeprefix("#"))
         if reference is None or prior is None:
             raise InkError(
-                f"trace {trace.name()}: priorRef={reference!r} is not the id of the trace that it goes on from"
+                f"trace {trace.name()}: priorRef={reference!r} is not the id of the trace that it continues"
             )
         if prior.segments:
             return prior.segments[-1]
@@ -295,8 +341,8 @@ class Page:
                 trace.parts = parts
             elif self._contexts.resolve(trace.parts) != self._contexts.resolve(parts):
                 raise InkError(
-                    f"<traceView contextRef>: trace {trace.name()} has another context of its own, which says "
-                    "otherwise where its points lie: remove one of them"
+                    f"<traceView contextRef>: trace {trace.name()} has another context of its own, which "
+                    "says otherwise where its points lie: remove one"
                 )
 
     def _count(self, elements: int) -> None:

@@ -61,7 +61,8 @@ def resolution_of(value: str | None, units: str | None, channel: str) -> Scale:
         count = math.nan
     if not (count > 0 and math.isfinite(count)):
         raise InkError(
-            f'<channelProperty channel="{channel}" name="resolution" value={value!r}>: expected a positive number'
+            f'<channelProperty channel="{channel}" name="resolution" value={value!r}>: expected a positive '
+            "number"
         )
     name = (units or "").strip().lower()
     if name in _PER_INCH:

@@ -23,7 +23,8 @@ MAX_POINTS = 1_000_000  # a formula has some hundreds
 MAX_CODED = 100_000  # of those, in traces that need the whole grammar, which takes longer
 
 _TOKEN = re.compile(
-    r" ?(?:([!'\"]?) ?([-+]?) ?(#[0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)|([*?TF:])|(\S))"
+    r" ?(?:([!'\"]?) ?([-+]?) ?(#[0-9A-Fa-f]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+    r"|([*?TF:])|(\S))"
 )
 _MAX_POINT = 1000  # characters of one point
 _EXTRA = 4  # values a point that are read although no traceFormat announces them: X, Y, force and time
@@ -90,7 +91,7 @@ Segment = tuple[list[float], list[float]]  # xs and ys while the pen touches the
 def points(text: str, format: Format, name: str, first: int = 1, last: int = MAX_POINTS) -> list[Segment]:
     """Reads a trace with the whole grammar, and gives its points from `first` to `last`, both counted from 1.
 
-    One segment, or several if channel S says that the pen was lifted. Raises InkError, with `name` for the trace.
+    One segment, or several if channel S says that the pen was lifted. Raises InkError, with the trace's name.
     """
     decoder = _Decoder(format, name, first, last)
     for point in " ".join(text.strip(" \t\r\n,").split()).split(","):
@@ -130,8 +131,8 @@ class _Channel:
             return
         if not self.known:
             raise InkError(
-                f"trace {self.trace}: {self.name} is a difference ({self.order}), but there is no value before "
-                "it; write the first one absolutely"
+                f"trace {self.trace}: {self.name} is a difference ({self.order}), but there is no value "
+                "before it; write the first one absolutely"
             )
         self.difference = number if self.order == "'" else self.difference + number
         self.value += self.difference
@@ -206,8 +207,8 @@ class _Decoder:
             return
         if not format.declared:
             raise InkError(
-                f"trace {self.name}: point {self.count + 1} has {self.place} values; expected x y or x y t of "
-                "every point, and commas between points"
+                f"trace {self.name}: point {self.count + 1} has {self.place} values; expected x y or x y t "
+                "of every point, and commas between points"
             )
         raise InkError(
             f"trace {self.name}: point {self.count + 1} has {self.place} values, but traceFormat has "

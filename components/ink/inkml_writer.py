@@ -20,7 +20,7 @@ NAMESPACE = "http://www.w3.org/2003/InkML"
 def write_inkml(ink: Ink, target: Path | IO[bytes], times: Times | None = None) -> None:
     """Writes an ink as InkML that `parse_inkml` gives back, to an open buffer or, atomically, to a file.
 
-    Label, writer and symbols stand where CROHME has them; a label in MathML is not written, and the coordinates
+    Label, writer and symbols stand where CROHME has them; a label in MathML is not written, and coordinates
     are the strokes', without their origin. `times` are written for tools that use them. Raises ValueError for
     times that do not fit the points and for text that XML cannot contain, and OSError.
     """

@@ -1,7 +1,8 @@
 """XML for the InkML reader: bytes to the root element, safely, and with the common faults repaired.
 
-Nothing is fetched and no entity is expanded. Documents that are not well-formed get one more try after a repair:
-annotations with a raw `<` or `&`, bytes that the encoding does not have, an encoding declaration that is wrong.
+Nothing is fetched and no entity is expanded. Documents that are not well-formed get one more try after a
+repair: annotations with a raw `<` or `&`, bytes that the encoding does not have, or a wrong encoding
+declaration.
 """
 
 from __future__ import annotations
@@ -148,8 +149,8 @@ def _not_well_formed(error: etree.XMLSyntaxError) -> InkError:
 
 def local_name(element: etree._Element) -> str:
     """An element's name without its namespace."""
-    tag: Any = element.tag
-    return str(tag[tag.rfind("}") + 1 :])
+    tag: str = element.tag
+    return tag[tag.rfind("}") + 1 :]
 
 
 def id_of(element: etree._Element) -> str:
