@@ -46,9 +46,9 @@ class Ink:
 def to_strokes(points: npt.NDArray[np.float64]) -> tuple[Stroke, tuple[float, float]]:
     """Converts coordinates to float32. Returns them, and the origin that was subtracted.
 
-    Nothing is subtracted unless float32 cannot hold the ink's detail: a million units from the origin it rounds
-    to sixteenths, a thousand million units away to 64 units. Raises InkError for a coordinate that is not
-    finite.
+    Nothing is subtracted unless float32 cannot hold the ink's detail: a million units from the origin it
+    rounds to sixteenths, a thousand million units away to 64 units. Raises InkError for a coordinate that is
+    not finite.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     far = float(max(-low.min(), high.max()))

@@ -101,9 +101,8 @@ def points(text: str, format: Format, name: str, first: int = 1, last: int = MAX
             if number:
                 decoder.number(order, sign, number)
             elif other:
-                raise InkError(
-                    f"trace {name}: {(order + sign + other)!r} is not a number or a value of InkML"
-                )
+                where = f"trace {name}: point {decoder.count + 1}, {point.strip()[:40]!r}"
+                raise InkError(f"{where}, has something that is not a number or another value of InkML")
             elif symbol == ":":
                 decoder.colon()
             else:
