@@ -19,14 +19,14 @@ from pydantic import BaseModel
 from components import VERSION
 from components.recognizer.bundle import EXAMPLE, load_bundle
 from components.recognizer.recognizer import Recognizer
-from components.serving.api import Api
 from components.serving.app import build_app
-from components.serving.batching import leave_last, read_all, stop_guessing
-from components.serving.cache import build_cache
-from components.serving.desk import Desk, Job, OverloadedError, Read, UnreachableError
-from components.serving.logs import to_json
-from components.serving.model import NAME, model_of, warn_of
+from components.serving.inference.client import Desk, Job, OverloadedError, Read, UnreachableError
+from components.serving.inference.worker import leave_last, read_all, stop_guessing
+from components.serving.model_info import NAME, model_of, warn_of
+from components.serving.observability.logging import to_json
 from components.serving.settings import load_settings
+from components.serving.state import Api
+from components.serving.storage.response_cache import build_cache
 
 
 class Arguments(BaseModel):

@@ -19,10 +19,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from components.config import ModelParams, Params, TrainParams, load_params
+from components.data.shards import SPLITS, data_hash
 from components.latex.vocabulary import Vocabulary
-from components.model.fit import Epoch, Job, fit
-from components.params import ModelParams, Params, TrainParams, load_params
-from components.shards import SPLITS, data_hash
+from components.model.trainer import Epoch, Job, fit
 from components.stages.train import SHARDS, SYNTHETIC, VOCAB
 
 # Of each variant, what it changes of the sections `model` and `train`.

@@ -20,17 +20,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from components.labelled import LabelledShards, Sample
+from components.data.datasets import LabelledShards, Sample
+from components.latex.constraints import Grammar, Mask
 from components.latex.metrics import score
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize
-from components.latex.validity import Grammar, Mask
 from components.latex.vocabulary import BOS, PAD, UNK
 from components.recognizer.bundle import load_bundle
 from components.recognizer.decoding import Hypothesis, Rules, decode, greedy, search
 from components.recognizer.engine import Engine, Memory, OnnxEngine
-from components.recognizer.inputs import to_input
-from components.recognizer.preparation import resized
+from components.recognizer.preprocessing import resized
+from components.recognizer.tensors import to_input
 
 Views = Sequence[Memory]  # of one picture in several sizes, its own first
 Find = Callable[[Engine, Views, Rules], Hypothesis]

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.orchestration", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args(arguments).rounds
-    from flows.stages import plan
+    from components.orchestration.dvc_runner import plan
 
     if changed := plan().changed:
         print(f"orchestration: run `dvc repro` first; changed: {', '.join(sorted(changed))}", file=sys.stderr)

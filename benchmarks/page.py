@@ -29,9 +29,9 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.serving_processes import NotReadyError, ours, stored_model
+from components.data.shards import read_table, strokes_of
 from components.ink.ink import Stroke
 from components.recognizer.recognizer import Recognizer
-from components.shards import read_table, strokes_of
 from tests.integration.browser import CHROMIUM, chromium
 
 ASKED = 60.0  # milliseconds over the recogniser's own time

@@ -21,9 +21,9 @@ from torch import Tensor
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
-from components.model.recogniser import Recogniser
-from components.recognizer.inputs import to_input
-from components.recognizer.preparation import prepare_picture
+from components.model.network import Recogniser
+from components.recognizer.preprocessing import prepare_picture
+from components.recognizer.tensors import to_input
 
 
 def main() -> None:

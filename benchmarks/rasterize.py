@@ -30,11 +30,11 @@ import psutil
 import pyarrow as pa
 
 from benchmarks.memory import own_memory
-from components.compute import connect
+from components.config import ComputeParams
+from components.data.dask_client import connect
+from components.data.rasterize import make_chunk, merge_chunks, plan, rasterize, symbol_token
+from components.data.shards import SPLITS
 from components.ink.raster import RasterSettings
-from components.params import ComputeParams
-from components.rasterization import make_chunk, merge_chunks, plan, rasterize, symbol_token
-from components.shards import SPLITS
 
 SHARD_ROWS = 4096
 

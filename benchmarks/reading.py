@@ -24,16 +24,16 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.plain_service import read_greedily
+from components.data.datasets import LabelledShards, Sample
+from components.export.quantize import quantize
 from components.ink.raster import Picture
-from components.labelled import LabelledShards, Sample
 from components.latex.metrics import score
 from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model
-from components.model.engine import TorchEngine
-from components.quantizing import quantize
-from components.recognizer.cores import cores
-from components.recognizer.inputs import to_input
+from components.model.torch_engine import TorchEngine
+from components.recognizer.cpu import cores
 from components.recognizer.recognizer import Recognizer
+from components.recognizer.tensors import to_input
 
 Read = Callable[[list[Picture]], list[tuple[str, ...]]]
 

@@ -17,8 +17,8 @@ import aiohttp
 import cv2
 import numpy as np
 
+from components.data.datasets import LabelledShards, Sample
 from components.ink.raster import Picture
-from components.labelled import LabelledShards, Sample
 from components.recognizer.recognizer import Recognizer
 
 PATIENCE = 120  # seconds until an answer counts as lost

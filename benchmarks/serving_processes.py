@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.memory import own_memory
+from components.deployment.service_process import NotReadyError, Served
 from components.serving.settings import Settings
-from flows.served import NotReadyError, Served
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-serve"

@@ -17,10 +17,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from components.config import load_params
+from components.data.shards import Row, read_table, strokes_of, symbols_of, write_shard
 from components.latex.vocabulary import Vocabulary
-from components.model.fit import Epoch, Job, fit
-from components.params import load_params
-from components.shards import Row, read_table, strokes_of, symbols_of, write_shard
+from components.model.trainer import Epoch, Job, fit
 from components.stages.train import SYNTHETIC
 
 

@@ -20,12 +20,12 @@ from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from components.config import Params, load_params
 from components.latex.vocabulary import SPECIALS
-from components.model.data import Batch
-from components.model.fit import lay_out
-from components.model.recogniser import Recogniser
-from components.model.training import Training
-from components.params import Params, load_params
+from components.model.dataset import Batch
+from components.model.lightning_module import Training
+from components.model.network import Recogniser
+from components.model.trainer import lay_out
 
 _VOCABULARY = 230
 _KINDS = {  # of a kernel, by what its name has; the first that fits

@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from components.commands import data, predict, report, serve
-from components.commands.command import Command, CommandError
+from components.cli import data, predict, report, serve
+from components.cli.base import Command, CommandError
 
 _COMMANDS: tuple[Command, ...] = (predict, serve, data, report)
 _EXAMPLES = """examples:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.params import ParamsError, load_params
+from components.config import ParamsError, load_params
 
 EXAMPLES = """
   python -m flows pipeline                 the stages of dvc.yaml, with retries, time limits and artifacts
@@ -81,8 +81,8 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     """Prints the tag of the model, or of the Bento, and nothing else."""
-    from flows.packaging import build, store, store_shipped
-    from flows.registered import CHAMPION, Registry
+    from components.deployment.packaging import build, store, store_shipped
+    from components.registry.model_versions import CHAMPION, Registry
 
     params = load_params()
     registry = Registry(params.register_.name)
@@ -99,14 +99,14 @@ def _package(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from flows.scheduling import serve_flows
+    from flows.deployments import serve_flows
 
     serve_flows(options.port)
     return 0
 
 
 def _live(options: argparse.Namespace) -> int:
-    from flows.live import serve_champion
+    from components.deployment.blue_green import serve_champion
 
     return serve_champion(options.port)
 

@@ -10,11 +10,11 @@ from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
-from components.params import ParamsError, load_params
-from flows.drift import SUMMARY, DriftError, check_drift
+from components.config import ParamsError, load_params
+from components.monitoring.drift import SUMMARY, DriftError, check_drift
+from components.registry.model_versions import CHAMPION, Registry, RegistryError
+from flows.data_watch import DRIFT, RESOURCE
 from flows.promotion import REFERENCE
-from flows.registered import CHAMPION, Registry, RegistryError
-from flows.watching import DRIFT, RESOURCE
 
 REPORTS = Path("reports/drift")
 

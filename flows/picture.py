@@ -17,15 +17,15 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
-from components.params import Params, load_params
+from components.config import Params, load_params
+from components.registry.model_versions import CHALLENGER, CHAMPION, PREVIOUS
+from flows.data_watch import ARRIVED, DRIFT, watching
+from flows.deployments import deployments
 from flows.drawing import Box, arrow, badge, chain, drawing, named, rectangle, words
 from flows.monitoring import monitoring
 from flows.pipeline import pipeline
 from flows.promotion import promotion
-from flows.registered import CHALLENGER, CHAMPION, PREVIOUS
 from flows.retraining import retraining
-from flows.scheduling import deployments
-from flows.watching import ARRIVED, DRIFT, watching
 
 PICTURE = Path("docs/factory.svg")
 DVC = Path("dvc.yaml")

@@ -17,12 +17,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from components.evaluation import Answer
-from components.labelled import LabelledShards
+from components.config import ParamsError, PipelineParams, load_params
+from components.data.datasets import LabelledShards
+from components.evaluation.metrics import Answer
+from components.evaluation.report.error_gallery import worst
 from components.latex.tokenizer import tokenize
-from components.params import ParamsError, PipelineParams, load_params
-from components.report.worst import worst
-from flows.stages import Plan, StageError, StageRun, plan, run_stage
+from components.orchestration.dvc_runner import Plan, StageError, StageRun, plan, run_stage
 
 REPORTS, TEST = Path("reports"), Path("data/shards/test")
 

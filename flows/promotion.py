@@ -14,14 +14,15 @@ from prefect.client.schemas.objects import State
 from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
-from components.params import Params, ParamsError, load_params
+from components.config import Params, ParamsError, load_params
+from components.deployment.packaging import PackagingError, bento_of, build
+from components.files import atomic_write
+from components.promotion.comparison import Trial, try_out, write_reference
+from components.promotion.gate import Verdict, judge
+from components.promotion.report import html, markdown, numbers
 from components.recognizer.bundle import BundleError, load_bundle
-from components.registry import bundle_folder, dvc_hashes
-from components.report.files import whole
-from flows.gate import Verdict, judge
-from flows.gate_report import html, markdown, numbers
-from flows.packaging import PackagingError, bento_of, build
-from flows.registered import (
+from components.registry.bundles import bundle_folder, dvc_hashes
+from components.registry.model_versions import (
     BENTO,
     CHALLENGER,
     CHAMPION,
@@ -32,7 +33,6 @@ from flows.registered import (
     Registry,
     RegistryError,
 )
-from flows.trial import Trial, try_out, write_reference
 
 TEST = Path("data/shards/test")
 REPORTS = Path("reports/promotion")
@@ -133,7 +133,7 @@ def compare(
     text = markdown(verdict, trial, others[0] if others else None, datetime.now(UTC), remarks)
     report = REPORTS / f"version-{challenger.version}.md"
     for path, content in ((report, text), (report.with_suffix(".html"), html(text))):
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(content, encoding="utf-8")
     write_reference(trial, report.parent / REFERENCE)
     registry.keep(challenger, [report, report.with_suffix(".html"), report.parent / REFERENCE])

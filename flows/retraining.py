@@ -12,11 +12,18 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from components.params import Params, ParamsError, load_params
-from flows.corrections import collect
+from components.config import Params, ParamsError, load_params
+from components.data.feedback_import import collect
+from components.registry.model_versions import (
+    CHALLENGER,
+    CHAMPION,
+    GATE,
+    ROLLED_BACK,
+    Registry,
+    RegistryError,
+)
 from flows.pipeline import PipelineRun, pipeline
 from flows.promotion import promotion
-from flows.registered import CHALLENGER, CHAMPION, GATE, ROLLED_BACK, Registry, RegistryError
 
 LOCK = Path(".dvc/tmp/retraining.lock")  # the system frees it when its holder dies, however it dies
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import settings
 
+from components.config import Params, load_params
+from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
-from components.model.recogniser import Recogniser
-from components.params import Params, load_params
+from components.model.network import Recogniser
 from components.recognizer.calibration import Calibration
-from components.shards import Row, write_shard
 from components.stages import export
 from tests.recognizer.inks import formula
 

@@ -24,7 +24,7 @@ from rich.progress import track
 
 from components.ink.inkml import parse_inkml
 from components.ink.raster import RasterSettings, draw
-from components.recognizer.preparation import prepare_picture
+from components.recognizer.preprocessing import prepare_picture
 from tests.recognizer.inks import formula
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "sample.inkml"

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from lxml import etree
 
+from components.files import atomic_write
 from components.ink.ink import Ink
 
 Times = Sequence[Sequence[float] | npt.NDArray[np.float64]]  # milliseconds, of each stroke's points
@@ -32,9 +33,8 @@ def write_inkml(ink: Ink, target: Path | IO[bytes], times: Times | None = None) 
     if not isinstance(target, Path):
         target.write(data)
         return
-    beside = target.with_name(f".{target.name}.part")
-    beside.write_bytes(data)
-    beside.replace(target)
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(data)
 
 
 def _document(ink: Ink, times: Times | None) -> etree._Element:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from components.files import write_text
+
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 _FORMAT = 1
@@ -74,9 +76,7 @@ class Vocabulary:
     def save(self, path: Path) -> None:
         """Writes JSON, whole or not at all."""
         content = {"format": _FORMAT, "tokens": self.tokens, "counts": self.counts}
-        beside = path.with_name(f".{path.name}.part")
-        beside.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", path)
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """The tokens' numbers; UNK for what the vocabulary lacks. Adds no BOS and no EOS."""

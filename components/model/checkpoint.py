@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from components.config import ModelParams
+from components.files import atomic_write
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
-from components.model.recogniser import Recogniser
-from components.params import ModelParams
+from components.model.network import Recogniser
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.calibration import Calibration
 
@@ -41,22 +42,19 @@ class Checkpoint:
 
 def save_model(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
     """Writes a checkpoint whole or not at all; `half`: with 16-bit weights, to be carried about."""
-    beside = path.with_name(f".{path.name}.part")
     vocabulary = checkpoint.vocabulary
     state = {
         name: value.cpu().half() if half and value.is_floating_point() else value.cpu()
         for name, value in checkpoint.model.state_dict().items()
     }
-    torch.save(
-        {
-            "model": checkpoint.model.params.model_dump(),
-            "vocabulary": {"tokens": vocabulary.tokens, "counts": vocabulary.counts},
-            "raster": checkpoint.raster.model_dump(),
-            "weights": state,
-        },
-        beside,
-    )
-    beside.replace(path)
+    content = {
+        "model": checkpoint.model.params.model_dump(),
+        "vocabulary": {"tokens": vocabulary.tokens, "counts": vocabulary.counts},
+        "raster": checkpoint.raster.model_dump(),
+        "weights": state,
+    }
+    with atomic_write(path) as temporary:
+        torch.save(content, temporary)
 
 
 def load_model(path: Path) -> Checkpoint:

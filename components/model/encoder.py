@@ -9,7 +9,7 @@ import timm
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from components.params import ModelParams
+from components.config import ModelParams
 
 
 class Encoder(nn.Module):

@@ -11,13 +11,13 @@ card.md        the model card
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from components.files import write_json
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary, VocabularyError
 from components.recognizer.calibration import Calibration
@@ -123,9 +123,7 @@ def seal_bundle(folder: Path, settings: BundleSettings, about: About) -> Bundle:
         "about": about.model_dump(mode="json"),
         "sha256": {name: _sha256(folder / name) for name in _HASHED},
     }
-    beside = folder / f".{SETTINGS}.part"
-    beside.write_text(json.dumps(file, indent=2) + "\n", encoding="utf-8")
-    beside.replace(folder / SETTINGS)
+    write_json(file, folder / SETTINGS)
     return load_bundle(folder)
 
 

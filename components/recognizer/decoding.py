@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.latex.validity import Grammar
+from components.latex.constraints import Grammar
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.recognizer.engine import Engine, Floats, Memory, Past
 

@@ -16,7 +16,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
 
-from components.recognizer.cores import cores
+from components.recognizer.cpu import cores
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]

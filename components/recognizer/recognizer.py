@@ -17,9 +17,9 @@ from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import Confidence
 from components.recognizer.decoding import Hypothesis, Rules, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
-from components.recognizer.inputs import to_input
-from components.recognizer.looking import Look, attention, looks
-from components.recognizer.preparation import prepare, resized
+from components.recognizer.explanation import Look, attention, looks
+from components.recognizer.preprocessing import prepare, resized
+from components.recognizer.tensors import to_input
 
 _BATCH = 32  # rows (pictures times beams) of each size that go through the network at once: bounds the memory
 _SPREAD = 2.0  # the largest picture of a batch to its smallest

@@ -11,10 +11,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from components.serving import correcting, measures, reading, showing, telling
-from components.serving.api import Api
-from components.serving.problems import MEDIA_TYPE, Problem, internal
-from components.serving.visits import Observed, visit_of
+from components.serving.observability import metrics
+from components.serving.observability.request_context import Observed, visit_of
+from components.serving.routes import feedback, pages, predict, status
+from components.serving.schemas.problems import MEDIA_TYPE, Problem, internal
+from components.serving.state import Api
 
 
 def build_app(api: Api) -> ASGIApp:
@@ -28,10 +29,10 @@ def build_app(api: Api) -> ASGIApp:
         redoc_url=None,
     )
     app.state.api = api
-    app.include_router(reading.router)
-    app.include_router(correcting.router)
-    app.include_router(telling.router)
-    app.include_router(showing.router)
+    app.include_router(predict.router)
+    app.include_router(feedback.router)
+    app.include_router(status.router)
+    app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -50,7 +51,7 @@ def build_app(api: Api) -> ASGIApp:
 async def _problem(request: Request, error: Any) -> Response:
     visit = visit_of(request.scope)
     visit.outcome = error.kind
-    measures.refusals.labels(error.kind).inc()
+    metrics.refusals.labels(error.kind).inc()
     document = error.document(visit.request_id).model_dump()
     return JSONResponse(document, error.status, error.headers, media_type=MEDIA_TYPE)
 

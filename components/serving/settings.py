@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None,
-        description="file of keys (`python -m components.serving.keys`), looked at again when it changes",
+        description="keys file, as `python -m components.serving.access.api_keys` writes it; "
+        "read again when it changes",
     )
     api_keys: SecretStr | None = Field(None, description="what such a file holds, where there is no file")
     api_key_pepper: SecretStr = Field(
@@ -111,7 +112,7 @@ class Settings(BaseSettings):
             "type": "default",
             "options": {
                 "log_path": str(self.monitor_folder),
-                "log_config_file": str(Path(__file__).with_name("monitoring.yaml")),
+                "log_config_file": str(Path(__file__).with_name("observability") / "prediction_log.yaml"),
             },
         }
 

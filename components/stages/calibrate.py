@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation import Answer, reliability
-from components.labelled import LabelledShards
-from components.params import Params, ParamsError, load_params
+from components.config import Params, ParamsError, load_params
+from components.data.datasets import LabelledShards
+from components.data.shards import read_table
+from components.evaluation.metrics import Answer, reliability
+from components.files import atomic_write, write_json
 from components.recognizer.calibration import Calibration, Confidence, fit
-from components.report.files import whole, write_metrics
-from components.shards import read_table
 from components.stages.evaluate import read, trained
 
 MODEL, VALID, TRAIN = Path("data/model.pt"), Path("data/shards/valid"), Path("data/shards/train")
@@ -55,15 +55,18 @@ def calibrate(params: Params) -> Calibration:
             f"{name}_ece": after.ece,  # on the very inks that it was learnt on: test's is in metrics.json
         }
     calibration = Calibration(**found)
-    with whole(CALIBRATION) as beside:
+    with atomic_write(CALIBRATION) as beside:
         beside.write_text(calibration.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    write_metrics(report, REPORT)
+    write_json(report, REPORT)
     return calibration
 
 
 def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]:
     """How much each answer counts where valid's formulas stand for train's; how many inks that is worth."""
-    from components.likeness import effective, weights  # scikit-learn, which takes a second to import
+    from components.evaluation.importance import (  # scikit-learn, which takes a second to import
+        effective,
+        weights,
+    )
 
     labels = read_table(TRAIN, ["tokens"])["tokens"].to_pylist()
     counts = weights([answer.label for answer in answers], labels)

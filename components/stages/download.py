@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import track
 
-from components.archive import ArchiveError, check, fetch, replace_folder, unpack
-from components.params import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
-from components.shards import SPLITS
+from components.config import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
+from components.data.archive import ArchiveError, check, fetch, unpack
+from components.data.shards import SPLITS
+from components.files import atomic_folder
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
@@ -36,10 +37,7 @@ class SourceError(ValueError):
 
 def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[str, int]:
     """Makes `raw` anew; returns how many InkML files each split has. Raises SourceError and OSError."""
-    part = raw.with_name(f".{raw.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic_folder(raw) as part:
         if data.source == "synthetic":
             _write_synthetic(data, seed, part)
         elif data.source == "folder":
@@ -56,14 +54,11 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
                 raise SourceError(f"data.{data.source}: {error}") from None
         if data.corrections is not None:
             _add_corrections(data, data.corrections, part)
-        replace_folder(part, raw)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return {split: _count(raw / split) for split in SPLITS}
 
 
 def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
-    from components.ink.synthesis import write_split  # matplotlib: only where it is needed
+    from components.synthesis.handwriting import write_split  # matplotlib: only where it is needed
 
     p = data.synthetic
     for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):
@@ -186,7 +181,7 @@ def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
     found = sorted(_inkml(folder))
     if not found:
         return
-    from components.corrections import admitted  # Dask: only where there are corrections
+    from components.data.correction_filter import admitted  # Dask: only where there are corrections
 
     asked = [path for split in ("valid", "test") for path in _inkml(part / split)]
     chosen = admitted(found, asked, _count(part / "train"), data)

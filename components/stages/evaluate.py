@@ -16,16 +16,17 @@ import cv2
 from rich.console import Console
 from rich.progress import Progress
 
-from components.commands.command import count
-from components.evaluation import Answer, Evaluation, evaluate
-from components.labelled import Labelled, LabelledFolder, LabelledShards, Reject, Sample
-from components.params import load_params
+from components.cli.base import count
+from components.config import load_params
+from components.data.datasets import Labelled, LabelledFolder, LabelledShards, Reject, Sample
+from components.evaluation.metrics import Answer, Evaluation, evaluate
+from components.evaluation.report.error_gallery import page, worst
+from components.evaluation.report.predictions import write_predictions
+from components.evaluation.report.summary import confidence_line, summary
+from components.files import write_csv, write_json, write_text
 from components.recognizer.calibration import Calibration
 from components.recognizer.recognizer import Recognizer
-from components.registry import SHIPPED, bundle_folder
-from components.report.files import whole, write_csv, write_metrics, write_predictions
-from components.report.summary import confidence_line, summary
-from components.report.worst import page, worst
+from components.registry.bundles import SHIPPED, bundle_folder
 
 WORST = 40
 _PICTURES = 1024  # in memory at once: enough to find many of one size
@@ -90,7 +91,7 @@ def report(
     answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: Mapping[str, object]
 ) -> Evaluation:
     """Writes metrics.json, predictions.parquet, plots/ and worst.html to `out`, and prints the table."""
-    from components.report.plots import write_plots
+    from components.evaluation.report.plots import write_plots
 
     evaluation = evaluate(answers)
     title = f"{about['model']} on {about['data']}, beam {about['beam']}"
@@ -98,9 +99,8 @@ def report(
     write_plots(evaluation, out / "plots")
     mistakes = worst(answers, show)
     pictures = {id: cv2.imencode(".png", p)[1].tobytes() for id, p in data.pictures(mistakes.ids).items()}
-    with whole(out / "worst.html") as beside:
-        beside.write_text(page(evaluation, mistakes, pictures, title), encoding="utf-8")
-    write_metrics({**evaluation.metrics(), **about}, out / "metrics.json")
+    write_text(page(evaluation, mistakes, pictures, title), out / "worst.html")
+    write_json({**evaluation.metrics(), **about}, out / "metrics.json")
     Console().print(summary(evaluation, title))
     print(confidence_line(evaluation))
     print(f"results: {out / 'metrics.json'}, predictions.parquet, plots/, worst.html (pictures of mistakes)")
@@ -114,7 +114,7 @@ def trained(path: Path, calibration: Calibration | None = None, sizes: Sequence[
     import torch
 
     from components.model.checkpoint import load_model
-    from components.model.engine import TorchEngine
+    from components.model.torch_engine import TorchEngine
 
     checkpoint = load_model(path)
     model = checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,19 +14,20 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import Progress
 
-from components.card import card
-from components.exporting import export_decoder, export_encoder
+from components.config import Params, load_params
+from components.data.shards import shard_paths
+from components.export.model_card import card
+from components.export.onnx import export_decoder, export_encoder
+from components.files import atomic_folder, write_json
 from components.ink.raster import Picture
 from components.latex.vocabulary import BOS, EOS
 from components.model.checkpoint import Checkpoint, load_model
-from components.model.engine import TorchEngine
-from components.params import Params, load_params
+from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABULARY, About, seal_bundle
 from components.recognizer.calibration import Calibration
 from components.recognizer.engine import Past
-from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Recognizer
-from components.shards import shard_paths
+from components.recognizer.tensors import to_input
 
 MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
 CALIBRATION = Path("data/calibration.json")
@@ -58,32 +57,27 @@ def export(params: Params) -> Comparison:
     Raises ExportError where it does not; then there is no bundle.
     """
     checkpoint = load_model(MODEL)
-    beside = BUNDLE.with_name(f".{BUNDLE.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    console = Console(stderr=True)
-    with console.status("encoder to ONNX"):
-        export_encoder(checkpoint.model, beside / ENCODER, params.export.opset)
-    with console.status("decoder to ONNX"):
-        export_decoder(checkpoint.model, beside / DECODER, params.export.opset)
-    checkpoint.vocabulary.save(beside / VOCABULARY)
-    calibration = Calibration.model_validate_json(CALIBRATION.read_bytes())
-    settings = checkpoint.settings(calibration, params.evaluate.sizes)
-    torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
-    about = About(
-        architecture=_architecture(checkpoint),
-        parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
-        example=write_example(torch_reads, beside / EXAMPLE),
-    )
-    version = seal_bundle(beside, settings, about).version
+    with atomic_folder(BUNDLE) as folder:
+        console = Console(stderr=True)
+        with console.status("encoder to ONNX"):
+            export_encoder(checkpoint.model, folder / ENCODER, params.export.opset)
+        with console.status("decoder to ONNX"):
+            export_decoder(checkpoint.model, folder / DECODER, params.export.opset)
+        checkpoint.vocabulary.save(folder / VOCABULARY)
+        calibration = Calibration.model_validate_json(CALIBRATION.read_bytes())
+        settings = checkpoint.settings(calibration, params.evaluate.sizes)
+        torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
+        about = About(
+            architecture=_architecture(checkpoint),
+            parameters=sum(parameter.numel() for parameter in checkpoint.model.parameters()),
+            example=write_example(torch_reads, folder / EXAMPLE),
+        )
+        version = seal_bundle(folder, settings, about).version
 
-    comparison = compare(torch_reads, Recognizer.load(beside), TEST, params.export.check)
-    metrics = json.loads(METRICS.read_text(encoding="utf-8"))
-    (beside / CARD).write_text(card(checkpoint, params, metrics, version), encoding="utf-8")
-
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    beside.replace(BUNDLE)
-    _write_json(REPORT, {"version": version, "bytes": _size(BUNDLE), **asdict(comparison)})
+        comparison = compare(torch_reads, Recognizer.load(folder), TEST, params.export.check)
+        metrics = json.loads(METRICS.read_text(encoding="utf-8"))
+        (folder / CARD).write_text(card(checkpoint, params, metrics, version), encoding="utf-8")
+    write_json({"version": version, "bytes": _size(BUNDLE), **asdict(comparison)}, REPORT)
     return comparison
 
 
@@ -163,13 +157,6 @@ def _chunks(split: Path, count: int) -> Iterator[tuple[list[str], list[Picture]]
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
 
 
 def main() -> None:

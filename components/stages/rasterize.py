@@ -5,7 +5,6 @@ What can't be used is listed with its reason in reports/rejected.csv; too much o
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from components.archive import replace_folder
-from components.compute import ClusterError, connect
-from components.params import Params, ParamsError, load_params
-from components.rasterization import CHUNK, Outcome, plan, rasterize
-from components.report.files import write_csv, write_metrics
+from components.config import Params, ParamsError, load_params
+from components.data.dask_client import ClusterError, connect
+from components.data.rasterize import CHUNK, Outcome, plan, rasterize
+from components.files import atomic_folder, write_csv, write_json
 
 RAW = Path("data/raw")
 SHARDS = Path("data/shards")
@@ -36,9 +34,7 @@ def run(
 
     Raises RejectedError, ClusterError, and OSError (FileNotFoundError where a split has no InkML).
     """
-    part = shards.with_name(f".{shards.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with atomic_folder(shards) as part:
         work = plan(raw, part, params.raster.shard_rows)
         total = sum(len(shard.sources) for shard in work)
         with connect(params.compute, -(-total // CHUNK)) as client, _progress() as progress:
@@ -49,10 +45,7 @@ def run(
         rejects = [reject for outcome in outcomes.values() for reject in outcome.rejects]
         write_csv(("split", "file", "reason"), [(r.split, r.file, r.reason) for r in rejects], rejected)
         _check(outcomes, params.data.max_rejected, rejected)
-        replace_folder(part, shards)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    write_metrics({split: _counts(outcome) for split, outcome in outcomes.items()}, report)
+    write_json({split: _counts(outcome) for split, outcome in outcomes.items()}, report)
     return outcomes
 
 

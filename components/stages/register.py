@@ -14,16 +14,18 @@ from types import ModuleType
 from typing import Any
 
 import components
-from components.params import Params, load_params
+from components.config import Params, load_params
+from components.files import write_json
 from components.recognizer.bundle import CARD, Bundle, load_bundle
-from components.registry import dvc_hashes
-from components.tracking import connect, git_commit
+from components.registry.bundles import dvc_hashes
+from components.registry.mlflow_client import connect, git_commit
 
 BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
 
 _SOURCE = Path(components.__path__[0])
-_MODEL = Path("pyfunc.py")
+_MODEL = Path("registry/pyfunc_model.py")
+_MODULES = (Path("__init__.py"), Path("files.py"), _MODEL)
 _PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what reading needs
 _REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", "pydantic", "onnxruntime")
 
@@ -108,7 +110,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
 def _code() -> list[Path]:
     """The files that the model takes along, relative to `components`."""
     inside = [path for package in _PACKAGES for path in (_SOURCE / package).rglob("*.py")]
-    return [_MODEL, Path("__init__.py"), *sorted(path.relative_to(_SOURCE) for path in inside)]
+    return [*_MODULES, *sorted(path.relative_to(_SOURCE) for path in inside)]
 
 
 def _code_hash() -> str:
@@ -139,10 +141,7 @@ def main() -> None:
         done = register(load_params())
     except (ValueError, OSError) as error:
         sys.exit(f"register: {error}")
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    beside = REPORT.with_name(f".{REPORT.name}.part")
-    beside.write_text(json.dumps(done, indent=2) + "\n", encoding="utf-8")
-    beside.replace(REPORT)
+    write_json(done, REPORT)
     how = "registered as" if done["new"] else "was registered already:"
     print(f"bundle {done['bundle']} {how} {done['model']}, version {done['version']}, in {done['registry']}")
     if done["registry"].startswith("sqlite:"):

@@ -15,15 +15,14 @@ from dask.system import CPU_COUNT
 from rich.console import Console
 from rich.progress import Progress
 
-from components.archive import replace_folder
-from components.ink.layout import LayoutError, compose
+from components.config import Params, ParamsError, load_params
+from components.data.rasterize import row_of_ink
+from components.data.shards import InkTable, Row, read_table, write_shard
+from components.files import replace_folder, write_json
 from components.ink.raster import RasterSettings
-from components.ink.samples import Samples
-from components.latex.recombination import Recombination, trees_of
-from components.params import Params, ParamsError, load_params
-from components.rasterization import row_of_ink
-from components.report.files import write_metrics
-from components.shards import InkTable, Row, read_table, write_shard
+from components.synthesis.layout import LayoutError, compose
+from components.synthesis.recombination import Recombination, trees_of
+from components.synthesis.symbol_bank import Samples
 
 TRAIN, SYNTHETIC, REPORT = Path("data/shards/train"), Path("data/synthetic"), Path("reports/synthesize.json")
 _SHARD = 4096  # formulas; each shard has its own random numbers, so that all are the same on any machine
@@ -51,7 +50,7 @@ def synthesize(params: Params) -> int:
         for future in as_completed([pool.submit(make, *job) for job in enumerate(counts)]):
             progress.advance(bar, future.result())
     replace_folder(part, SYNTHETIC)
-    write_metrics({"formulas": wanted.count}, REPORT)
+    write_json({"formulas": wanted.count}, REPORT)
     return wanted.count
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -13,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from components.config import Params, ParamsError, load_params
+from components.data.shards import SPLITS, data_hash
+from components.files import atomic_write, write_json
 from components.latex.vocabulary import Vocabulary, VocabularyError
-from components.params import Params, ParamsError, load_params
-from components.shards import SPLITS, data_hash
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),
@@ -30,7 +30,7 @@ _SHOWN = 12  # pictures of valid that MLflow gets, with what was read
 
 def train(params: Params) -> dict[str, Any]:
     """Trains as `params` say and writes model, summary and history. Returns the summary."""
-    from components.model.fit import Epoch, Job, best_model, fit
+    from components.model.trainer import Epoch, Job, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = Job(
@@ -59,8 +59,8 @@ def train(params: Params) -> dict[str, Any]:
     with tracked(params, job.data_hash, folder) as mlflow_run:
         history = fit(job, folder, tell)
         best = max(history, key=lambda e: (e.valid_exprate, -e.valid_loss))
-        shutil.copyfile(folder / "best.pt", beside := MODEL.with_suffix(".part"))
-        beside.replace(MODEL)
+        with atomic_write(MODEL) as temporary:
+            shutil.copyfile(folder / "best.pt", temporary)
         checkpoint = best_model(folder)
         summary = {
             "epochs": len(history),
@@ -75,9 +75,9 @@ def train(params: Params) -> dict[str, Any]:
         }
         if mlflow_run is not None:
             mlflow_run.log_result(summary, checkpoint)
-    SUMMARY.parent.mkdir(exist_ok=True)
-    shutil.copyfile(folder / "history.csv", HISTORY)
-    SUMMARY.write_text(json.dumps(summary, indent=2) + "\n")
+    with atomic_write(HISTORY) as temporary:
+        shutil.copyfile(folder / "history.csv", temporary)
+    write_json(summary, SUMMARY)
     return summary
 
 
@@ -111,7 +111,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
-    from components.tracking import connect, git_commit
+    from components.registry.mlflow_client import connect, git_commit
 
     mlflow = connect(params.register_.name)
     note = folder / "mlflow_run"
@@ -137,8 +137,8 @@ def samples(checkpoint: Any) -> Any:
     """A figure of some pictures of valid, each with its label and what was read."""
     from matplotlib.figure import Figure
 
-    from components.model.data import Inks
-    from components.model.engine import TorchEngine
+    from components.model.dataset import Inks
+    from components.model.torch_engine import TorchEngine
     from components.recognizer.recognizer import Recognizer
 
     model = checkpoint.model

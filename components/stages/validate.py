@@ -6,16 +6,14 @@ Writes reports/validation.json, and Data Docs to look at in reports/data_docs.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from components.archive import replace_folder
-from components.params import Params, ParamsError, load_params
-from components.report.files import write_metrics
-from components.shards import SPLITS
-from components.validation import Finding, validate
+from components.config import Params, ParamsError, load_params
+from components.data.shards import SPLITS
+from components.data.validation import Finding, validate
+from components.files import atomic_folder, write_json
 
 SHARDS = Path("data/shards")
 COUNTS = Path("reports/rasterize.json")
@@ -27,15 +25,10 @@ def run(
     params: Params, shards: Path = SHARDS, counts: Path = COUNTS, docs: Path = DOCS, report: Path = REPORT
 ) -> tuple[Finding, ...]:
     """Validates the shards and writes both reports. Raises OSError and ValueError of what is not there."""
-    part = docs.with_name(f".{docs.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with atomic_folder(docs) as part:
         findings = validate(shards, _rejected(counts), params, part)
-        replace_folder(part, docs)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     met = all(finding.met for finding in findings)
-    write_metrics({"met": met, "expectations": [asdict(finding) for finding in findings]}, report)
+    write_json({"met": met, "expectations": [asdict(finding) for finding in findings]}, report)
     return findings
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from components.config import ParamsError, load_params
+from components.data.shards import SPLITS, shard_paths
+from components.files import atomic_write
 from components.latex.vocabulary import SPECIALS, Vocabulary
-from components.params import ParamsError, load_params
-from components.report.files import whole
-from components.shards import SPLITS, shard_paths
 
 SHARDS, VOCAB, REPORT = Path("data/shards"), Path("data/vocab.json"), Path("reports/vocab.json")
 
@@ -63,7 +63,7 @@ def make_vocabulary(shards: Path, min_count: int, vocab: Path, report: Path) -> 
         **{split: asdict(part) for split, part in covered.items()},
         "counts": sorted(counts, key=lambda pair: -pair[1]),
     }
-    with whole(report) as beside:
+    with atomic_write(report) as beside:
         beside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     vocabulary.save(vocab)
     return covered

@@ -1,4 +1,4 @@
-"""What deployments set, ask and watch is what the service has: settings, routes and measures."""
+"""What deployments set, ask and watch is what the service has: settings, routes and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from prometheus_client.metrics import Counter, Gauge, Histogram, MetricWrapperBase
 
 import components.serving
-from components.serving import measures
+from components.serving.observability import metrics
 from components.serving.settings import Settings, load_settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -155,7 +155,7 @@ def queries() -> Iterator[str]:
 def exposed() -> dict[str, MetricWrapperBase]:
     """The service's measures by the names they have in Prometheus."""
     endings = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_sum", "_count")}
-    found = [measure for measure in vars(measures).values() if isinstance(measure, MetricWrapperBase)]
+    found = [measure for measure in vars(metrics).values() if isinstance(measure, MetricWrapperBase)]
     return {measure._name + ending: measure for measure in found for ending in endings[type(measure)]}
 
 
@@ -169,7 +169,7 @@ def test_every_measure_that_is_watched_is_measured() -> None:
 
 def test_every_kind_of_refusal_that_is_watched_is_one_that_callers_meet() -> None:
     folder = Path(components.serving.__path__[0])
-    source = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     kinds = [kind for query in queries() for kind in re.findall(r'kind=~?"([^"]*)"', query)]
     assert kinds
     for kind in "|".join(kinds).split("|"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.serving import measures
+from components.serving.observability import metrics
 from tests.serving.conftest import serving
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "deploy/grafana/dashboard.json").read_text())
@@ -25,8 +25,8 @@ def queries() -> Iterator[str]:
 
 
 def measured() -> dict[str, MetricWrapperBase]:
-    """The service's own measures, by name."""
-    found = {m.describe()[0].name: m for m in vars(measures).values() if isinstance(m, MetricWrapperBase)}
+    """The service's own metrics, by name."""
+    found = {m.describe()[0].name: m for m in vars(metrics).values() if isinstance(m, MetricWrapperBase)}
     assert len(found) > 10
     return found
 

@@ -11,8 +11,8 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 
-from components.params import Params
-from flows.scheduling import deployments
+from components.config import Params
+from flows.deployments import deployments
 
 ROOT = Path(__file__).parents[2]
 OF_THE_POOL = {"work_pool"}  # what prefect.yaml says besides

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from components.params import Params
+from components.config import Params
 from flows import picture as drawn
 from flows.picture import PictureError, needs, picture
 

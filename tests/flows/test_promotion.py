@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 
 from components.recognizer.bundle import BundleError
+from components.registry.model_versions import (
+    CHAMPION,
+    PREVIOUS,
+    ROLLED_BACK,
+    Registered,
+    Registry,
+    RegistryError,
+)
 from flows import promotion
-from flows.registered import CHAMPION, PREVIOUS, ROLLED_BACK, Registered, Registry, RegistryError
 
 
 class Client:

@@ -18,8 +18,8 @@ import httpx
 import numpy as np
 import pytest
 
+from components.deployment.service_process import Served, free_port
 from components.ink.raster import RasterSettings, draw
-from flows.served import Served, free_port
 from tests.recognizer.inks import formula
 
 ROOT = Path(__file__).parents[2]

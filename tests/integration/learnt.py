@@ -11,19 +11,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from components.ink.augment import Variation, bend
+from components.augmentation.strokes import Variation, bend
+from components.config import Params
+from components.data.shards import Row, write_shard
 from components.ink.ink import Stroke
 from components.ink.raster import RasterSettings, draw, draw_placed
-from components.ink.samples import box_of
 from components.latex.vocabulary import BOS, EOS, Vocabulary
 from components.model.checkpoint import Checkpoint, save_model
-from components.model.recogniser import Recogniser
-from components.model.training import guidance
-from components.params import Params
+from components.model.lightning_module import guidance
+from components.model.network import Recogniser
 from components.recognizer.calibration import Calibration
-from components.recognizer.inputs import to_input
-from components.shards import Row, write_shard
+from components.recognizer.tensors import to_input
 from components.stages import export
+from components.synthesis.symbol_bank import box_of
 from tests.recognizer.inks import formula
 
 KNOWN: dict[str, tuple[Stroke, ...]] = {

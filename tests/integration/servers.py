@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from flows.served import free_port
+from components.deployment.service_process import free_port
 
 _PATIENCE = 180  # seconds: Prefect's server takes half a minute on a busy machine
 

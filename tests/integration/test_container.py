@@ -25,7 +25,7 @@ import httpx
 import psutil
 import pytest
 
-from flows.served import free_port
+from components.deployment.service_process import free_port
 
 ROOT = Path(__file__).parents[2]
 NEEDED = {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.ink.correction import Correction
-from components.serving.keys import add
+from components.serving.access.api_keys import add
 from tests.integration.conftest import RedisServer, Serve, pictures, predict
 
 pytestmark = pytest.mark.slow

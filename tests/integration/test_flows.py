@@ -18,8 +18,8 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from flows.corrections import collect
-from flows.served import free_port
+from components.data.feedback_import import collect
+from components.deployment.service_process import free_port
 from tests.integration.clone import Clone
 from tests.integration.conftest import pictures
 from tests.integration.servers import Server, mlflow_server, prefect_server
@@ -268,7 +268,7 @@ def test_with_the_registry_away_in_mid_promotion_the_champion_stays(house: House
 
 def test_a_bento_that_answers_otherwise_is_not_promoted(house: House) -> None:
     before = set(house.bentos.glob("*/bento.yaml"))
-    file = house.folder / "components/serving/reading.py"
+    file = house.folder / "components/serving/routes/predict.py"
     right = file.read_text()
     assert "formula=read.formula," in right
     file.write_text(right.replace("formula=read.formula,", 'formula=read.formula + "!",'))

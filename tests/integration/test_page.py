@@ -17,13 +17,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
+from components.config import Params
+from components.deployment.service_process import Served
 from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings, draw
-from components.params import Params
-from components.serving.keys import add
-from flows.served import Served
+from components.serving.access.api_keys import add
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.integration.conftest import CHALLENGER, SERVE, Registry, promoted, registered, service_of
 from tests.integration.learnt import KNOWN, learnt_project

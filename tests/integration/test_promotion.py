@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.deployment.service_process import Served
 from components.recognizer.bundle import load_bundle
-from components.registry import SHIPPED
-from flows.served import Served
+from components.registry.bundles import SHIPPED
 from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictures, predict, promoted
 
 pytestmark = pytest.mark.slow

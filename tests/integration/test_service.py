@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from components.recognizer.recognizer import Recognizer
-from components.serving.keys import add
+from components.serving.access.api_keys import add
 from tests.integration.conftest import ROOT, SERVE, Registry, Serve, pictures, predict
 
 pytestmark = pytest.mark.slow

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from components.ink.grammar import formula
+from components.config import Params, load_params
+from components.data.shards import Row, write_shard
 from components.ink.raster import RasterSettings, draw
-from components.ink.synthesis import Writer, set_formula
 from components.latex.vocabulary import Vocabulary
-from components.model.fit import Job
-from components.params import Params, load_params
-from components.shards import Row, write_shard
+from components.model.trainer import Job
+from components.synthesis.formula_grammar import formula
+from components.synthesis.handwriting import Writer, set_formula
 
 ROOT = Path(__file__).parents[2]
 RASTER = RasterSettings(symbol=16, pen=0.08, margin=4, max_height=96, max_width=320)

@@ -5,8 +5,8 @@ import torch
 
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, begin_with, load_model, save_model
-from components.model.fit import Job
-from components.model.recogniser import Recogniser
+from components.model.network import Recogniser
+from components.model.trainer import Job
 
 Weights = dict[str, torch.Tensor]
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from components.evaluation import Answer, reliability
+from components.evaluation.metrics import Answer, reliability
 from components.recognizer.calibration import Calibration, Confidence, fit
 
 

@@ -11,8 +11,8 @@ import pytest
 from components.ink.raster import RasterSettings, draw
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings
-from components.recognizer.inputs import to_input
 from components.recognizer.recognizer import Alternative, Recognizer
+from components.recognizer.tensors import to_input
 from tests.recognizer.engines import TableEngine
 from tests.recognizer.inks import formula
 

@@ -14,12 +14,12 @@ import pytest
 
 from components.ink.raster import RasterSettings, draw
 from components.latex.tokenizer import tokenize
-from components.serving.answers import ModelInfo
-from components.serving.api import Api, Model
 from components.serving.app import build_app
-from components.serving.cache import build_cache
-from components.serving.desk import Alternative, Desk, Job, Looked, Read
+from components.serving.inference.client import Alternative, Desk, Job, Looked, Read
+from components.serving.schemas.responses import ModelInfo
 from components.serving.settings import Settings
+from components.serving.state import Api, Model
+from components.serving.storage.response_cache import build_cache
 from tests.recognizer.inks import formula
 
 INFO = ModelInfo(

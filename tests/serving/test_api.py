@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.serving.keys import KeyLimits, add
+from components.serving.access.api_keys import KeyLimits, add
 from tests.serving.conftest import Service, png, serving
 
 CROSS = [[[0, 0], [8, 10]], [[8, 0, 1.5], [0, 10, 3]]]

@@ -16,8 +16,8 @@ import pytest
 
 from components.ink.correction import Correction
 from components.ink.raster import RasterSettings, draw
-from components.serving import memory
-from components.serving.keys import add
+from components.serving.access.api_keys import add
+from components.serving.storage import prediction_store
 from tests.serving.conftest import Service, png, serving
 from tests.serving.test_api import CROSS, INKML, problem_of
 
@@ -285,7 +285,7 @@ class TestWhatIsRefused:
 class TestMemory:
     def test_it_is_bounded_by_bytes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         async def test() -> None:
-            monkeypatch.setattr(memory, "_ALL_BYTES", 10_000)
+            monkeypatch.setattr(prediction_store, "_ALL_BYTES", 10_000)
             async with serving(feedback_folder=tmp_path) as service:
                 asked = [await service.predict(8 * n) for n in range(8)]
                 statuses = [(await correct(service, answer, "x")).status_code for answer in asked]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.labelled import LabelledShards
-from components.params import Params
+from components.config import Params
+from components.data.datasets import LabelledShards
 from components.recognizer.calibration import Calibration, Confidence
 from components.stages import calibrate as stage
 

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config import DataParams, Params, merged
+from components.data.shards import SPLITS as THREE
+from components.data.shards import read_table
 from components.ink.inkml import read_inkml
-from components.params import DataParams, Params, merged
-from components.shards import SPLITS as THREE
-from components.shards import read_table
 from components.stages import rasterize
 from components.stages.download import SourceError, download, main
 from tests.inks import write_ink
@@ -176,7 +176,7 @@ def test_killed_in_the_middle_then_again_is_as_if_never_killed(archive: Path, tm
         import sys, time
         from pathlib import Path
         from components.stages import download
-        from components.params import DataParams
+        from components.config import DataParams
         place = Path.rename
         def slowly(path, target):
             place(path, target)

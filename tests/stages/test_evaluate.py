@@ -12,17 +12,17 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from components.data.datasets import LabelledShards, Sample
+from components.data.shards import Row, read_table, strokes_of, write_shard
 from components.ink.ink import Ink, Stroke
 from components.ink.inkml import write_inkml
 from components.ink.raster import Picture, RasterSettings, draw
-from components.labelled import LabelledShards, Sample
 from components.latex.tokenizer import detokenize, tokenize
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.recognizer import Reading, Recognizer
-from components.registry import bundle_folder
-from components.shards import Row, read_table, strokes_of, write_shard
+from components.registry.bundles import bundle_folder
+from components.registry.mlflow_client import connect
 from components.stages import evaluate as stage
-from components.tracking import connect
 
 ROOT = Path(__file__).parents[2]
 RASTER = RasterSettings()

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
+from components.config import Params
 from components.ink.raster import RasterSettings
 from components.latex.vocabulary import EOS, Vocabulary
 from components.model.checkpoint import load_model
-from components.model.engine import TorchEngine
-from components.params import Params
+from components.model.torch_engine import TorchEngine
 from components.recognizer.bundle import FILES, BundleError, BundleSettings, load_bundle
 from components.recognizer.engine import Past
 from components.recognizer.recognizer import Recognizer

@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from dask.distributed import LocalCluster
 
-from components import compute
-from components.archive import unpack
-from components.compute import ClusterError
+from components.config import Params
+from components.data import dask_client
+from components.data.archive import unpack
+from components.data.dask_client import ClusterError
+from components.data.rasterize import ink_hash, symbol_token
+from components.data.shards import SPLITS, read_table, strokes_of, symbols_of
 from components.ink.ink import Ink, Symbol
 from components.ink.inkml import write_inkml
 from components.ink.raster import draw
-from components.params import Params
-from components.rasterization import ink_hash, symbol_token
-from components.shards import SPLITS, read_table, strokes_of, symbols_of
 from components.stages import rasterize
 
 ROOT = Path(__file__).parents[2]
@@ -156,7 +156,7 @@ def test_a_cluster_does_the_same_as_this_machine(tmp_path: Path, params: Params)
 def test_a_scheduler_that_does_not_answer_is_named(
     tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compute, "_PATIENCE", 1.0)
+    monkeypatch.setattr(dask_client, "_PATIENCE", 1.0)
     nowhere = params.compute.model_copy(update={"scheduler": "tcp://127.0.0.1:9"})
     with pytest.raises(ClusterError, match=r"compute\.scheduler: .*tcp://127\.0\.0\.1:9"):
         run(params.model_copy(update={"compute": nowhere}), write_raw(tmp_path / "raw"), tmp_path)
@@ -170,8 +170,8 @@ def test_a_split_without_ink_is_named(tmp_path: Path, params: Params) -> None:
 STAGE = """
     import sys
     from pathlib import Path
-    from components import rasterization
-    from components.params import Params
+    from components.config import Params
+    from components.data import rasterize as library
     from components.stages import rasterize
     {before}
     params = Params.model_validate_json(sys.argv[1])
@@ -187,8 +187,8 @@ def command(params: Params, before: str) -> list[str]:
 def test_killed_in_the_middle_then_again_is_as_if_never_killed(tmp_path: Path, params: Params) -> None:
     write_raw(tmp_path / "raw")
     settings = with_params(params, shard_rows=3)
-    slowly = "import time; merge = rasterization.write_table\n"
-    slowly += "rasterization.write_table = lambda *of: (merge(*of), time.sleep(60))"
+    slowly = "import time; merge = library.write_table\n"
+    slowly += "library.write_table = lambda *of: (merge(*of), time.sleep(60))"
     process = subprocess.Popen(command(settings, slowly), cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 120
     while not (tmp_path / ".shards.part" / "train" / "part-00000.parquet").exists():

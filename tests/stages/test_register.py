@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import pytest
 
+from components.config import Params
 from components.ink.raster import RasterSettings, draw
-from components.params import Params
 from components.recognizer.bundle import FILES
 from components.recognizer.recognizer import Recognizer
-from components.registry import bundle_folder
+from components.registry.bundles import bundle_folder
+from components.registry.mlflow_client import connect
 from components.stages import register
-from components.tracking import connect
 from tests.conftest import METRICS
 from tests.recognizer.inks import formula
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.config import Params
+from components.data.rasterize import row_of_ink
+from components.data.shards import read_table, shard_paths, write_shard
 from components.ink.ink import Ink, Symbol
 from components.ink.raster import RasterSettings
 from components.latex.normalizer import normalize
-from components.params import Params
-from components.rasterization import row_of_ink
-from components.shards import read_table, shard_paths, write_shard
 from components.stages import synthesize as stage
 
 LABELS = ["x+1=2", r"\frac{1}{x}-2", "x^{2}=1-x", "1+x+2"]

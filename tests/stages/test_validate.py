@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from components.config import Params
+from components.data.rasterize import ink_hash
+from components.data.shards import Row, write_shard
+from components.data.validation import Finding, split_facts
 from components.ink.raster import draw
 from components.latex.tokenizer import tokenize
-from components.params import Params
-from components.rasterization import ink_hash
-from components.shards import Row, write_shard
 from components.stages import validate
-from components.validation import Finding, split_facts
 from tests.recognizer.inks import formula
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.data.shards import Row, write_shard
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import SPECIALS, Vocabulary
-from components.shards import Row, write_shard
 from components.stages import vocab
 
 

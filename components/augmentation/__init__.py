@@ -1,0 +1,1 @@
+"""Variation of training data: other strokes, other symbols, other paper."""

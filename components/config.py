@@ -1,0 +1,257 @@
+"""The knobs of the pipeline: params.yaml, with the overlay of the preset that it names, validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.augmentation.strokes import Variation
+from components.ink.raster import RasterSettings
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ComputeParams(_Section):
+    scheduler: str = Field(pattern=r"^(processes|tcp://\S+|tls://\S+)$")
+    workers: int = Field(ge=0)
+
+
+class SyntheticParams(_Section):
+    train: int = Field(ge=1)
+    valid: int = Field(ge=1)
+    test: int = Field(ge=1)
+    writers: int = Field(ge=1)
+    repeats: int = Field(ge=1)
+    max_tokens: int = Field(ge=4)
+
+
+class Splits(_Section):
+    train: tuple[str, ...] = Field(min_length=1)
+    valid: tuple[str, ...] = Field(min_length=1)
+    test: tuple[str, ...] = Field(min_length=1)
+
+
+class ArchiveParams(_Section):
+    archive: Path | None
+    url: str | None
+    bytes: int | None
+    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
+    splits: Splits
+
+
+class FolderParams(_Section):
+    train: Path
+    valid: Path
+    test: Path
+
+
+class DataParams(_Section):
+    source: Literal["synthetic", "mathwriting", "mathwriting-excerpt", "crohme", "folder"]
+    limit: int = Field(ge=0)
+    max_rejected: float = Field(ge=0, le=1)
+    corrections: Path | None
+    max_corrections: float = Field(ge=0, lt=1)
+    synthetic: SyntheticParams
+    crohme: ArchiveParams
+    mathwriting: ArchiveParams
+    mathwriting_excerpt: ArchiveParams = Field(alias="mathwriting-excerpt")
+    folder: FolderParams
+
+
+class RasterParams(RasterSettings):
+    shard_rows: int = Field(ge=1)
+
+    @property
+    def settings(self) -> RasterSettings:
+        """What the bundle needs to know: all but how the shards are cut."""
+        return RasterSettings(**self.model_dump(exclude={"shard_rows"}))
+
+
+class ValidateParams(_Section):
+    max_tokens: int = Field(ge=1)
+    min_symbols: int = Field(ge=1)
+    max_unseen: float = Field(ge=0, le=1)
+
+
+class VocabParams(_Section):
+    min_count: int = Field(ge=1)
+
+
+class SynthesizeParams(_Section):
+    count: int = Field(ge=0)
+    max_tokens: int = Field(ge=3)
+
+
+class ModelParams(_Section):
+    encoder: str
+    embed_dim: int = Field(ge=8)
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window: int = Field(ge=2)
+    stages: int = Field(ge=0)
+    stem: Literal["conv", "residual", "patch"]
+    stem_blocks: tuple[int, ...]
+    patch: int = Field(ge=2)
+    pretrained: bool
+    drop_path: float = Field(ge=0, lt=1)
+    decoder_layers: int = Field(ge=1)
+    decoder_width: int = Field(ge=8)
+    decoder_heads: int = Field(ge=1)
+    coverage: bool
+    both_ways: bool
+    dropout: float = Field(ge=0, lt=1)
+    max_tokens: int = Field(ge=2)
+
+
+class TrainParams(_Section):
+    epochs: int = Field(ge=1)
+    passes: int = Field(ge=1)
+    minutes: float = Field(ge=0)
+    batch: int = Field(ge=1)
+    accumulate: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    warmup: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    label_smoothing: float = Field(ge=0, lt=1)
+    clip: float = Field(gt=0)
+    ema: float = Field(ge=0, lt=1)
+    patience: int = Field(ge=0)
+    precision: Literal["32", "bf16", "fp16"]
+    devices: str | int
+    workers: int = Field(ge=0)
+    guidance: float = Field(ge=0)
+    spotting: float = Field(ge=0)
+    mask: float = Field(ge=0, lt=1)
+    start: Path | None
+    start_with: Literal["all", "eyes"]
+    synthetic: tuple[float, float]
+    augment: Variation
+
+
+class EvaluateParams(_Section):
+    beam: int = Field(ge=1)
+    sizes: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
+    calibrate_for: Literal["valid", "train"]
+    limit: int = Field(ge=0)
+    worst: int = Field(ge=0)
+
+
+class ExportParams(_Section):
+    opset: int = Field(ge=18)
+    check: int = Field(ge=0)
+
+
+class RegisterParams(_Section):
+    name: str = Field(min_length=1)
+    alias: str = Field(min_length=1)
+
+
+class MonitorParams(_Section):
+    folder: Path
+    kinds: tuple[Literal["strokes", "inkml", "picture"], ...] = Field(min_length=1)
+    window_hours: float = Field(gt=0)
+    min_readings: int = Field(ge=1)
+    psi: float = Field(gt=0)
+    p_value: float = Field(gt=0, lt=1)
+
+
+class PipelineParams(_Section):
+    retries: dict[str, int]
+    retry_delay: float = Field(gt=0)
+    time_limit: float = Field(gt=0)
+    time_limits: dict[str, float]
+
+    def limit(self, stage: str) -> float:
+        """Seconds that a stage may take."""
+        return 60 * self.time_limits.get(stage, self.time_limit)
+
+
+class RetrainingParams(_Section):
+    cron: str = Field(min_length=9)
+    timezone: str
+    feedback: Path
+    watch: float = Field(ge=1)
+    watch_drift: float = Field(ge=1)
+
+
+class PromotionParams(_Section):
+    min_exprate: float = Field(ge=0, le=1)
+    max_cer: float = Field(ge=0)
+    confidence: float = Field(gt=0.5, lt=1)
+    resamples: int = Field(ge=100)
+    margin: float = Field(ge=0, lt=1)
+    advantage: float = Field(gt=0, lt=1)
+    max_latency: float = Field(gt=0)
+    max_size: float = Field(gt=0)
+    max_structure_drop: float = Field(ge=0, le=1)
+    min_structure: int = Field(ge=1)
+    approval: bool
+    approval_hours: float = Field(gt=0)
+
+
+class Params(_Section):
+    """All sections of params.yaml."""
+
+    preset: str
+    seed: int = Field(ge=0)
+    compute: ComputeParams
+    data: DataParams
+    raster: RasterParams
+    validate_: ValidateParams = Field(alias="validate")
+    vocab: VocabParams
+    synthesize: SynthesizeParams
+    model: ModelParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    export: ExportParams
+    register_: RegisterParams = Field(alias="register")
+    monitor: MonitorParams
+    pipeline: PipelineParams
+    retraining: RetrainingParams
+    promotion: PromotionParams
+
+
+class ParamsError(ValueError):
+    """params.yaml or its preset is wrong; the message names the file and the field."""
+
+
+def load_params(path: Path = Path("params.yaml"), preset: str | None = None) -> Params:
+    """Reads params.yaml and the preset beside it that it names, or another one. Raises ParamsError."""
+    base = _read(path)
+    if preset is not None:
+        base["preset"] = preset
+    overlay_path = path.parent / "presets" / f"{base.get('preset')}.yaml"
+    if not overlay_path.exists():
+        known = ", ".join(sorted(p.stem for p in overlay_path.parent.glob("*.yaml")))
+        raise ParamsError(f"{path}: preset: there is no preset {base.get('preset')!r}; known: {known}")
+    try:
+        return Params.model_validate(merged(base, _read(overlay_path)))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ParamsError(f"{path} (with {overlay_path}): {faults}") from None
+
+
+def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `overlay` laid over it, section by section; lists are replaced whole."""
+    result = dict(base)
+    for key, value in overlay.items():
+        inner = base.get(key)
+        result[key] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror}; run from the repository's top folder") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(f"{path}: expected sections (`name: value`), found {type(content).__name__}")
+    return content

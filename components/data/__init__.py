@@ -1,0 +1,1 @@
+"""Data sets: archives, shards, rasterization, validation, users' corrections."""

@@ -1,0 +1,53 @@
+"""Where work runs: processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dask.distributed import Client, LocalCluster
+from dask.system import CPU_COUNT
+
+from components.config import ComputeParams
+
+_PATIENCE = 30.0  # seconds
+
+
+class ClusterError(RuntimeError):
+    """The cluster that params.yaml names can't be used; the message names the field."""
+
+
+@contextmanager
+def connect(compute: ComputeParams, tasks: int) -> Iterator[Client]:
+    """A Dask client for about `tasks` tasks; the processes that it starts end with it.
+
+    Raises ClusterError where a scheduler does not answer or has no workers.
+    """
+    if compute.scheduler != "processes":
+        with _connected(compute.scheduler) as client:
+            yield client
+        return
+    workers = max(1, min(compute.workers or CPU_COUNT, tasks))
+    local = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=workers > 1,  # one worker needs no process of its own, which takes seconds to start
+        memory_limit=0,  # tasks are small; a worker is not to be stopped by the memory of others
+        protocol="tcp://",
+        host="127.0.0.1",  # nobody else is to reach it: its HTTP server runs even without a dashboard
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: there may be other clusters
+    )
+    with local, Client(local) as client:
+        yield client
+
+
+def _connected(address: str) -> Client:
+    try:
+        client = Client(address, timeout=_PATIENCE)
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError:  # the only one that `wait_for_workers` raises
+        raise ClusterError(f"compute.scheduler: the Dask scheduler {address} has no workers") from None
+    except OSError as error:
+        raise ClusterError(f"compute.scheduler: no Dask scheduler answers at {address} ({error})") from None
+    return client

@@ -1,0 +1,135 @@
+"""Labelled pictures to evaluate on: a split's shards, or any folder of InkML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+
+from components.data.shards import shard_paths
+from components.ink.inkml import read_inkml
+from components.ink.raster import Picture, RasterSettings, draw
+from components.latex.normalizer import normalize
+from components.latex.tokenizer import tokenize
+
+_ROWS = 256  # of a shard in memory at once
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One picture, drawn as the model expects it, and the tokens that it should be read as."""
+
+    id: str
+    label: tuple[str, ...]
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A file that can't be used."""
+
+    file: str  # relative to the folder that was searched
+    reason: str
+
+
+class Labelled(Protocol):
+    """A set of labelled pictures, which need not fit into memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        """All of them in a fixed order; `len` counts samples and rejects."""
+        ...
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
+        """Some samples' pictures once more, by id."""
+        ...
+
+
+class LabelledShards:
+    """A split as the pipeline made it. Raises FileNotFoundError where it has no shards."""
+
+    def __init__(self, folder: Path, limit: int = 0) -> None:
+        """At most `limit` of the rows, spread evenly; 0: all."""
+        self._paths = shard_paths(folder)
+        self._chosen = _spread(sum(pq.read_metadata(path).num_rows for path in self._paths), limit)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        chosen, row = set(self._chosen), 0
+        for path in self._paths:
+            for batch in pq.ParquetFile(path).iter_batches(_ROWS, columns=["id", "png", "tokens"]):
+                for index in range(batch.num_rows):
+                    if row in chosen:
+                        cells = {name: batch.column(name)[index].as_py() for name in ("id", "png", "tokens")}
+                        yield Sample(cells["id"], tuple(cells["tokens"]), _decoded(cells["png"]))
+                    row += 1
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
+        wanted = [("id", "in", list(ids))]
+        tables = [pq.read_table(path, columns=["id", "png"], filters=wanted) for path in self._paths]
+        return {row["id"]: _decoded(row["png"]) for table in tables for row in table.to_pylist()}
+
+
+class LabelledFolder:
+    """All InkML files in a folder, searched in depth; ids are paths in it, without suffix.
+
+    Raises FileNotFoundError where there is no such folder, or no InkML file in it.
+    """
+
+    def __init__(self, folder: Path, settings: RasterSettings, limit: int = 0) -> None:
+        """At most `limit` of the files, spread evenly over their sorted paths; 0: all."""
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: not a folder")
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_inkml(path))
+        if not files:
+            raise FileNotFoundError(f"{folder}: holds no .inkml file, nor does any folder in it")
+        self._folder, self._settings = folder, settings
+        self._files = [files[index] for index in _spread(len(files), limit)]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        for file in self._files:
+            try:
+                yield self._sample(file)
+            except ValueError as error:  # of the ink, the label or the drawing
+                yield Reject(file, str(error))
+            except OSError as error:
+                yield Reject(file, error.strerror or str(error))
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
+        wanted = set(ids)
+        samples = (self._sample(file) for file in self._files if _id(file) in wanted)
+        return {sample.id: sample.picture for sample in samples}
+
+    def _sample(self, file: str) -> Sample:
+        ink = read_inkml(self._folder / file)
+        if ink.label is None:
+            raise ValueError("the file has no label")
+        return Sample(_id(file), tokenize(normalize(ink.label)), draw(ink.strokes, self._settings))
+
+
+def _spread(total: int, limit: int) -> list[int]:
+    count = min(limit, total) if limit else total
+    return [index * total // count for index in range(count)]
+
+
+def _is_inkml(path: Path) -> bool:
+    return path.suffix.lower() == ".inkml" and path.is_file()
+
+
+def _id(file: str) -> str:
+    return file[: -len(".inkml")]
+
+
+def _decoded(png: bytes) -> Picture:
+    return np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)

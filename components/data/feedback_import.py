@@ -1,0 +1,179 @@
+"""Users' corrections become ink to learn from: the service's FEEDBACK_FOLDER → data/corrections/*.inkml.
+
+Run again, it changes nothing: an ink has one file, named by the hash of its strokes. What has disappeared
+from the FEEDBACK_FOLDER stays. What is not taken is listed with its reason in reports/corrections.csv.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from lxml import etree
+from pydantic import ValidationError
+
+from components.data.correction_filter import CORRECTED_AT
+from components.data.rasterize import ink_hash
+from components.files import atomic_write, write_csv
+from components.ink.correction import Correction
+from components.ink.ink import Ink, Stroke
+from components.ink.inkml import MAX_BYTES, NAMESPACE, InkError, parse_inkml, read_inkml, write_inkml
+from components.latex.normalizer import LabelError, normalize
+
+REPORT = Path("reports/corrections.csv")
+SET_ASIDE = ".contradicted"  # the suffix of an ink that was collected before somebody contradicted
+
+_NAME = 32  # hexadecimal digits
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A correction that is not taken."""
+
+    file: str  # relative to the FEEDBACK_FOLDER
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What became of the corrections in the FEEDBACK_FOLDER."""
+
+    files: int
+    written: int  # inks that are new, or whose writer has changed their mind
+    kept: int  # inks that were there already
+    set_aside: int  # inks that were there and are contradicted now
+    skipped: tuple[Skip, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files:,} files: {self.written:,} inks written, {self.kept:,} there already, "
+            f"{self.set_aside:,} set aside, {len(self.skipped):,} files skipped"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """A correction that can be used."""
+
+    file: str
+    at: datetime  # UTC
+    ink: Ink  # its id is the hash; the label is normalised, the writer is no name
+
+
+def collect(feedback: Path, target: Path, report: Path = REPORT) -> Collected:
+    """Writes the corrections in `feedback` (none, where there is no such folder) as InkML into `target`.
+
+    Each file is there whole or not at all; one that is right already is not touched. Raises OSError where
+    nothing can be written.
+    """
+    files = sorted(path for path in feedback.rglob("*.json") if not path.name.startswith("."))
+    by_ink: dict[str, list[_Said]] = defaultdict(list)
+    skipped: list[Skip] = []
+    for path in files:
+        file = path.relative_to(feedback).as_posix()
+        try:
+            said = _said(path, file)
+        except ValueError as error:
+            skipped.append(Skip(file, str(error)))
+        except OSError as error:
+            skipped.append(Skip(file, error.strerror or str(error)))
+        else:
+            by_ink[said.ink.id].append(said)
+    written = kept = set_aside = 0
+    for name, corrections in sorted(by_ink.items()):
+        path = target / f"{name}.inkml"
+        corrections.sort(key=lambda said: (said.at, said.file))
+        if faults := _contradictions(corrections):
+            skipped += faults
+            if path.exists():
+                path.replace(path.with_suffix(SET_ASIDE))
+                set_aside += 1
+            continue
+        first, *others = corrections
+        skipped += [Skip(other.file, f"it says the same as {first.file}") for other in others]
+        there = _collected(path)
+        if there is not None and there.label == first.ink.label:
+            kept += 1
+        elif there is None or there.writer in {said.ink.writer for said in corrections}:
+            _write(first, path)
+            written += 1
+        else:
+            skipped.append(Skip(first.file, f"it contradicts what somebody else said before: {path.name}"))
+    skipped.sort(key=lambda skip: skip.file)
+    write_csv(("file", "reason"), [(skip.file, skip.reason) for skip in skipped], report)
+    return Collected(len(files), written, kept, set_aside, tuple(skipped))
+
+
+def _said(path: Path, file: str) -> _Said:
+    """Reads one file. Raises ValueError, whose message is the reason, where it can't be used, and OSError."""
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MiB")
+    try:
+        correction = Correction.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, fault["loc"]))
+        raise ValueError(f"not a correction: {field + ': ' if field else ''}{fault['msg']}") from None
+    if correction.strokes is None:
+        raise ValueError("a picture without strokes: training takes InkML")
+    try:
+        at = (correction.at if correction.at.tzinfo else correction.at.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"not a correction: at: {correction.at} is no time in UTC") from None
+    label = normalize(correction.right)
+    strokes = _strokes(correction.strokes)
+    ink = Ink(ink_hash(strokes)[:_NAME], strokes, label, _pseudonym(correction.caller))
+    return _Said(file, at, ink)
+
+
+def _strokes(strokes: Sequence[Sequence[tuple[float, float]]]) -> tuple[Stroke, ...]:
+    """The strokes as a reader of the InkML will find them, so that their hash is the same then."""
+    with np.errstate(over="ignore"):  # of float32; the reader sees it
+        arrays = tuple(np.array(stroke, np.float64).reshape(-1, 2).astype(np.float32) for stroke in strokes)
+    document = BytesIO()
+    write_inkml(Ink("", arrays), document)
+    return parse_inkml(document.getvalue(), "").strokes
+
+
+def _pseudonym(caller: str) -> str:
+    """The same for the same name; the name can't be read in it, though who has a guess can check it."""
+    return f"user-{hashlib.sha256(caller.encode()).hexdigest()[:12]}"
+
+
+def _contradictions(corrections: Sequence[_Said]) -> list[Skip]:
+    """All corrections of one ink where they do not agree: nobody knows which of them is right."""
+    if len({said.ink.label for said in corrections}) == 1:
+        return []
+    return [
+        Skip(said.file, f"{other.file} says otherwise of the same ink")
+        for said in corrections
+        for other in [next(other for other in corrections if other.ink.label != said.ink.label)]
+    ]
+
+
+def _collected(path: Path) -> Ink | None:
+    """The ink that was collected before, its label normalised; None where there is none that can be read."""
+    try:
+        ink = read_inkml(path)
+        return Ink(ink.id, ink.strokes, normalize(ink.label or ""), ink.writer)
+    except (InkError, LabelError, FileNotFoundError):
+        return None
+
+
+def _write(said: _Said, path: Path) -> None:
+    """Writes the ink, and when it was corrected: past data.max_corrections the newest are taken."""
+    document = BytesIO()
+    write_inkml(said.ink, document)
+    root = etree.fromstring(document.getvalue())
+    annotation = etree.Element(f"{{{NAMESPACE}}}annotation", {"type": CORRECTED_AT})
+    annotation.text = said.at.isoformat(timespec="seconds")
+    root.insert(1, annotation)
+    etree.indent(root)
+    with atomic_write(path) as beside:
+        beside.write_bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))

@@ -1,0 +1,1 @@
+"""Bentos and the processes that serve them: packaging, smoke test, blue-green change."""

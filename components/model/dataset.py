@@ -1,0 +1,353 @@
+"""Shards to training batches: every ink is drawn anew, as another hand would write it, each epoch.
+
+What a batch holds depends on seed, epoch and index alone, not on the number of loader processes or on
+what ran before: a training that goes on from a checkpoint sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from rapidfuzz.distance import Indel
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from components.augmentation.strokes import Variation, bend, exchanged, soil
+from components.augmentation.symbol_substitution import Renaming
+from components.data.shards import InkTable, read_table
+from components.ink.ink import Stroke, Symbol
+from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
+from components.latex.structure import UNWRITTEN
+from components.latex.tokenizer import tokenize
+from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+
+NOWHERE = -100  # a cell that no loss looks at
+
+# Training's batches have few sizes: for each that is new, oneDNN makes its kernels, which takes as long as
+# the step itself.
+_HIGH, _WIDE, _LONG = 16, 32, 16  # their sides are multiples of these, pixels and tokens
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which inks make a batch, in which epoch, and how large they are written (1: as they are)."""
+
+    indices: tuple[int, ...]
+    epoch: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of B pictures with H * W pixels, answers of T tokens, a memory of `cells` cells.
+
+    R is B, or 2 B where answers are written in both directions: then a picture's two rows stand side by side.
+    """
+
+    indices: tuple[int, ...]
+    spotted: bool  # some spots are known; told here, for to ask a GPU is to wait for it
+    pixels: Tensor  # (B, 1, H, W) uint8, ink 255: a quarter of what `pictures` would be to carry about
+    tokens: Tensor  # (R, T): from <bos> on, or backwards from <eos> on
+    targets: Tensor  # (R, T): to <eos>, or to <bos>
+    written: Tensor  # (n,): which of the R * T targets have ink of their own,
+    centres: Tensor  # (n, 2): and x, y in cells, of the middle of that
+    spots: Tensor  # (B, cells): the token whose ink is there, <pad> for paper, NOWHERE where unknown
+
+    @property
+    def pictures(self) -> Tensor:
+        """(B, 1, H, W) float32, as `to_input` makes them."""
+        return self.pixels.float() / 255
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with other tensors."""
+        tensors = (self.pixels, self.tokens, self.targets, self.written, self.centres, self.spots)
+        return Batch(self.indices, self.spotted, *map(change, tensors))
+
+    def to(self, device: torch.device) -> Batch:
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a GPU fetches by itself; loaders call it."""
+        return self.each(Tensor.pin_memory)
+
+
+class Inks(Dataset[Batch]):
+    """One split, and more folders of shards with it, to be asked for whole batches.
+
+    Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
+    are left out of training's plans (`usable`).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        vocabulary: Vocabulary,
+        settings: RasterSettings,
+        *,
+        more: Sequence[Path] = (),
+        both_ways: bool = False,
+        stride: int,
+        multiple: int,
+        max_tokens: int,
+        seed: int,
+        variation: Variation | None = None,
+    ) -> None:
+        columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens"]
+        tables = [read_table(folder, columns) for folder in (folder, *more)]
+        self.first = len(tables[0])  # so many are of `folder`; the others are synthetic
+        table = pa.concat_tables(tables).combine_chunks()
+        self._inks = InkTable(table)
+        self._png = table["png"]
+        self.ids: list[str] = table["id"].to_pylist()
+        self.latex: list[str] = table["latex"].to_pylist()
+        self.tokens: list[list[str]] = table["tokens"].to_pylist()
+        self.widths = table["width"].to_numpy()
+        self.heights = table["height"].to_numpy()
+        self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
+        self.stride, self.multiple, self.seed, self.both_ways = stride, multiple, seed, both_ways
+        self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
+        self._written: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+        if variation is not None and (variation.exchange or variation.rename):
+            for index in range(self.first):
+                for symbol in self._inks.symbols(index):
+                    self._written[symbol.token].append((index, symbol.strokes))
+        unknown = vocabulary.unknown(self._written)
+        self._renaming = Renaming({t: len(found) for t, found in self._written.items() if t not in unknown})
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, plan: Plan) -> Batch:
+        drawn = [self._drawn(index, plan) for index in plan.indices]
+        height = max(picture.shape[0] for picture, *_ in drawn)
+        width = max(picture.shape[1] for picture, *_ in drawn)
+        high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
+        rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
+        pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
+        length = _up(max(len(self.tokens[index]) for index in plan.indices) + 1, long)
+        ways = 2 if self.both_ways else 1
+        tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
+        centres = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
+        spots = np.full((len(drawn), rows // self.stride, columns // self.stride), PAD, np.int64)
+        for row, (picture, label, symbols, boxes) in enumerate(drawn):
+            pixels[row, 0, : picture.shape[0], : picture.shape[1]] = 255 - picture
+            ids = [BOS, *self.vocabulary.encode(label), EOS]
+            written = aligned(label, symbols)
+            for way in range(ways):  # from right to left it is the same, from <eos> to <bos>
+                tokens[row, way, : len(ids)] = ids[::-1] if way else ids
+                for position, symbol in written.items():
+                    place = len(label) - 1 - position if way else position
+                    centres[row, way, place] = boxes[symbol].mean(axis=0) / self.stride - 0.5
+            self._mark(spots[row], label, symbols, boxes, written)
+        rows_of = tokens.reshape(-1, length + 1)
+        all_centres = centres.reshape(-1, 2)
+        written_at = np.flatnonzero(~np.isnan(all_centres).any(axis=1))
+        tensors = (
+            pixels,
+            rows_of[:, :-1],
+            rows_of[:, 1:],
+            written_at,
+            all_centres[written_at],
+            spots.reshape(len(drawn), -1),
+        )
+        return Batch(plan.indices, bool((spots != NOWHERE).any()), *map(torch.from_numpy, tensors))
+
+    def picture(self, index: int) -> Picture:
+        """The picture of one ink, as the shard has it."""
+        data = np.frombuffer(self._png[index].as_buffer(), np.uint8)
+        picture: Any = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(picture, np.uint8)
+
+    def _drawn(
+        self, index: int, plan: Plan
+    ) -> tuple[Picture, list[str], tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
+        """A picture, its label, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
+        label = self.tokens[index]
+        settings, strokes, symbols = self.settings, self._inks.strokes(index), self._inks.symbols(index)
+        low, high = bounds(strokes)
+        # The scale of the shard's picture, which has one pixel more than the ink, and the margins.
+        room = np.array([self.widths[index], self.heights[index]]) - 2 * settings.margin - 1
+        scale = float(max(room.max() / max((high - low).max(), 1e-6), 1e-6))
+        if self.variation is None:
+            where = frame_at(low, high, scale, settings.margin)
+            return (
+                self.picture(index),
+                label,
+                symbols,
+                _boxes(strokes, symbols, where.origin, scale, settings.margin),
+            )
+        rng = np.random.default_rng([self.seed, plan.epoch, index])
+        share = 0.5 if symbols and rng.random() < self.variation.exchange else 0.0
+        anew: set[int] = set()
+        if symbols and self.variation.rename and rng.random() < self.variation.rename:
+            label, symbols, anew = self._renamed(label, symbols, rng)
+        if share or anew:
+            strokes, symbols = exchanged(
+                strokes, symbols, lambda token: self._other(token, rng), rng, share, anew
+            )
+        strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
+        low, high = bounds(strokes)
+        scale = min(scale * plan.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
+        where = frame_at(low, high, scale, settings.margin)
+        pen = settings.symbol * rng.uniform(*self.variation.pen)
+        picture = soil(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
+        return picture, label, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+
+    def _renamed(
+        self, label: list[str], symbols: Sequence[Symbol], rng: np.random.Generator
+    ) -> tuple[list[str], tuple[Symbol, ...], set[int]]:
+        """The label and its symbols with other tokens; and which symbols have to be written anew."""
+        written = aligned(label, symbols)
+        names = self._renaming.names(label, {p: symbols[s].token for p, s in written.items()}, rng)
+        anew = {symbol for place, symbol in written.items() if label[place] in names}
+        renamed = (
+            Symbol(names[symbol.token], symbol.strokes) if number in anew else symbol
+            for number, symbol in enumerate(symbols)
+        )
+        return [names.get(token, token) for token in label], tuple(renamed), anew
+
+    def _other(self, token: str, rng: np.random.Generator) -> list[Stroke] | None:
+        """Somebody's symbol of the same kind."""
+        found = self._written.get(token)
+        if not found:
+            return None
+        index, ids = found[int(rng.integers(len(found)))]
+        strokes = self._inks.strokes(index)
+        return [strokes[id] for id in ids]
+
+    def _mark(
+        self,
+        spots: npt.NDArray[np.int64],
+        label: Sequence[str],
+        symbols: Sequence[Symbol],
+        boxes: Sequence[npt.NDArray[np.float32]],
+        written: Mapping[int, int],
+    ) -> None:
+        """Writes each symbol's number into the cells in the middle of its box; the smaller symbol wins."""
+        if not symbols:
+            spots[:] = NOWHERE
+            return
+        # What the label calls it, where that is known: a fraction's bar is no minus.
+        names = [symbol.token for symbol in symbols]
+        for position, symbol in written.items():
+            if len(names[symbol]) == 1 or names[symbol].startswith("\\"):
+                names[symbol] = label[position]
+        numbers = [NOWHERE if number == UNK else number for number in self.vocabulary.encode(names)]
+        for index in sorted(range(len(symbols)), key=lambda s: -np.ptp(boxes[s], axis=0).prod()):
+            low, high = boxes[index] / self.stride
+            middle, half = (low + high) / 2, (high - low) * 0.3
+            left, top = np.floor(middle - half).astype(int)
+            right, bottom = np.floor(middle + half).astype(int) + 1
+            spots[max(top, 0) : bottom, max(left, 0) : right] = numbers[index]
+
+
+def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
+    r"""Which token of a label was written as which symbol, where both come in the same order.
+
+    What is written with one symbol may be several tokens (`\sin`), and a fraction's bar is a `-` in CROHME.
+    Where the two differ, a longest common subsequence is taken: what is not in it has no symbol.
+    """
+    written = [(token, number) for number, symbol in enumerate(symbols) for token in tokenize(symbol.token)]
+    places = [place for place, token in enumerate(label) if token not in UNWRITTEN]
+    matching = Indel.opcodes(
+        [_BARS.get(label[p], label[p]) for p in places], [_BARS.get(t, t) for t, _ in written]
+    )
+    return {
+        places[code.src_start + offset]: written[code.dest_start + offset][1]
+        for code in matching
+        if code.tag == "equal"
+        for offset in range(code.src_end - code.src_start)
+    }
+
+
+_BARS = {r"\frac": "-"}
+
+
+class PlanSampler(Sampler[Plan]):
+    """Cuts an epoch into batches of inks of about one size, in random order; on `world` machines, each
+    takes its own. Call `set_epoch` before each epoch.
+
+    Of training's inks (`scale` is given) an epoch has as many as there are real ones, `passes` times;
+    `synthetic` says which share of them is synthetic.
+    """
+
+    def __init__(
+        self,
+        inks: Inks,
+        batch: int,
+        scale: tuple[float, float] | None,
+        rank: int = 0,
+        world: int = 1,
+        synthetic: Callable[[int], float] = lambda epoch: 0.0,
+        passes: int = 1,
+    ) -> None:
+        self.inks, self.batch, self.scale, self.synthetic = inks, batch, scale, synthetic
+        self.passes = passes
+        self.rank, self.world, self.epoch = rank, world, 0
+        usable = np.array(inks.usable, np.int64)
+        self._real, self._synthetic = usable[usable < inks.first], usable[usable >= inks.first]
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        if self.scale:  # training drops what does not fill a batch on each machine
+            return self.passes * (len(self._real) // (self.batch * self.world) or 1)
+        batches = -(-len(self._real) // self.batch)
+        return len(range(self.rank, batches, self.world))
+
+    def __iter__(self) -> Iterator[Plan]:
+        for number in range(self.passes):
+            yield from self._pass(self.epoch * self.passes + number)
+
+    def _pass(self, number_of_pass: int) -> Iterator[Plan]:
+        rng = np.random.default_rng([self.inks.seed, 6, number_of_pass])
+        usable = self._chosen(rng)
+        blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
+        tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)
+        order = usable[np.lexsort((self.inks.widths[usable] * blur, tall))]
+        batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
+        if self.scale:
+            rng.shuffle(batches)  # type: ignore[arg-type]
+            batches = batches[: len(self) // self.passes * self.world]
+        for number, batch in enumerate(batches):
+            scale = float(np.exp(rng.uniform(*np.log(self.scale)))) if self.scale else 1.0
+            if number % self.world == self.rank:
+                yield Plan(tuple(map(int, batch)), number_of_pass, scale)
+
+    def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """The inks of this epoch."""
+        total = len(self._real)
+        count = min(round(self.synthetic(self.epoch) * total), len(self._synthetic)) if self.scale else 0
+        if not count:
+            return self._real
+        real = rng.choice(self._real, total - count, replace=False)
+        return np.concatenate([real, rng.choice(self._synthetic, count, replace=False)])
+
+
+def _up(size: int, multiple: int) -> int:
+    return -(-size // multiple) * multiple
+
+
+def _boxes(
+    strokes: Sequence[Stroke],
+    symbols: Sequence[Symbol],
+    origin: tuple[float, float],
+    scale: float,
+    margin: int,
+) -> list[npt.NDArray[np.float32]]:
+    boxes = []
+    for symbol in symbols:
+        points = np.concatenate([strokes[index] for index in symbol.strokes])
+        low_high = np.stack([points.min(axis=0), points.max(axis=0)])
+        boxes.append(((low_high - np.asarray(origin, np.float32)) * scale + margin).astype(np.float32))
+    return boxes

@@ -1,0 +1,1 @@
+"""What the service reads now beside what the model was tested on."""

@@ -1,0 +1,1 @@
+"""Whether a challenger becomes champion: comparison, gate, report. Knows no Prefect."""

@@ -1,0 +1,226 @@
+"""How much a caller may: so many pictures a minute, an hour, a day, and so many requests at once.
+
+The `limits` library counts, in fixed windows that begin with a caller's first request: exact under
+concurrency, and one number for a caller and window. Replicas that share a Redis share the counts; while it is
+away each counts for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limits import (
+    RateLimitItem,
+    RateLimitItemPerDay,
+    RateLimitItemPerHour,
+    RateLimitItemPerMinute,
+)
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+
+from components.serving.access.api_keys import Key
+from components.serving.schemas.problems import Problem
+from components.serving.settings import Settings
+from components.serving.storage.redis_client import AwayError, Shared
+
+_LEASE = 120  # seconds after which a request of a replica that died no longer counts
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one caller may."""
+
+    minute: int
+    hour: int
+    day: int
+    at_once: int
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a key, or an address."""
+
+    id: str  # what is counted by
+    name: str  # what logs say
+    allowance: Allowance
+    keyed: bool = False
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How one limit of a caller stands."""
+
+    name: str
+    limit: int
+    window: int  # seconds
+    remaining: int
+    resets_in: int  # seconds
+
+
+def allowance(settings: Settings, key: Key | None) -> Allowance:
+    """What a caller with this key may: what the key says, else so many times what one without may."""
+    factor = settings.rate_limit_key_factor if key is not None else 1
+    usual = {
+        tier: factor * getattr(settings, f"rate_limit_{tier}")
+        for tier in ("minute", "hour", "day", "at_once")
+    }
+    return Allowance(**usual | (key.limits.model_dump(exclude_none=True) if key is not None else {}))
+
+
+class Limits:
+    """Counts what callers use."""
+
+    def __init__(self, settings: Settings, shared: Shared | None) -> None:
+        self.on = settings.rate_limits == "on"
+        self._here = FixedWindowRateLimiter(MemoryStorage())
+        self._shared = shared
+        if shared is not None:
+            url = settings.redis_url
+            assert url is not None
+            storage = RedisStorage(
+                f"async+{url.get_secret_value()}",
+                implementation="redispy",
+                key_prefix="ocr:limit",
+                connection_pool=shared.redis.connection_pool,  # type: ignore[arg-type]
+            )
+            self._there = FixedWindowRateLimiter(storage)
+        self._running: Counter[str] = Counter()
+
+    async def use(self, caller: Caller, pictures: int = 1) -> None:
+        """Counts so many pictures, or none of them. Raises Problem (429)."""
+        if not self.on:
+            return
+        for name, item in _items(caller.allowance):
+            # Several must fit as a whole; a count that is over is never taken back.
+            fits = pictures == 1 or await self._ask(FixedWindowRateLimiter.test, item, caller, cost=pictures)
+            if not fits or not await self._ask(FixedWindowRateLimiter.hit, item, caller, cost=pictures):
+                raise await self._refusal(caller, name, item)
+
+    @asynccontextmanager
+    async def slot(self, caller: Caller) -> AsyncIterator[None]:
+        """One of the requests that the caller may have at once. Raises Problem (429)."""
+        if not self.on:
+            yield
+            return
+        limit = caller.allowance.at_once
+        ticket = secrets.token_hex(8)
+        self._running[caller.id] += 1
+        try:
+            if self._running[caller.id] > limit or not await self._lease(caller, ticket, limit):
+                raise Problem(
+                    429,
+                    "too-many-at-once",
+                    f"{limit} requests at once are allowed, and {limit} are under way; wait for one to end.",
+                    {"Retry-After": "1"},
+                )
+            try:
+                yield
+            finally:
+                await self._release(caller, ticket)
+        finally:
+            self._running[caller.id] -= 1
+            if not self._running[caller.id]:
+                del self._running[caller.id]
+
+    async def tiers(self, caller: Caller) -> list[Tier]:
+        """How the caller's limits stand; asking does not count."""
+        items = _items(caller.allowance)
+        stats = await asyncio.gather(
+            *(self._ask(FixedWindowRateLimiter.get_window_stats, item, caller) for _, item in items)
+        )
+        now = time.time()
+        return [
+            Tier(
+                name=name,
+                limit=item.amount,
+                window=item.get_expiry(),
+                remaining=max(0, stat.remaining),
+                resets_in=max(0, math.ceil(stat.reset_time - now)) if stat.remaining < item.amount else 0,
+            )
+            for (name, item), stat in zip(items, stats, strict=True)
+        ]
+
+    def under_way(self, caller: Caller) -> int:
+        """How many requests of the caller this replica works on."""
+        return self._running[caller.id]
+
+    async def headers(self, caller: Caller) -> dict[str, str]:
+        """The caller's limits as `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10)."""
+        return _fields(await self.tiers(caller)) if self.on else {}
+
+    async def _refusal(self, caller: Caller, name: str, item: RateLimitItem) -> Problem:
+        tiers = await self.tiers(caller)
+        wait = max(1, next(tier.resets_in for tier in tiers if tier.name == name))
+        return Problem(
+            429,
+            "too-many-requests",
+            f"{item.amount} pictures a {name} are allowed; go on in {wait} s.",
+            {"Retry-After": str(wait), **_fields(tiers)},
+        )
+
+    async def _ask(
+        self, what: Callable[..., Awaitable[T]], item: RateLimitItem, caller: Caller, **options: int
+    ) -> T:
+        """Asks the shared counts, or this replica's own; `what` is a method of FixedWindowRateLimiter."""
+        if self._shared is not None:
+            with suppress(AwayError):  # said in the log and in ocr_redis_away
+                return await self._shared.ask(lambda: what(self._there, item, caller.id, **options))
+        return await what(self._here, item, caller.id, **options)
+
+    async def _lease(self, caller: Caller, ticket: str, limit: int) -> bool:
+        shared = self._shared
+        if shared is None:
+            return True
+        now = time.time()
+        arguments = (now, now - _LEASE, limit, ticket, _LEASE)
+        try:
+            return bool(
+                await shared.ask(lambda: shared.redis.eval(_TAKE, 1, _running_key(caller), *arguments))
+            )
+        except AwayError:
+            return True
+
+    async def _release(self, caller: Caller, ticket: str) -> None:
+        shared = self._shared
+        if shared is not None:
+            with suppress(AwayError):  # the lease runs out
+                await shared.ask(lambda: shared.redis.zrem(_running_key(caller), ticket))
+
+
+# Requests under way are a sorted set of tickets by time, so that those of a dead replica can be dropped.
+_TAKE = """
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+
+
+def _running_key(caller: Caller) -> str:
+    return f"ocr:running:{caller.id}"
+
+
+def _items(may: Allowance) -> list[tuple[str, RateLimitItem]]:
+    return [
+        ("minute", RateLimitItemPerMinute(may.minute)),
+        ("hour", RateLimitItemPerHour(may.hour)),
+        ("day", RateLimitItemPerDay(may.day)),
+    ]
+
+
+def _fields(tiers: list[Tier]) -> dict[str, str]:
+    return {
+        "RateLimit-Policy": ", ".join(f'"{t.name}";q={t.limit};w={t.window}' for t in tiers),
+        "RateLimit": ", ".join(f'"{t.name}";r={t.remaining};t={t.resets_in}' for t in tiers),
+    }

@@ -1,0 +1,1 @@
+"""From a request to a prediction: the API's side and the batch side."""

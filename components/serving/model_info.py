@@ -1,0 +1,66 @@
+"""The model as the service knows it: a bundle in BentoML's model store, with what it came from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.recognizer.bundle import Bundle
+from components.serving.access.api_keys import Keys
+from components.serving.schemas.responses import ModelInfo
+from components.serving.settings import Settings
+from components.serving.state import Model
+
+NAME = "handwritten-math-ocr"
+
+logger = logging.getLogger(__name__)
+
+
+def model_of(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
+    """What the API tells of a model, from what promotion wrote beside the bundle."""
+    return Model(
+        info=ModelInfo(
+            name=NAME,
+            version=str(metadata.get("version", "not registered")),
+            bundle=bundle.version,
+            architecture=bundle.about.architecture,
+            parameters=bundle.about.parameters,
+            vocabulary=len(bundle.vocabulary),
+            max_tokens=bundle.settings.max_tokens,
+            metrics=metadata.get("metrics", {}),
+            lineage=metadata.get("lineage", {}),
+        ),
+        example=bundle.example.read_bytes(),
+        example_formula=bundle.about.example,
+    )
+
+
+def warn_of(settings: Settings, keys: Keys) -> str | None:
+    """Says loudly what is switched off; returns why the service must not start."""
+    if settings.auth == "required" and not len(keys):
+        return (
+            "serve: no API key is configured. Make one by `python -m components.serving.access.api_keys "
+            "--file keys.json add NAME` and set API_KEYS_FILE=keys.json; "
+            "or let everybody in, on a laptop: AUTH=off"
+        )
+    if settings.auth == "off":
+        logger.warning("AUTH=off: anybody who reaches this address may read pictures")
+    if settings.rate_limits == "off":
+        logger.warning("RATE_LIMITS=off: nobody is kept from asking as much as they like")
+    for name in ("monitor_folder", "feedback_folder"):
+        folder: Path | None = getattr(settings, name)
+        if folder is not None and (fault := _unwritable(folder)):
+            logger.error("%s: %s: %s; answers go on, nothing is kept there", name.upper(), folder, fault)
+    return None
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Why nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror
+    return None if os.access(folder, os.W_OK | os.X_OK) else "may not be written to"

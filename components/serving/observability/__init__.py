@@ -1,0 +1,1 @@
+"""Metrics, history, request context, logs and the record of predictions."""

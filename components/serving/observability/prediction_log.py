@@ -1,0 +1,139 @@
+"""What is kept of readings: of some of them, figures, as BentoML's monitoring writes them down.
+
+A line of JSON a reading, in MONITOR_FOLDER/readings/data/data.WORKER.log; data.WORKER.log.DAY has an earlier
+day. Nothing else is done with them, and nothing is sent anywhere.
+
+What bounds the disk: a file for each of 31 days and each worker, of at most 256 MB. What bounds the memory:
+256 records that wait to be written. A disk that is full or slow costs records, not answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextvars
+import errno
+import itertools
+import logging
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from io import TextIOWrapper
+from logging.handlers import TimedRotatingFileHandler
+from pathlib import Path
+from threading import Semaphore
+
+import bentoml
+import cv2
+
+from components.recognizer.features import observe
+from components.serving.inference.client import Found, Sheet
+from components.serving.observability import metrics
+from components.serving.settings import Settings
+
+NAME = "readings"
+
+_WAITING = 256  # records that may wait for the disk, each with a picture of at most some ten kB
+_DAYS = 30
+_LARGEST = 256 << 20  # a day's file, bytes
+_TAIL = 1 << 20  # no line is longer, bytes
+
+logger = logging.getLogger(__name__)
+
+
+class Monitor:
+    """Records a share of what is read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._share = settings.monitor_share if settings.monitor_folder is not None else 0.0
+        self._pictures = settings.monitor_pictures == "on"
+        self._room = Semaphore(_WAITING)
+        self._hand = ThreadPoolExecutor(1, "monitor")  # its thread starts with the first record
+        self._failing = False
+
+    def record(self, request_id: str, model: str, found: Found) -> None:
+        """Has a reading written down, if it is new and its turn; never waits and never raises."""
+        if found.known or found.sheet is None or random.random() >= self._share:
+            return
+        if not self._room.acquire(blocking=False):
+            metrics.records.labels("dropped").inc()
+            return
+        # A copy: BentoML finds the trace in it, and leaves its half-made record there when writing fails.
+        context = contextvars.copy_context()
+        self._hand.submit(context.run, self._write, request_id, model, found, found.sheet)
+
+    def _write(self, request_id: str, model: str, found: Found, sheet: Sheet) -> None:
+        try:
+            self._log(request_id, model, found, sheet)
+        except Exception as error:  # of the disk, as a rule; whatever it is, answers go on
+            metrics.records.labels("failed").inc()
+            if not self._failing:
+                logger.error("readings can't be recorded, answers go on: %s", error)
+            self._failing = True
+        else:
+            metrics.records.labels("kept").inc()
+            if self._failing:
+                logger.warning("readings are recorded again")
+            self._failing = False
+        finally:
+            self._room.release()
+
+    def _log(self, request_id: str, model: str, found: Found, sheet: Sheet) -> None:
+        figures = observe(sheet.picture, found.read.tokens, found.read.confidence)
+        with bentoml.monitor(NAME) as monitor:
+            monitor.log(request_id, "request", "feature", "categorical")
+            monitor.log(model, "model", "feature", "categorical")
+            monitor.log(sheet.kind, "kind", "feature", "categorical")
+            monitor.log(round(found.seconds, 6), "seconds", "feature", "numerical")
+            for name, value in figures.as_dict().items():
+                role = "prediction" if name in ("tokens", "confidence") else "feature"
+                monitor.log(value, name, role, "numerical")
+            if self._pictures:
+                png = cv2.imencode(".png", sheet.picture)[1].tobytes()
+                monitor.log(base64.b64encode(png).decode(), "picture", "feature", "categorical")
+
+
+class DayFile(TimedRotatingFileHandler):
+    """A file of a day's records, and those of the days before for a month. Raises OSError, unlike its kind.
+
+    Days are UTC's. Two services may write to it, while one takes over from the other. A line that was cut
+    short, by a full disk or the end of the process, is taken out before the next one is written.
+    """
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename, when="midnight", utc=True, backupCount=_DAYS, encoding="utf-8", delay=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._size() >= _LARGEST and not self.shouldRollover(record):
+            raise OSError(errno.EFBIG, "the day's file is full", self.baseFilename)
+        super().emit(record)
+
+    def rotation_filename(self, default_name: str) -> str:
+        """No file's that is there: where one service takes over from another, both roll over."""
+        names = itertools.chain([default_name], (f"{default_name}.{n}" for n in itertools.count(1)))
+        return next(name for name in names if not Path(name).exists())
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Gives up the open file, whose buffer may hold half a line, and lets the exception go on."""
+        stream, self.stream = self.stream, None  # type: ignore[assignment]  # as FileHandler.close does
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
+        raise  # logging calls this while it handles the exception
+
+    def _size(self) -> int:
+        try:
+            return Path(self.baseFilename).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        if path.is_file():
+            with path.open("rb+") as file:
+                start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
+                file.seek(start)
+                tail = file.read(_TAIL)
+                if not tail.endswith(b"\n"):
+                    file.truncate(start + tail.rfind(b"\n") + 1)
+        return super()._open()

@@ -1,0 +1,1 @@
+"""Bodies, answers and problems as documented types."""

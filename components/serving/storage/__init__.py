@@ -1,0 +1,1 @@
+"""What outlives a request: cached answers, predictions to correct, feedback; Redis."""

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SYMBOLS
+from components.latex.constraints import Grammar, State, loops
+from components.latex.normalizer import LabelError, normalize
+from components.latex.tokenizer import detokenize, tokenize
+from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from tests.latex.test_real_labels import annotated
+
+STRUCTURE = [*"_^{}&", "\\\\", r"\begin{matrix}", r"\end{matrix}"]
+COMMANDS = [r"\hat", r"\frac", r"\overset", r"\sqrt", r"\xrightarrow"]
+NAMES = [*"x1=[]ABOVE", r"\{", r"\pi", r"\in", r"\not", r"\prime", r"\mathbb{R}"]
+JUNK = [
+    *"'$%#~ é′\\", "xy", r"\left", r"\leq", r"\sin", r"\over", r"\vtop", r"\mathbb", r"\mathbb{12}", r"\,",
+    r"\begin{pmatrix}", r"\end{pmatrix}", r"\binom", r"\text", r"\phantom", r"\operatorname*",
+]  # fmt: skip
+VOCABULARY = Vocabulary.build([[*STRUCTURE, *COMMANDS, *NAMES, *JUNK]])
+FORWARD, BACKWARD = Grammar(VOCABULARY), Grammar(VOCABULARY, backward=True)
+NUMBERS = {token: number for number, token in enumerate(VOCABULARY.tokens)}
+SYMBOL_IDS = VOCABULARY.encode(NAMES)
+
+CHOICES = st.lists(st.integers(0, 10_000), max_size=80)
+IDS = st.lists(st.sampled_from([NUMBERS[token] for token in (*STRUCTURE, *COMMANDS, *"x[]")]), max_size=12)
+
+
+def walk(grammar: Grammar, choices: Sequence[int], room: int) -> list[int]:
+    """An answer of at most `room` tokens; where the choices end, it ends as soon as it can."""
+    state, ids = grammar.start, list[int]()
+    while True:
+        going = len(ids) < len(choices)
+        allowed = grammar.allowed(state, room - len(ids) if going else 0)
+        assert not allowed[[PAD, BOS, UNK]].any()
+        choice, few = divmod(choices[len(ids)], 2) if going else (0, 0)
+        tokens = np.flatnonzero(allowed)
+        # As often a token of structure as a symbol, of which there are more.
+        structure = tokens[~np.isin(tokens, SYMBOL_IDS)]
+        if few and len(structure):
+            tokens = structure
+        token = int(tokens[choice % len(tokens)])
+        if token == EOS:
+            return ids
+        state = grammar.advance(state, token)
+        ids.append(token)
+
+
+def latex(ids: Sequence[int]) -> str:
+    return detokenize(VOCABULARY.decode(ids))
+
+
+def grammars(tokens: Sequence[str]) -> tuple[Vocabulary, Grammar, Grammar]:
+    vocabulary = Vocabulary.build([tokens])
+    return vocabulary, Grammar(vocabulary), Grammar(vocabulary, backward=True)
+
+
+def offered(grammar: Grammar, text: str, room: int = 99) -> set[str]:
+    """What may follow tokens, which are in the order of writing."""
+    state = grammar.start
+    for token in VOCABULARY.encode(tokenize(text)):
+        state = grammar.advance(state, token)
+    return {VOCABULARY.tokens[token] for token in np.flatnonzero(grammar.allowed(state, room))}
+
+
+@given(CHOICES, st.integers(1, 60))
+def test_whatever_is_let_through_is_a_formula_within_the_room(choices: list[int], room: int) -> None:
+    ids = walk(FORWARD, choices, room)
+    assert 1 <= len(ids) <= room
+    assert FORWARD.accepts(ids)
+    assert normalize(latex(ids))
+
+
+@given(CHOICES, st.integers(1, 60))
+def test_from_right_to_left_the_same_is_let_through(choices: list[int], room: int) -> None:
+    ids = walk(BACKWARD, choices, room)
+    assert 1 <= len(ids) <= room
+    assert BACKWARD.accepts(ids)
+    assert FORWARD.accepts(ids[::-1])
+    assert normalize(latex(ids[::-1]))
+    ids = walk(FORWARD, choices, room)
+    assert BACKWARD.accepts(ids[::-1])
+
+
+@given(CHOICES, IDS, st.integers(0, 60))
+def test_both_directions_refuse_the_same(choices: list[int], ids: list[int], at: int) -> None:
+    whole = walk(FORWARD, choices, 40)
+    broken = whole[:at] + ids[:2] + whole[at + 1 :]
+    for tokens in (ids, broken):
+        assert FORWARD.accepts(tokens) == BACKWARD.accepts(tokens[::-1])
+
+
+_SIMPLE = st.sampled_from([*"xR1+=[].'", r"\pi", r"\in", r"\ldots", r"\not", r"\|", r"\mathbb R", "{}", "^2"])
+
+
+def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    row = st.lists(inner, max_size=4).map("".join)
+    patterns = [
+        "{%s}", "%s_{%s}", "%s^{%s}", "^{%s}%s", r"\frac{%s}{%s}", r"\hat{%s}", r"\sqrt{%s}",
+        r"\sqrt[%s]{%s}", r"\sqrt{%s}ABOVE{%s}", r"\binom{%s}{%s}", r"\left(%s\right]",
+        r"\begin{cases}%s&%s\\%s\end{cases}",
+    ]  # fmt: skip
+    return st.one_of(
+        row, *(st.tuples(*[row] * pattern.count("%s")).map(pattern.__mod__) for pattern in patterns)
+    )
+
+
+@given(st.recursive(_SIMPLE, _larger, max_leaves=12))
+def test_every_normalised_label_is_let_through(label: str) -> None:
+    try:
+        tokens = tokenize(normalize(label))
+    except LabelError:
+        return
+    vocabulary, forward, backward = grammars([*tokens, "x"])
+    assert forward.accepts(vocabulary.encode(tokens))
+    assert backward.accepts(vocabulary.encode(tokens)[::-1])
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "x",
+        "x^{" * 10 + "x" + "}" * 10,
+        r"{y^{*}}^{2}",
+        r"{{y^{*}}^{2}}^{3}_{1}",
+        r"T^{a}{}_{b}{}^{c}_{d}",
+        r"{T^a{}_b}_c",
+        r"{}^{14}_6C",
+        r"\sqrt[]{x}\sqrt[{]}]{x}\sqrt[3]{}",
+        r"\sqrt[\sqrt[3]{y}]{x}\sqrt[[]{x}\sqrt[_1]{x}\sqrt[{y^*}^2]{x}",
+        r"[]{y^*}^2]\sqrt[3]{x}^2",
+        r"$ \sqrt {\sqrt {x} ABOVE {n}} ABOVE {m} $",
+        r"\sqrt{x}ABOVE",
+        r"\xrightarrow[n\to\infty]{d}\xleftarrow{}\overset{!}{=}\underset{x}{}",
+        r"\frac{}{2}\frac{}{}\hat{}\overline{}",
+        r"f'' f^{'} G'_1 x'^2 x'^{^2} x'^{^{_1}}",
+        r"\begin{matrix}\end{matrix}^2\begin{pmatrix}1&\\[2pt] {}^2&]\\\end{pmatrix}",
+        r"\begin{cases}\begin{matrix}a\\b\end{matrix}&x\end{cases}",
+        r"\not=\not\in\not<\not^{2}=",
+        r"\sum_{\substack{i\\j}}{n \choose k}^{2}{a \over b}",
+        r"\mathbb{R}^n\mathbb{AB}\{\}\$\%\#\&\_!()*+,-./:;<=>?@`|",
+    ],
+)
+def test_hard_labels_are_let_through(label: str) -> None:
+    tokens = tokenize(normalize(label))
+    vocabulary, forward, backward = grammars([*tokens, "x"])
+    assert forward.accepts(vocabulary.encode(tokens))
+    assert backward.accepts(vocabulary.encode(tokens)[::-1])
+
+
+@pytest.mark.parametrize(
+    ("before", "tokens"),
+    [
+        ("", r"} & \\ \end{matrix} <eos>"),
+        ("x", r"} & \\ \end{matrix}"),
+        ("x^", "1 ^ <eos>"),
+        ("x^{", "} & <eos>"),
+        ("x^{1", "& <eos>"),
+        ("x^{1}", "^ _"),
+        ("x_{1}", "_"),
+        (r"\frac", "1 ["),
+        (r"\frac{1}", "1 ^ <eos>"),
+        (r"\hat", "x ["),
+        (r"\sqrt", "x ]"),
+        (r"\sqrt[", "] } <eos>"),
+        (r"\sqrt[x]", "x ] <eos>"),
+        (r"\sqrt[{]", "<eos>"),
+        ("{", "}"),  # it would stand for nothing
+        ("{x", "x }"),  # braces are there for what has scripts
+        ("{x^{1}}", "x } <eos>"),
+        (r"\begin{matrix}x", "} <eos>"),
+        (r"\begin{matrix}x^{1", r"& \\ \end{matrix}"),
+    ],
+)
+def test_refuses_what_can_not_follow(before: str, tokens: str) -> None:
+    assert not offered(FORWARD, before) & set(tokens.split())
+
+
+@pytest.mark.parametrize(
+    ("after", "tokens"),
+    [
+        ("", r"{ & \\ \begin{matrix} \hat \frac \sqrt _ ^ <eos>"),
+        ("x", r"{ & \hat \frac _ ^"),
+        ("}", "_ ^ & <eos>"),
+        ("{}", "^ _ x <eos>"),
+        ("{x}", r"x { \frac <eos>"),
+        ("{x}{x}", r"x \hat ^ \sqrt <eos>"),
+        ("^{x}", r"^ \hat {"),
+        ("_{x}", r"^ _ \hat {"),
+        ("]{x}", r"\sqrt ] \hat <eos>"),
+        ("[x]{x}", r"\hat ] <eos>"),
+        (r"x\end{matrix}", "{ <eos>"),
+    ],
+)
+def test_refuses_what_can_not_stand_before(after: str, tokens: str) -> None:
+    right_to_left = "".join(f" {token}" for token in reversed(tokenize(after)))
+    assert not offered(BACKWARD, right_to_left) & set(tokens.split())
+
+
+def test_offers_every_token_that_a_label_may_have_and_no_other() -> None:
+    assert offered(FORWARD, "") == {*NAMES, *COMMANDS, *"{^_", r"\begin{matrix}"}
+    assert offered(FORWARD, "x_{1}") == {*NAMES, *COMMANDS, *"{^", r"\begin{matrix}", "<eos>"}
+    known = [*SYMBOLS, *ACCENTS, *PAIRS, *OPTIONAL, *map(chr, range(33, 127)), *STRUCTURE]
+    vocabulary, forward, _ = grammars(known)
+    never = set(range(len(vocabulary))) - set(np.flatnonzero(forward.allowed(forward.start, 99)))
+    assert {vocabulary.tokens[number] for number in never} == {
+        "<pad>", "<bos>", "<eos>", "<unk>", *"}&'$%#~\\", r"\\", r"\end{matrix}",
+    }  # fmt: skip
+
+
+def test_the_room_lets_exactly_that_through_which_fits_in() -> None:
+    tokens = ["x", "^", "{", "}", r"\hat", r"\frac"]
+    vocabulary, *both = grammars(tokens)
+    for grammar in both:
+        formulas = {
+            ids
+            for length in range(1, 7)
+            for ids in product(vocabulary.encode(tokens), repeat=length)
+            if grammar.accepts(ids)
+        }
+        walked = set[tuple[int, ...]]()
+        open_: list[tuple[tuple[int, ...], State]] = [((), grammar.start)]
+        while open_:
+            ids, state = open_.pop()
+            for token in np.flatnonzero(grammar.allowed(state, 6 - len(ids))).tolist():
+                if token == EOS:
+                    walked.add(ids)
+                else:
+                    open_.append(((*ids, token), grammar.advance(state, token)))
+        assert walked == formulas
+        assert len(formulas) == 44
+
+
+def test_a_room_too_small_is_taken_as_the_smallest_that_is_not() -> None:
+    assert offered(FORWARD, "", 0) == offered(FORWARD, "", 1) == set(NAMES)
+    assert offered(FORWARD, "x^{1", 0) == offered(FORWARD, "x^{1", 1) == {"}"}
+    assert offered(FORWARD, "x", 0) == {"<eos>"}
+
+
+@pytest.mark.parametrize(
+    ("grammar", "cycle"),
+    [
+        *((FORWARD, cycle) for cycle in (r"\sqrt[\hat{", r"\frac{}{", "^{", "{", r"\begin{matrix}")),
+        *((BACKWARD, cycle) for cycle in ("}{]}", "}", r"\end{matrix}", r"}\end{matrix}")),
+    ],
+)
+def test_nesting_ends_before_the_normaliser_refuses_it(grammar: Grammar, cycle: str) -> None:
+    state, ids = grammar.start, list[int]()
+    for token in VOCABULARY.encode(tokenize(cycle)) * 60:
+        if grammar.allowed(state, 999)[token]:
+            state = grammar.advance(state, token)
+            ids.append(token)
+    while not (allowed := grammar.allowed(state, 0))[EOS]:
+        ids.append(int(np.flatnonzero(allowed)[0]))
+        state = grammar.advance(state, ids[-1])
+    assert normalize(latex(ids if grammar is FORWARD else ids[::-1]))
+
+
+def test_what_the_vocabulary_lacks_is_not_begun() -> None:
+    vocabulary, forward, backward = grammars(["x", "^", r"\frac", "{"])
+    assert vocabulary.decode(np.flatnonzero(forward.allowed(forward.start, 99))) == ("x",)
+    assert vocabulary.decode(np.flatnonzero(backward.allowed(backward.start, 99))) == ("x",)
+    for tokens in ([], ["'"], ["{", "}"], ["^", "{", "}"]):
+        with pytest.raises(ValueError, match="vocabulary"):
+            Grammar(Vocabulary.build([tokens]))
+
+
+def test_a_token_that_may_not_follow_is_an_error() -> None:
+    for token in (NUMBERS["}"], EOS, UNK):
+        with pytest.raises(ValueError, match="may not follow"):
+            FORWARD.advance(FORWARD.start, token)
+        assert not FORWARD.accepts([token])
+
+
+def test_masks_are_shared_and_read_only_and_states_are_values() -> None:
+    mask = FORWARD.allowed(FORWARD.start, 50)
+    assert FORWARD.allowed(FORWARD.start, 60) is mask
+    with pytest.raises(ValueError, match="read-only"):
+        mask[EOS] = True
+    once, again = (FORWARD.advance(FORWARD.start, NUMBERS["x"]) for _ in range(2))
+    assert (once, hash(once)) == (again, hash(again))
+
+
+@pytest.mark.parametrize(
+    ("cycle", "tokens"), [("3", 24), ("x+", 24), ("0&0&", 24), ("x+y+z", 25), ("1&2&3&4&5&", 50)]
+)
+def test_a_loop_is_named_by_the_token_that_would_go_on_with_it(cycle: str, tokens: int) -> None:
+    ids = [ord(c) for c in "start" + cycle * 60]
+    for length in range(5 + tokens):
+        assert loops(ids[:length]) is None
+    for length in range(5 + tokens, len(ids)):
+        assert loops(ids[:length]) == ids[length]
+    assert loops([*ids, 0]) is None
+
+
+def test_a_loop_can_be_left() -> None:
+    ids = VOCABULARY.encode(tokenize(r"\frac{}{}" * 5))
+    state = FORWARD.start
+    for token in ids:
+        state = FORWARD.advance(state, token)
+    allowed = FORWARD.allowed(state, 99)
+    unlooped = FORWARD.unlooped(allowed, ids)
+    assert np.flatnonzero(allowed & ~unlooped).tolist() == [NUMBERS[r"\frac"]]
+    assert FORWARD.unlooped(unlooped, ids) is unlooped
+    # What closes may go on, and so may what is the only one.
+    for token in ids[:4]:
+        ids.append(token)
+        state = FORWARD.advance(state, token)
+        assert loops(ids) is not None
+        allowed = FORWARD.allowed(state, 99)
+        assert FORWARD.unlooped(allowed, ids) is allowed
+
+
+def check_labels(labels: set[str]) -> None:
+    rows = [tokenize(label) for label in sorted(labels)]
+    vocabulary = Vocabulary.build(rows)
+    forward, backward = Grammar(vocabulary), Grammar(vocabulary, backward=True)
+    for tokens in rows:
+        ids = vocabulary.encode(tokens)
+        assert forward.accepts(ids), tokens
+        assert backward.accepts(ids[::-1]), tokens
+        assert [loops(ids[:end]) for end in range(len(ids))] == [None] * len(ids), tokens
+
+
+def test_every_mathwriting_label_is_let_through() -> None:
+    labels = {found.get("normalizedLabel", "x") for _, found in annotated("mathwriting-2024-excerpt.tgz")}
+    assert len(labels) > 300
+    check_labels(labels)
+
+
+@pytest.mark.slow
+def test_every_crohme_label_is_let_through() -> None:
+    labels = set()
+    for _, found in annotated("crohme.tar.xz"):
+        try:
+            labels.add(normalize(found.get("truth", "x")))
+        except LabelError:
+            continue
+    assert len(labels) > 6000
+    check_labels(labels)

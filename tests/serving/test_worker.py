@@ -1,0 +1,133 @@
+"""A batch gives a result for each job, in order, whatever happens to one; nobody waits for company."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
+
+from components.recognizer.explanation import Look
+from components.recognizer.recognizer import Alternative, Reading
+from components.serving.inference.client import Job, Looked
+from components.serving.inference.worker import read_all, stop_guessing
+
+
+class Recogniser:
+    """Reads a picture as its width, and fails where one is 13 pixels wide."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[int, int, int]] = []
+
+    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool) -> list[Reading]:
+        self.calls.append((len(pictures), beam, n_best))
+        widths = [picture.shape[1] for picture in pictures]
+        if 13 in widths:
+            raise RuntimeError("bad luck")
+        others = (Alternative("y", 0.1),) * (n_best - 1)
+        looked = (Look("x", 0, 1, (2, 3, 4, 5)), Look("{", 1, 2)) if explain else None
+        return [Reading(str(width), (str(width),), 0.5, others, looked=looked) for width in widths]
+
+
+def job(width: int, beam: int = 1, n_best: int = 1, explain: bool = False) -> Job:
+    return Job(grey=bytes(20 * width), height=20, width=width, beam=beam, n_best=n_best, explain=explain)
+
+
+def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together() -> None:
+    recogniser: Any = Recogniser()
+    found = read_all(recogniser, [job(5), job(6, 3, 3), job(7), job(8, 3, 3)])
+    assert [read.formula for read in found] == ["5", "6", "7", "8"]
+    assert [len(read.alternatives) for read in found] == [0, 2, 0, 2]
+    assert sorted(recogniser.calls) == [(2, 1, 1), (2, 3, 3)]
+
+
+def test_where_it_looked_is_told_to_those_who_asked() -> None:
+    recogniser: Any = Recogniser()
+    plain, explained = read_all(recogniser, [job(5), job(6, explain=True)])
+    assert plain.looked is None
+    assert explained.looked == (
+        Looked(token="x", start=0, end=1, box=(2, 3, 4, 5)), Looked(token="{", start=1, end=2)
+    )  # fmt: skip
+
+
+def test_a_failure_is_told_and_spoils_no_others() -> None:
+    recogniser: Any = Recogniser()
+    found = read_all(recogniser, [job(5), job(13), job(6)])
+    assert [(read.formula, read.error) for read in found] == [
+        ("5", None), ("", "RuntimeError"), ("6", None)
+    ]  # fmt: skip
+
+
+_GUESSES = ("wait", "o_a", "o_b")
+
+
+@pytest.fixture
+def guessing() -> Iterator[None]:
+    """What BentoML's own dispatcher does, before and after the test."""
+    assert not any(guess in vars(Optimizer) for guess in _GUESSES)
+    yield
+    for guess in _GUESSES:
+        if guess in vars(Optimizer):
+            delattr(Optimizer, guess)
+
+
+def trained(seconds: float) -> Any:
+    """BentoML's dispatcher past its warm-up; who waits for longer than `seconds` gets `None`."""
+    dispatcher: Any = CorkDispatcher(
+        int(seconds * 1000), 16, fallback=lambda: None, get_batch_size=lambda _: 1
+    )
+
+    async def no_training(*_: int) -> None:
+        pass
+
+    dispatcher.train_optimizer = no_training
+    return dispatcher
+
+
+def taking(seconds: float) -> Callable[[Sequence[int]], Awaitable[Sequence[int]]]:
+    """Reads a batch, whatever its size, in so many seconds."""
+
+    async def read(items: Sequence[int]) -> Sequence[int]:
+        await asyncio.sleep(seconds)
+        return items
+
+    return read
+
+
+def test_a_lone_request_is_sent_at_once_however_long_others_had_to_wait(guessing: None) -> None:
+    async def lone() -> float:
+        dispatcher = trained(10)
+        dispatcher.optimizer.wait = 2.0  # a crowd was here
+        start = time.perf_counter()
+        await dispatcher(taking(0))(1)
+        return time.perf_counter() - start
+
+    assert asyncio.run(lone()) > 0.5, "BentoML has mended it: `stop_guessing` can go"
+    stop_guessing()
+    assert asyncio.run(lone()) < 0.5
+
+
+def test_a_hiccup_refuses_nobody_who_would_have_been_answered(guessing: None) -> None:
+    async def crowd() -> list[int | None]:
+        dispatcher = trained(10)
+        for size, duration in ((15, 0.02), (16, 0.02), (16, 1.2)):  # once the machine was busy elsewhere
+            dispatcher.optimizer.o_stat.append((size, duration, 0.0))
+        dispatcher.optimizer.trigger_refresh()
+        return await asyncio.gather(*map(dispatcher(taking(0.01)), range(64)))
+
+    assert None in asyncio.run(crowd()), "BentoML has mended it: `stop_guessing` need not do it"
+    stop_guessing()
+    assert asyncio.run(crowd()) == list(range(64))
+
+
+def test_who_has_waited_too_long_is_refused(guessing: None) -> None:
+    async def crowd() -> list[int | None]:
+        return await asyncio.gather(*map(trained(0.1)(taking(0.5)), range(40)))
+
+    stop_guessing()
+    answers = asyncio.run(crowd())
+    assert answers == [*range(16), *[None] * 24]
