@@ -13,7 +13,7 @@ import numpy as np
 from anyio import CapacityLimiter
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.ink.ink import Stroke
+from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Box, Picture, Placement, RasterSettings, draw_placed
 from components.recognizer.cpu import cores
@@ -147,21 +147,23 @@ class Desk:
         self, strokes: Sequence[Sequence[Point]], n_best: int = 1, keep: bool = False, explain: bool = False
     ) -> Found:
         """Reads pen strokes, as `picture` does. Raises Problem."""
-        arrays = _arrays(strokes, self._settings.max_points)
+        arrays, origin = _arrays(strokes, self._settings.max_points)
+        content = packed(arrays) + np.array(origin).tobytes()
         return await self._found(
-            "strokes", packed(arrays), n_best, keep, explain, lambda: self._of_strokes("strokes", arrays)
+            "strokes", content, n_best, keep, explain, lambda: self._of_strokes("strokes", arrays, origin)
         )
 
     def _of_picture(self, data: bytes) -> Sheet:
         return Sheet("picture", *prepare_picture_placed(data, self._raster, self._settings.max_pixels))
 
     def _of_inkml(self, data: bytes) -> Sheet:
-        strokes = parse_inkml(data, "ink").strokes
-        _check_points(sum(map(len, strokes)), self._settings.max_points)
-        return self._of_strokes("inkml", strokes)
+        ink = parse_inkml(data, "ink")
+        _check_points(sum(map(len, ink.strokes)), self._settings.max_points)
+        return self._of_strokes("inkml", ink.strokes, ink.origin)
 
-    def _of_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> Sheet:
-        return Sheet(kind, *draw_placed(strokes, self._raster), strokes)
+    def _of_strokes(self, kind: Kind, strokes: tuple[Stroke, ...], origin: tuple[float, float]) -> Sheet:
+        picture, where = draw_placed(strokes, self._raster)
+        return Sheet(kind, picture, where.moved(origin), strokes)
 
     async def check(self, data: bytes) -> Read:
         """Reads a picture file anew, by one beam and whatever the cache knows. Raises Problem."""
@@ -250,8 +252,8 @@ def packed(strokes: Sequence[Stroke]) -> bytes:
     return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
 
 
-def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[Stroke, ...]:
-    """The strokes that have points. Raises Problem."""
+def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[tuple[Stroke, ...], tuple[float, float]]:
+    """The strokes that have points, and their origin. Raises Problem."""
     total = sum(map(len, strokes))
     _check_points(total, most)
     for number, stroke in enumerate(strokes):
@@ -264,13 +266,13 @@ def _arrays(strokes: Sequence[Sequence[Point]], most: int) -> tuple[Stroke, ...]
                 )
     if not total:
         raise Problem(422, "nothing-written", "No stroke has a point.")
-    with np.errstate(over="ignore"):
-        arrays = tuple(
-            np.array([p[:2] for p in stroke], np.float64).astype(np.float32) for stroke in strokes if stroke
-        )
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.")
-    return arrays
+    points = np.array([point[:2] for stroke in strokes for point in stroke], np.float64)
+    try:
+        made, origin = to_strokes(points)
+    except InkError:
+        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.") from None
+    ends = np.cumsum([len(stroke) for stroke in strokes if stroke])[:-1]
+    return tuple(np.split(made, ends)), origin
 
 
 def _check_points(total: int, most: int) -> None:
