@@ -6,6 +6,7 @@ Traces outside `<definitions>` are on the page, those inside once a `<traceView>
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lxml import etree
 
@@ -22,8 +23,8 @@ _DIRECT = frozenset(("traceFormat", "inkSource", "canvas", "canvasTransform"))
 _DATA = frozenset(("trace", "traceGroup", "traceView"))
 SEGMENTATION = "Segmentation"  # what CROHME calls the group of a formula's symbols
 _TYPES = ("pendown", "penup", "indeterminate")
-_MAX_CHAIN = 64  # traceViews one after the other; more are a circle
-_MAX_VIEWED = 300_000  # elements that traceViews and symbols refer to, all together
+_MAX_CHAIN = 150  # traceViews one after the other; more are a circle
+_MAX_VIEWED = 50_000  # elements that traceViews and symbols refer to, all together
 
 Path = tuple[int, ...]  # `from` and `to` of a view: places in groups, then a point; all from 1
 Leaf = tuple["Trace", int, int]  # the first and the last point of a trace, both from 1
@@ -219,7 +220,12 @@ class Page:
             return trace.type() == "pendown"
         if self._contexts.resolve(trace.parts).format.tip is not None:
             return True
-        return all(other.type() != "pendown" for other in self._by_element.values())
+        return not self._any_down
+
+    @cached_property
+    def _any_down(self) -> bool:
+        """Whether of some trace it is said that the pen writes."""
+        return any(trace.type() == "pendown" for trace in self._by_element.values())
 
     def _prior(self, trace: Trace) -> int | None:
         """The segment that a trace goes on from; None if it begins a stroke."""
@@ -246,10 +252,11 @@ class Page:
         if not self._definitions or trace.parts != _NO_CONTEXT:
             return context
         # A tool that defines one context and forgets to refer to it: the default one has but two channels.
-        only = self._only_context()
+        only = self._only_context
         width = len(trace.text().lstrip(" \t\r\n,").partition(",")[0].split())
         return only if only is not None and width == only.format.regular > 2 else context
 
+    @cached_property
     def _only_context(self) -> Context | None:
         """The context, or else the trace format, in the definitions, if there is just one."""
         for name in ("context", "traceFormat"):

@@ -33,7 +33,7 @@ _WIDE = (  # how "<" begins in wide encodings without a byte order mark
 _SPACE = b" \t\r\n\0"
 _DECLARATION = re.compile(r"<\?xml\b[^>]{0,200}\?>")
 _DECLARED = re.compile(rb"""^\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-_OPENING = re.compile(r"<((?:[\w.-]{1,100}:)?annotation)(?:\s[^>]{0,1000})?>")
+_OPENING = re.compile(r"<((?:[\w.-]{1,100}:)?annotation)(?:\s[^<>]{0,1000})?>")
 _RAW_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)")
 _ELEMENT = re.compile(r"</|<(?:[\w.-]{1,100}:)?(?:trace|annotation|definitions|context|ink)")
 _MARKUP = ("<![CDATA[", "<!--")
@@ -138,6 +138,8 @@ def _escape_annotations(text: str) -> str:
 
 
 def _not_well_formed(error: etree.XMLSyntaxError) -> InkError:
+    if "depth" in error.msg:
+        return InkError("elements are nested more than 256 deep")
     if "XML_PARSE_HUGE" in error.msg:
         return InkError("one element is larger than 10 MB: too many points")
     line: Any = error.lineno
