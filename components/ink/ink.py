@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 _FAR = 4096  # extents from the origin; from there on, float32 has less than 12 bits for the ink itself
 
-_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST = float(np.finfo(np.float32).max) * (1 + 2**-25)  # what float32 rounds down to its largest
 
 Stroke = npt.NDArray[np.float32]  # (points, 2): x to the right, y downwards, any unit
 

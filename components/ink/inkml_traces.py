@@ -252,9 +252,10 @@ class Page:
         if not self._definitions or trace.parts != _NO_CONTEXT:
             return context
         # A tool that defines one context and forgets to refer to it: the default one has but two channels.
-        only = self._only_context
         width = len(trace.text().lstrip(" \t\r\n,").partition(",")[0].split())
-        return only if only is not None and width == only.format.regular > 2 else context
+        if width <= 2 or (only := self._only_context) is None or only.format.regular != width:
+            return context
+        return only
 
     @cached_property
     def _only_context(self) -> Context | None:
