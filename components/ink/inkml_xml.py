@@ -32,6 +32,7 @@ _WIDE = (  # how "<" begins in wide encodings without a byte order mark
 )
 _SPACE = b" \t\r\n\0"
 _DECLARATION = re.compile(r"<\?xml\b[^>]{0,200}\?>")
+_DOCTYPE = re.compile(r"""<!DOCTYPE(?:[^\[>"']|"[^"]*"|'[^']*')*(?:\[[^\]]*\]\s*)?>""")
 _DECLARED = re.compile(rb"""^\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _OPENING = re.compile(r"<((?:[\w.-]{1,100}:)?annotation)(?:\s[^<>]{0,1000})?>")
 _RAW_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -51,7 +52,7 @@ def parse_xml(data: bytes) -> etree._Element:
     """The root element. Raises InkError."""
     if not data.strip(_SPACE):
         raise InkError("the file is empty")
-    _refuse_declarations(data)
+    data = _without_doctype(data)
     try:
         root = etree.fromstring(data, _parser())
     except etree.XMLSyntaxError as error:
@@ -68,7 +69,7 @@ def parse_xml(data: bytes) -> etree._Element:
 
 
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(
+    parser = etree.XMLParser(
         collect_ids=False,  # CROHME's xml:ids are no names ("0:1:"), and not unique
         resolve_entities=False,
         load_dtd=False,
@@ -77,31 +78,42 @@ def _parser() -> etree.XMLParser:
         remove_comments=True,
         remove_pis=True,
     )
+    parser.resolvers.add(_NOTHING)
+    return parser
 
 
-def _refuse_declarations(data: bytes) -> None:
-    """Refuses a DOCTYPE that declares entities or attributes, before the parser sees them.
+class _Nothing(etree.Resolver):
+    """Keeps files from being read: without `collect_ids`, libxml2 loads the DTD that a DOCTYPE names."""
 
-    A DOCTYPE without an internal subset is ignored: what it refers to is not fetched.
-    """
-    start = data.find(b"!DOCTYPE")
-    if start < 0 and b"\0" in data[:64]:
-        data = data.replace(b"\0", b"")  # ASCII in UTF-16 or UTF-32
-        start = data.find(b"!DOCTYPE")
+    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:
+        return self.resolve_empty(context)  # type: ignore[attr-defined]
+
+
+_NOTHING = _Nothing()
+
+
+def _without_doctype(data: bytes) -> bytes:
+    """The document without its DOCTYPE: what that refers to is not read, and what it declares is refused."""
+    plain = data.replace(b"\0", b"") if b"\0" in data[:64] else data  # ASCII in UTF-16 or UTF-32
+    start = plain.find(b"!DOCTYPE")
     if start < 0:
-        return
+        return data
     for declaration, what in ((b"<!ENTITY", "entities"), (b"<!ATTLIST", "default attributes")):
-        if data.find(declaration, start) >= 0:
+        if plain.find(declaration, start) >= 0:
             raise InkError(
                 f"the DOCTYPE declares {what} ({declaration.decode()}), which are not read because they can "
                 "expand without bound: remove the DOCTYPE"
             )
+    return _DOCTYPE.sub("", _without_declaration(data), count=1).encode("utf-8", "replace")
 
 
 def _repaired(data: bytes) -> bytes:
     """The document in UTF-8, with characters escaped that annotations may not contain."""
-    text = _DECLARATION.sub("", _decoded(data).lstrip("\ufeff \t\r\n\0"), count=1)
-    return _escape_annotations(text).encode("utf-8", "replace")
+    return _escape_annotations(_without_declaration(data)).encode("utf-8", "replace")
+
+
+def _without_declaration(data: bytes) -> str:
+    return _DECLARATION.sub("", _decoded(data).lstrip("\ufeff \t\r\n\0"), count=1)
 
 
 def _decoded(data: bytes) -> str:

@@ -31,7 +31,9 @@ def shape(ink: Ink, digits: int = 3) -> list[list[list[float]]]:
 
 
 def channel(name: str, **attributes: str) -> str:
-    return f'<channel name="{name}"' + "".join(f' {key}="{value}"' for key, value in attributes.items()) + "/>"
+    return (
+        f'<channel name="{name}"' + "".join(f' {key}="{value}"' for key, value in attributes.items()) + "/>"
+    )
 
 
 def trace_format(*channels: str, id: str = "f", intermittent: str = "") -> str:

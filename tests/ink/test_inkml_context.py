@@ -1,4 +1,4 @@
-"""Contexts: which values are X and Y, which way they grow, how long they are, and where they lie on the page."""
+"""Contexts: which values are X and Y, their directions and units, and where they lie on the page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ def test_a_format_without_one_x_and_one_y_is_refused(names: str) -> None:
         (trace_format(channel("X", orientation="-ve"), UP), "-{x:g} -{y:g}"),
         (trace_format(F, UP, X), "5 -{y:g} {x:g}"),
         (trace_format(channel("X", units="mm"), channel("Y", units="himetric")), "{x:g} {y:g}00"),
-        (trace_format(channel("X", units="cm"), channel("Y", units="mm", orientation="-ve")), "{x:g} -{y:g}0"),
+        (
+            trace_format(channel("X", units="cm"), channel("Y", units="mm", orientation="-ve")),
+            "{x:g} -{y:g}0",
+        ),
         (trace_format(channel("X", units="IN"), channel("Y", units="pt")), "{x:g} 72*{y:g}"),
         (trace_format(channel("X", units="dev"), channel("Y")), "{x:g} {y:g}"),
         (trace_format(channel("X", units="furlong"), channel("Y", units="furlong")), "{x:g} {y:g}"),
@@ -93,7 +96,10 @@ def test_resolution_is_of_each_channel(properties: list[str], write: str) -> Non
     ("header", "reason"),
     [
         (trace_format(channel("X", units="mm"), Y), "units whose ratio is not known"),
-        (trace_format(channel("X", units="mm"), channel("Y", units="furlong")), "units whose ratio is not known"),
+        (
+            trace_format(channel("X", units="mm"), channel("Y", units="furlong")),
+            "units whose ratio is not known",
+        ),
         (trace_format(channel("X", units="%"), channel("Y", units="em")), "units whose ratio is not known"),
         (trace_format(X, channel("Y", orientation="up")), "orientation='up'"),
         (trace_format(channel("X", type="boolean"), Y), 'channel name="X" type="boolean"'),
@@ -118,7 +124,7 @@ def test_what_is_not_known_of_a_channel_is_refused(header: str, reason: str) -> 
 
 
 def in_context(content: str) -> list[list[list[list[float]]]]:
-    """The shape of the strokes, written with y upwards, if `content` is their context in each of four ways."""
+    """The shape of the strokes, written with y upwards, in the context of `content` in four ways."""
     body, defined = traces("{x:g} -{y:g}"), f'<context xml:id="c">{content}</context>'
     referring = traces("{x:g} -{y:g}", 'contextRef="#c"')
     return [
@@ -143,7 +149,8 @@ def in_context(content: str) -> list[list[list[list[float]]]]:
         f"{trace_format(X, UP)}<canvas>{trace_format(X, UP, id='canvas')}</canvas>",
         '<canvasTransform><mapping type="affine"><matrix>2 0, 0 -2</matrix></mapping></canvasTransform>',
         '<canvasTransform><mapping type="affine"><matrix>2 0 5 0 -2 5</matrix></mapping></canvasTransform>',
-        '<canvasTransform><mapping type="affine"><matrix>1 0 0, 0 -1 0, 0 0 1</matrix></mapping></canvasTransform>',
+        '<canvasTransform><mapping type="affine"><matrix>1 0 0, 0 -1 0, 0 0 1</matrix></mapping>'
+        "</canvasTransform>",
         '<canvasTransform><mapping type="affine"><affine>1 0 0, 0 -1 0</affine></mapping></canvasTransform>',
         '<canvasTransform><mapping type="affine"><bind source="Y"/><bind source="X"/><bind target="X"/>'
         '<bind target="Y"/><matrix>0 1 0, -1 0 0</matrix></mapping></canvasTransform>',
@@ -191,7 +198,8 @@ def test_each_trace_has_its_own_context() -> None:
 
 def test_a_trace_format_outside_a_context_counts_for_what_follows() -> None:
     ink = ink_of(
-        f"<trace>1 -2</trace>{trace_format(X, UP)}<trace>3 -4</trace>{trace_format(T, X, Y)}<trace>0 5 6</trace>"
+        f"<trace>1 -2</trace>{trace_format(X, UP)}<trace>3 -4</trace>"
+        f"{trace_format(T, X, Y)}<trace>0 5 6</trace>"
     )
     assert points(ink) == [[[1, 2]], [[3, 4]], [[5, 6]]]
 
@@ -220,7 +228,10 @@ def test_coordinates_from_several_origins_are_refused() -> None:
 def test_the_only_context_counts_for_traces_that_forget_it_but_need_it() -> None:
     context = f'<context xml:id="c">{source(header=trace_format(F, X, UP))}</context>'
     assert shape(ink_of(f"<definitions>{context}</definitions>" + traces("7 {x:g} -{y:g}"))) == SHAPE
-    assert shape(ink_of(f"<definitions>{trace_format(T, X, Y)}</definitions>" + traces("7 {x:g} {y:g}"))) == SHAPE
+    assert (
+        shape(ink_of(f"<definitions>{trace_format(T, X, Y)}</definitions>" + traces("7 {x:g} {y:g}")))
+        == SHAPE
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,8 +253,8 @@ def test_the_only_context_counts_for_traces_that_forget_it_but_need_it() -> None
         ),
         *(
             (
-                f'<canvasTransform><mapping type="affine"><matrix>{matrix}</matrix></mapping></canvasTransform>'
-                + traces(),
+                f'<canvasTransform><mapping type="affine"><matrix>{matrix}</matrix></mapping>'
+                "</canvasTransform>" + traces(),
                 reason,
             )
             for matrix, reason in (
@@ -261,20 +272,20 @@ def test_the_only_context_counts_for_traces_that_forget_it_but_need_it() -> None
             "X depends on the channels Z",
         ),
         (
-            f'<context>{trace_format(X, UP)}<canvas>{trace_format(X, Y, id="p")}</canvas>'
-            '<canvasTransform><mapping type="affine"><matrix>2 0, 0 2</matrix></mapping></canvasTransform></context>'
-            + traces(),
+            f"<context>{trace_format(X, UP)}<canvas>{trace_format(X, Y, id='p')}</canvas>"
+            '<canvasTransform><mapping type="affine"><matrix>2 0, 0 2</matrix></mapping></canvasTransform>'
+            "</context>" + traces(),
             "mirrored",
         ),
         (
             f"<context>{trace_format(X, UP)}<canvas>"
-            f'{trace_format(channel("X", orientation="-ve"), Y, id="p")}</canvas></context>' + traces(),
+            f"{trace_format(channel('X', orientation='-ve'), Y, id='p')}</canvas></context>" + traces(),
             "contradict",
         ),
         (
             f"<context>{trace_format(channel('X', units='mm'), channel('Y', units='cm'))}"
-            '<canvasTransform><mapping type="affine"><matrix>2 0, 0 2</matrix></mapping></canvasTransform></context>'
-            + traces(),
+            '<canvasTransform><mapping type="affine"><matrix>2 0, 0 2</matrix></mapping></canvasTransform>'
+            "</context>" + traces(),
             "which unit",
         ),
     ],
@@ -286,8 +297,8 @@ def test_what_cannot_be_honoured_is_refused_with_the_reason(body: str, reason: s
 
 def test_what_no_trace_uses_is_not_refused() -> None:
     unused = (
-        '<definitions><context xml:id="c"><canvasTransform><mapping type="lookup"/></canvasTransform></context>'
-        f"{trace_format(channel('A'))}</definitions>"
+        '<definitions><context xml:id="c"><canvasTransform><mapping type="lookup"/></canvasTransform>'
+        f"</context>{trace_format(channel('A'))}</definitions>"
     )
     assert shape(ink_of(unused + traces())) == SHAPE
 

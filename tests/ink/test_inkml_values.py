@@ -1,4 +1,4 @@
-"""The grammar of a trace's values: differences, wildcards, hexadecimal, booleans, and values without spaces."""
+"""The grammar of a trace's values: differences, wildcards, hexadecimal, booleans, missing spaces."""
 
 from __future__ import annotations
 
@@ -46,13 +46,23 @@ def test_values_mean_what_the_standard_says(trace: str, expected: list[list[floa
 
 @pytest.mark.parametrize(
     "trace",
-    ["1 2 ?,3 4 ?", "1 2 T,3 4 F", "1 2 '3,3 4 5", "1 2*,3 4*", "1 2 #FF,3 4 #F0", "1 2-3,3 4-5", "1 2 T,3 4 *"],
+    [
+        "1 2 ?,3 4 ?",
+        "1 2 T,3 4 F",
+        "1 2 '3,3 4 5",
+        "1 2*,3 4*",
+        "1 2 #FF,3 4 #F0",
+        "1 2-3,3 4-5",
+        "1 2 T,3 4 *",
+    ],
 )
 def test_what_other_channels_say_changes_nothing(trace: str) -> None:
     assert points(ink_of(f"{trace_format(*XYF)}<trace>{trace}</trace>")) == [[[1, 2], [3, 4]]]
 
 
-@pytest.mark.parametrize("trace", ["5-1 2,5-3 4", "T-1 2,F-3 4", "?-1 2,?-3 4", "#F-1 2,'1-3 4", "5.5-1 2,*-3 4"])
+@pytest.mark.parametrize(
+    "trace", ["5-1 2,5-3 4", "T-1 2,F-3 4", "?-1 2,?-3 4", "#F-1 2,'1-3 4", "5.5-1 2,*-3 4"]
+)
 def test_channels_before_x_may_be_written_without_spaces(trace: str) -> None:
     assert points(ink_of(f"{trace_format(*FXY)}<trace>{trace}</trace>")) == [[[-1, 2], [-3, 4]]]
 
@@ -62,7 +72,15 @@ BUTTON = channel("B1", type="boolean", default="F")
 
 @pytest.mark.parametrize(
     "trace",
-    ["1 2 5:T,3 4 5:F", "1 2 5 T,3 4 5 F", "1 2 5,3 4 5 T", "1 2 5T,3 4 5", "1 2 5:,3 4 5:T", "1 2,3 4", "1 2 5,3 4 5"],
+    [
+        "1 2 5:T,3 4 5:F",
+        "1 2 5 T,3 4 5 F",
+        "1 2 5,3 4 5 T",
+        "1 2 5T,3 4 5",
+        "1 2 5:,3 4 5:T",
+        "1 2,3 4",
+        "1 2 5,3 4 5",
+    ],
 )
 def test_intermittent_channels_may_have_values_at_some_points(trace: str) -> None:
     header = trace_format(*XYF, intermittent=BUTTON)
@@ -123,10 +141,10 @@ numbers = st.integers(-99_999, 99_999)
 
 @st.composite
 def coded(draw: st.DrawFn) -> tuple[list[tuple[int, int]], str]:
-    """Points, and a trace that means them: each value explicit, a difference or a wildcard, in any spelling."""
+    """Points, and a trace that means them: each value explicit, a difference or a wildcard."""
     positions = draw(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12))
     orders, written = ["!", "!"], []
-    for place, position in enumerate(positions):
+    for place in range(len(positions)):
         point = ""
         for axis in (0, 1):
             values = [p[axis] for p in positions[: place + 1]]
@@ -149,7 +167,9 @@ def coded(draw: st.DrawFn) -> tuple[list[tuple[int, int]], str]:
 
 def _spelled(draw: st.DrawFn, number: int) -> str:
     sign = "-" if number < 0 else draw(st.sampled_from(["", "", "+"]))
-    digits = draw(st.sampled_from([f"{abs(number)}", f"#{abs(number):X}", f"{abs(number)}.0", f"{abs(number)}.e0"]))
+    digits = draw(
+        st.sampled_from([f"{abs(number)}", f"#{abs(number):X}", f"{abs(number)}.0", f"{abs(number)}.e0"])
+    )
     return sign + digits
 
 
