@@ -24,11 +24,11 @@ _BOMS = (  # the longer ones first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_WIDE = (  # how "<" begins in wide encodings without a byte order mark
-    (b"<\0\0\0", "utf-32-le"),
-    (b"\0\0\0<", "utf-32-be"),
-    (b"<\0", "utf-16-le"),
-    (b"\0<", "utf-16-be"),
+_WIDE = (  # which of the first bytes are zero, in wide encodings without a byte order mark
+    ((False, True, True, True), "utf-32-le"),
+    ((True, True, True, False), "utf-32-be"),
+    ((False, True, False, True), "utf-16-le"),
+    ((True, False, True, False), "utf-16-be"),
 )
 _SPACE = b" \t\r\n\0"
 _DECLARATION = re.compile(r"<\?xml\b[^>]{0,200}\?>")
@@ -119,7 +119,8 @@ def _without_declaration(data: bytes) -> str:
 def _decoded(data: bytes) -> str:
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), None)
     if encoding is None:
-        encoding = next((name for head, name in _WIDE if data.startswith(head)), None)
+        zeros = tuple(byte == 0 for byte in data[:4])
+        encoding = dict(_WIDE).get(zeros)
     if encoding is None and (declared := _DECLARED.match(data)):
         encoding = declared[1].decode()
         if encoding.lower().startswith(("utf-16", "utf-32", "ucs")):

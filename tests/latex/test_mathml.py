@@ -148,7 +148,8 @@ def test_what_has_no_latex_is_refused_by_name(body: str, reason: str) -> None:
 @pytest.mark.parametrize(
     "formula",
     [
-        r"\frac{a}{b+\sqrt{c}}", "x^{2}+y_{1}^{2}=0", r"\sum_{i=1}^{n}i", r"\int_{0}^{1}f(x)dx", r"\sqrt[3]{x}",
+        r"\frac{a}{b+\sqrt{c}}", "x^{2}+y_{1}^{2}=0", r"\sum_{i=1}^{n}i", r"\int_{0}^{1}f(x)dx",
+        r"\sqrt[3]{x}",
         r"\begin{matrix}a&b\\ c&d\end{matrix}", r"\alpha\le\beta\in\Gamma", r"\hat{x}\ne\overline{y}",
         r"a\times b\div c\pm d", r"\{x|x\rightarrow\infty\}", r"f^{\prime}(x)", r"e^{-\frac{x^{2}}{2}}",
     ],
