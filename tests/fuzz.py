@@ -65,7 +65,7 @@ def inks() -> list[bytes]:
         b"<intermittentChannels><channel name='S' type='boolean'/></intermittentChannels></traceFormat>"
         b"<channelProperties><channelProperty channel='X' name='resolution' value='10' units='1/mm'/>"
         b"<channelProperty channel='Y' name='resolution' value='1' units='1/mm'/></channelProperties>"
-        b"</inkSource><canvas/><canvasTransform><mapping type='affine'><matrix>1 0 0, 0 -1 9</matrix></mapping>"
+        b"</inkSource><canvasTransform><mapping type='affine'><matrix>1 0 0, 0 -1 9</matrix></mapping>"
         b"</canvasTransform></context><traceGroup id='g'><trace id='d'>1 2-3,*\"4#F:T</trace></traceGroup>"
         b"</definitions><traceView traceDataRef='#g' from='1:1' to='1:2'/>"
         b"<trace contextRef='#c' id='e'>5 1-2,?3 4 F</trace>"

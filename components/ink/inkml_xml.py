@@ -85,7 +85,8 @@ def _parser() -> etree.XMLParser:
 class _Nothing(etree.Resolver):
     """Keeps files from being read: without `collect_ids`, libxml2 loads the DTD that a DOCTYPE names."""
 
-    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:
+    # lxml's stubs know neither the third argument nor `resolve_empty`.
+    def resolve(self, system_url: str, public_id: str, context: Any) -> Any:  # type: ignore[override]
         return self.resolve_empty(context)  # type: ignore[attr-defined]
 
 
@@ -120,7 +121,7 @@ def _decoded(data: bytes) -> str:
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), None)
     if encoding is None:
         zeros = tuple(byte == 0 for byte in data[:4])
-        encoding = dict(_WIDE).get(zeros)
+        encoding = next((name for pattern, name in _WIDE if pattern == zeros), None)
     if encoding is None and (declared := _DECLARED.match(data)):
         encoding = declared[1].decode()
         if encoding.lower().startswith(("utf-16", "utf-32", "ucs")):

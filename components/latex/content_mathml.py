@@ -45,7 +45,8 @@ _BIG = {"sum": r"\sum ", "product": r"\prod ", "int": r"\int "}
 _QUALIFIERS = frozenset(
     ("bvar", "lowlimit", "uplimit", "degree", "logbase", "domainofapplication", "condition")
 )
-_INTERVALS = {"open": "()", "closed": "[]", "open-closed": "(]", "closed-open": "[)"}
+_CLOSED = ("[", "]")
+_INTERVALS = {"open": ("(", ")"), "closed": _CLOSED, "open-closed": ("(", "]"), "closed-open": ("[", ")")}
 
 CONTENT = frozenset(("apply", "reln", "ci", "cn", "csymbol", "vector", "matrix", "matrixrow", "set", "list"))
 CONTENT |= frozenset(("interval", "piecewise", *_CONSTANTS))
@@ -88,7 +89,7 @@ class _Content:
         return self._presentation(mi)
 
     def _number(self, element: etree._Element) -> tuple[str, int]:
-        parts = [part.strip() for part in element.itertext() if part.strip()]
+        parts = [part for text in element.itertext() if (part := str(text).strip())]
         type = element.get("type", "real")
         if len(parts) == 1 and type in ("real", "integer", "constant", "decimal", "double"):
             return parts[0].replace("\u2212", "-"), _SUM if parts[0][0] in "-\u2212" else _ATOM
@@ -135,8 +136,8 @@ class _Content:
             case "selector", [body, *places]:
                 return f"{{{self._inner(body, _ATOM)}}}_{{{','.join(map(self._inner, places))}}}", _ATOM
             case "log", [body]:
-                base = self._content(qualifiers.get("logbase"))
-                return rf"\log {f'_{{{base}}}' if base else ''}{self._argument(body)}", _UNARY
+                lower = self._content(qualifiers.get("logbase"))
+                return rf"\log {f'_{{{lower}}}' if lower else ''}{self._argument(body)}", _UNARY
             case "limit", [body]:
                 return self._limit(qualifiers, body), _UNARY
             case "diff" | "partialdiff", [body]:
@@ -233,7 +234,7 @@ class _Content:
             case "list":
                 return f"({','.join(items)})"
             case "interval":
-                opening, closing = _INTERVALS.get(element.get("closure", "closed"), "[]")
+                opening, closing = _INTERVALS.get(element.get("closure", "closed"), _CLOSED)
                 return f"{opening}{','.join(items)}{closing}"
             case "vector":
                 return rf"\begin{{pmatrix}}{_ROW.join(items)}\end{{pmatrix}}"

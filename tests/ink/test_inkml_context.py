@@ -305,7 +305,7 @@ def test_what_no_trace_uses_is_not_refused() -> None:
 
 @pytest.mark.parametrize("offset", [0, 10_000, 10**7, 1.7e9, 1.7e12])
 def test_detail_is_kept_far_from_the_origin(offset: float) -> None:
-    strokes = [[(1.25, 2.5), (4.125, 2)], [(3, 7.75)]]
+    strokes: list[list[tuple[float, float]]] = [[(1.25, 2.5), (4.125, 2)], [(3, 7.75)]]
     body = "".join(
         "<trace>" + ",".join(f"{x + offset!r} {y - offset!r}" for x, y in stroke) + "</trace>"
         for stroke in strokes

@@ -41,7 +41,7 @@ FXY = (channel("F"), *XY)
 def test_values_mean_what_the_standard_says(trace: str, expected: list[list[float]]) -> None:
     header = trace_format(*XYF) if ":" in trace else ""
     [stroke] = points(ink_of(f"{header}<trace>{trace}</trace>"))
-    assert np.array_equal(np.float32(stroke), np.float32(expected))
+    assert np.array_equal(np.array(stroke, np.float32), np.array(expected, np.float32))
 
 
 @pytest.mark.parametrize(
