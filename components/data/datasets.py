@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from components.data.labels import label_of
 from components.data.shards import shard_paths
 from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
-from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
 
 _ROWS = 256  # of a shard in memory at once
@@ -113,9 +113,7 @@ class LabelledFolder:
 
     def _sample(self, file: str) -> Sample:
         ink = read_inkml(self._folder / file)
-        if ink.label is None:
-            raise ValueError("the file has no label")
-        return Sample(_id(file), tokenize(normalize(ink.label)), draw(ink.strokes, self._settings))
+        return Sample(_id(file), tokenize(label_of(ink)), draw(ink.strokes, self._settings))
 
 
 def _spread(total: int, limit: int) -> list[int]:

@@ -62,7 +62,9 @@ def _histogram(name: str, reference: np.ndarray, window: np.ndarray) -> bytes:  
     axes = figure.add_subplot()
     edges = np.histogram_bin_edges(np.concatenate([reference, window]), _BINS)
     axes.hist(reference, edges.tolist(), density=True, color=_REFERENCE, label="reference (test split)")
-    axes.hist(window, edges.tolist(), density=True, histtype="step", color=_WINDOW, linewidth=1.5, label="window")
+    axes.hist(
+        window, edges.tolist(), density=True, histtype="step", color=_WINDOW, linewidth=1.5, label="window"
+    )
     axes.set_title(name, loc="left")
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from components.ink.inkml import parse_inkml
+from components.ink.inkml import looks_like_xml, parse_inkml
 from components.ink.raster import (
     Picture,
     Placement,
@@ -63,8 +63,10 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
 
 def prepare_placed(data: bytes, settings: RasterSettings) -> tuple[Picture, Placement]:
     """As `prepare`, with where in the ink, or on the upright picture that the data hold, the result lies."""
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return draw_placed(parse_inkml(data, "ink").strokes, settings)
+    if looks_like_xml(data):
+        ink = parse_inkml(data, "ink")
+        picture, where = draw_placed(ink.strokes, settings)
+        return picture, where.moved(ink.origin)
     return prepare_picture_placed(data, settings)
 
 

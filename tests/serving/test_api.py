@@ -181,7 +181,10 @@ class TestExplained:
 
         run(test())
 
-    @pytest.mark.parametrize(("scale", "at"), [(1, (0, 0)), (0.01, (5, -3)), (300, (1e6, 4e5))])
+    @pytest.mark.parametrize(
+        ("scale", "at"),
+        [(1, (0, 0)), (0.01, (5, -3)), (300, (1e6, 4e5)), (1.1, (1.7e9, -1.7e9)), (1, (1.7e9, 3))],
+    )
     def test_ink_gets_boxes_in_its_own_units(self, scale: float, at: tuple[float, float]) -> None:
         async def test() -> None:
             async with serving() as service:
@@ -190,6 +193,15 @@ class TestExplained:
                 left, top, right, bottom = asked.json()["token_boxes"][0]["box"]
                 found = (np.array([left, top, right, bottom]) - [*at, *at]) / scale
                 np.testing.assert_allclose(found, [0, 0, 8, 10], atol=1.2)  # the pen has a width
+                traces = "".join(
+                    f"<trace>{','.join(f'{x!r} {y!r}' for x, y in stroke)}</trace>" for stroke in strokes
+                )
+                again = await service.client.post(
+                    "/predict/strokes?explain=1",
+                    content=f"<ink>{traces}</ink>",
+                    headers={"content-type": "application/inkml+xml"},
+                )
+                assert again.json()["token_boxes"][0]["box"] == [left, top, right, bottom]
 
         run(test())
 

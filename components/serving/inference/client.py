@@ -13,7 +13,7 @@ import numpy as np
 from anyio import CapacityLimiter
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from components.ink.ink import Stroke
+from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Picture, Placement, draw_placed
 from components.recognizer.bundle import BundleSettings
@@ -135,9 +135,10 @@ class InferenceClient:
         options: Options = Options(),
     ) -> CachedPrediction:
         """Read pen strokes. Raises Problem."""
-        arrays = _arrays(strokes, self._settings.max_points)
+        arrays, origin = _arrays(strokes, self._settings.max_points)
+        content = pack_strokes(arrays) + np.array(origin).tobytes()
         return await self._read(
-            "strokes", pack_strokes(arrays), options, lambda: self._prepare_strokes("strokes", arrays)
+            "strokes", content, options, lambda: self._prepare_strokes("strokes", arrays, origin)
         )
 
     async def check(self, data: bytes) -> Prediction:
@@ -170,12 +171,15 @@ class InferenceClient:
         )
 
     def _prepare_inkml(self, data: bytes) -> PreparedInput:
-        strokes = parse_inkml(data, "ink").strokes
-        _check_points(sum(map(len, strokes)), self._settings.max_points)
-        return self._prepare_strokes("inkml", strokes)
+        ink = parse_inkml(data, "ink")
+        _check_points(sum(map(len, ink.strokes)), self._settings.max_points)
+        return self._prepare_strokes("inkml", ink.strokes, ink.origin)
 
-    def _prepare_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> PreparedInput:
-        return PreparedInput(kind, *draw_placed(strokes, self._raster), strokes)
+    def _prepare_strokes(
+        self, kind: Kind, strokes: tuple[Stroke, ...], origin: tuple[float, float]
+    ) -> PreparedInput:
+        picture, where = draw_placed(strokes, self._raster)
+        return PreparedInput(kind, picture, where.moved(origin), strokes)
 
     async def _prepare(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -240,8 +244,10 @@ def pack_strokes(strokes: Sequence[Stroke]) -> bytes:
     return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
 
 
-def _arrays(strokes: Sequence[Sequence[Point]], max_points: int) -> tuple[Stroke, ...]:
-    """The strokes that have points, as float32 arrays (n, 2). Raises Problem."""
+def _arrays(
+    strokes: Sequence[Sequence[Point]], max_points: int
+) -> tuple[tuple[Stroke, ...], tuple[float, float]]:
+    """The strokes that have points, as float32 arrays (n, 2), and their origin. Raises Problem."""
     total = sum(map(len, strokes))
     _check_points(total, max_points)
     for number, stroke in enumerate(strokes):
@@ -254,13 +260,13 @@ def _arrays(strokes: Sequence[Sequence[Point]], max_points: int) -> tuple[Stroke
                 )
     if not total:
         raise Problem(422, "nothing-written", "No stroke has a point.")
-    with np.errstate(over="ignore"):
-        arrays = tuple(
-            np.array([p[:2] for p in stroke], np.float64).astype(np.float32) for stroke in strokes if stroke
-        )
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.")
-    return arrays
+    points = np.array([point[:2] for stroke in strokes for point in stroke], np.float64)
+    try:
+        made, origin = to_strokes(points)
+    except InkError:
+        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.") from None
+    ends = np.cumsum([len(stroke) for stroke in strokes if stroke])[:-1]
+    return tuple(np.split(made, ends)), origin
 
 
 def _check_points(total: int, max_points: int) -> None:
