@@ -20,11 +20,13 @@ from components.data.rasterize import row_of_ink
 from components.data.shards import InkTable, Row, read_table, write_shard
 from components.files import replace_folder, write_json
 from components.ink.raster import RasterSettings
+from components.random_streams import Stream
 from components.synthesis.layout import LayoutError, compose
 from components.synthesis.recombination import Recombination, trees_of
 from components.synthesis.symbol_bank import SymbolBank
 
 TRAIN, SYNTHETIC, REPORT = Path("data/shards/train"), Path("data/synthetic"), Path("reports/synthesize.json")
+_TRIES = 10  # formulas tried for one that can be written
 _SHARD = 4096  # formulas; each shard has its own random numbers, so that all are the same on any machine
 
 
@@ -58,27 +60,34 @@ def write_formulas(
     train: Path, folder: Path, settings: RasterSettings, seed: int, max_tokens: int, number: int, count: int
 ) -> int:
     """Writes shard `number` with `count` formulas; returns the count."""
-    rng = np.random.default_rng([seed, 8, number])
-    rows = [
-        row for row, _ in zip(_rows(train, settings, max_tokens, number, rng), range(count), strict=False)
-    ]
+    rng = np.random.default_rng([seed, Stream.SYNTHESIS, number])
+    rows = list(_rows(train, settings, max_tokens, number, count, rng))
     write_shard(rows, folder / f"part-{number:05d}.parquet")
     return len(rows)
 
 
 def _rows(
-    train: Path, settings: RasterSettings, max_tokens: int, number: int, rng: np.random.Generator
+    train: Path, settings: RasterSettings, max_tokens: int, number: int, count: int, rng: np.random.Generator
 ) -> Iterator[Row]:
-    samples, recombination = _material(train)
+    """`count` rows. Raises ValueError if most formulas need a symbol that train has no strokes of."""
+    bank, recombination = _material(train)
     made = 0
-    while True:
+    for _ in range(_TRIES * count):
         tree = recombination.formula(rng, max_tokens)
         name = f"synthetic-{number:05d}-{made:05d}"
         try:
-            yield row_of_ink(compose(tree, samples, rng, name), name, settings)
-        except LayoutError:
-            continue  # a symbol that train never tells the strokes of
+            row = row_of_ink(compose(tree, bank, rng, name), name, settings)
+        except LayoutError as error:
+            fault = error  # a symbol without strokes in train
+            continue
+        yield row
         made += 1
+        if made == count:
+            return
+    raise ValueError(
+        f"{train}: only {made} of {_TRIES * count} formulas could be written ({fault}); "
+        "lower synthesize.count, or add inks that say which strokes are which symbol"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -30,6 +30,7 @@ _KINDS = {  # symbols that can take each other's place
 }
 _RENAMED = 0.15  # of the symbols
 _EXCHANGED = 0.15  # of the arguments
+_TRIES = 1000  # before no formula counts as possible
 _SHORTEST = 3  # tokens: alone, many a symbol could be another one
 
 
@@ -53,11 +54,18 @@ class Recombination:
         }
 
     def formula(self, rng: np.random.Generator, max_tokens: int) -> Tree:
-        """A new formula of at most `max_tokens` tokens; equal generators give equal formulas."""
-        while True:
+        """A new formula of at most `max_tokens` tokens; equal generators give equal formulas.
+
+        Raises ValueError where the trees give none so short.
+        """
+        for _ in range(_TRIES):
             tree = self._changed(self._base(rng), rng)
             if _SHORTEST <= sum(1 for _ in tokens_of(tree)) <= max_tokens:
                 return tree
+        raise ValueError(
+            f"none of {_TRIES} recombined formulas has {_SHORTEST} to {max_tokens} tokens: "
+            "raise synthesize.max_tokens, or give train shorter labels"
+        )
 
     def _base(self, rng: np.random.Generator) -> Tree:
         choice = rng.random()
@@ -67,7 +75,9 @@ class Recombination:
         if choice < 0.75:  # a part: a formula that is soon read teaches to look
             return _slice(tree, rng)
         left, right = _slice(tree, rng), _slice(self._any(rng), rng)
-        return row([left, Tree(self._symbol("relation" if rng.random() < 0.5 else "operator", rng)), right])
+        kind = "relation" if rng.random() < 0.5 else "operator"
+        joint = [Tree(self._symbol(kind, rng))] if kind in self._symbols else []  # train may have none
+        return row([left, *joint, right])
 
     def _any(self, rng: np.random.Generator) -> Tree:
         return self._trees[int(rng.integers(len(self._trees)))]
