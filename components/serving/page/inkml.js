@@ -6,15 +6,17 @@ const MARGIN = 24; // CSS pixels
 const LARGEST = 12; // a few units must not fill it with a dot
 
 /**
- * The strokes, fitted to a sheet; null if only the service can read them.
+ * The strokes, fitted to a sheet; null if only the service reads them.
  * @param {string} text @param {number} width @param {number} height
  * @returns {Float32Array[] | null}
  */
 export function strokesOf(text, width, height) {
   const ink = new DOMParser().parseFromString(text, "application/xml");
-  if (!isPlain(ink)) return null;
+  if (ink.querySelector("definitions,context,canvas,canvasTransform,[orientation],[units]")) return null;
+  const channels = Array.from(ink.querySelectorAll("channel"), (channel) => channel.getAttribute("name"));
+  if (!/^(X,Y|$)/.test(channels.join())) return null;
   /** @type {number[][][]} */ const strokes = [];
-  for (const trace of ink.getElementsByTagNameNS("*", "trace")) {
+  for (const trace of ink.querySelectorAll("trace")) {
     const content = trace.textContent ?? "";
     if (trace.hasAttribute("type") || trace.hasAttribute("continuation") || /[^\d\s.,e+-]/i.test(content)) return null;
     const points = content.split(",").map((point) => point.trim()).filter(Boolean);
@@ -23,28 +25,6 @@ export function strokesOf(text, width, height) {
     if (stroke.length) strokes.push(stroke.map((numbers) => numbers.slice(0, 2)));
   }
   return strokes.length ? fitted(strokes, width, height) : null;
-}
-
-/**
- * Whether the numbers are coordinates as they stand: nothing turns, stretches or leaves out any of them.
- * @param {Document} ink
- */
-function isPlain(ink) {
-  /** @param {string} name */ const all = (name) => Array.from(ink.getElementsByTagNameNS("*", name));
-  const shaping = ["parsererror", "canvas", "canvasTransform", "mapping", "intermittentChannels"];
-  if (shaping.some((name) => all(name).length)) return false;
-  if (all("traceFormat").length > 1 || all("definitions").some((d) => d.getElementsByTagNameNS("*", "trace").length)) {
-    return false;
-  }
-  const channels = all("channel");
-  if (channels.length && !(channels[0].getAttribute("name") === "X" && channels[1]?.getAttribute("name") === "Y")) {
-    return false;
-  }
-  const [x, y] = channels;
-  if (x && (x.getAttribute("units") !== y.getAttribute("units") || x.hasAttribute("orientation"))) return false;
-  const scales = all("channelProperty").filter((property) => /^[xy]$/i.test(property.getAttribute("channel") ?? ""));
-  const values = scales.map((scale) => `${scale.getAttribute("value")} ${scale.getAttribute("units")}`);
-  return !y?.hasAttribute("orientation") && new Set(values).size <= 1;
 }
 
 /** @param {number[][][]} strokes @param {number} width @param {number} height */
