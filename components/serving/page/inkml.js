@@ -12,13 +12,13 @@ const LARGEST = 12; // a few units must not fill it with a dot
  */
 export function strokesOf(text, width, height) {
   const ink = new DOMParser().parseFromString(text, "application/xml");
-  if (ink.querySelector("definitions,context,canvas,canvasTransform,[orientation],[units]")) return null;
+  if (ink.querySelector("definitions,context,canvas,canvasTransform,[orientation],[units],trace[type],[priorRef]")) return null;
   const channels = Array.from(ink.querySelectorAll("channel"), (channel) => channel.getAttribute("name"));
   if (!/^(X,Y|$)/.test(channels.join())) return null;
   /** @type {number[][][]} */ const strokes = [];
   for (const trace of ink.querySelectorAll("trace")) {
     const content = trace.textContent ?? "";
-    if (trace.hasAttribute("type") || trace.hasAttribute("continuation") || /[^\d\s.,e+-]/i.test(content)) return null;
+    if (/[^\d\s.,e+-]/i.test(content)) return null;
     const points = content.split(",").map((point) => point.trim()).filter(Boolean);
     const stroke = points.map((point) => point.split(/\s+/).map(Number));
     if (stroke.some((numbers) => numbers.length < 2 || !numbers.every(Number.isFinite))) return null;
