@@ -136,8 +136,8 @@ class _Content:
             case "selector", [body, *places]:
                 return f"{{{self._inner(body, _ATOM)}}}_{{{','.join(map(self._inner, places))}}}", _ATOM
             case "log", [body]:
-                lower_base = self._content(qualifiers.get("logbase"))
-                return rf"\log {f'_{{{lower_base}}}' if lower_base else ''}{self._argument(body)}", _UNARY
+                index = self._content(qualifiers.get("logbase"))
+                return rf"\log {f'_{{{index}}}' if index else ''}{self._argument(body)}", _UNARY
             case "limit", [body]:
                 return self._limit(qualifiers, body), _UNARY
             case "diff" | "partialdiff", [body]:
