@@ -42,7 +42,7 @@ def check_startup(settings: Settings, keys: Keys) -> str | None:
     """Says loudly what is switched off; returns why the service must not start."""
     if settings.auth == "required" and not len(keys):
         return (
-            "serve: no API key is configured. Make one by `python -m components.serving.access.api_keys "
+            "serve: no API key is configured. Make one by `python -m components keys "
             "--file keys.json add NAME` and set API_KEYS_FILE=keys.json; "
             "or let everybody in, on a laptop: AUTH=off"
         )

@@ -25,8 +25,7 @@ class Settings(BaseSettings):
     )
     api_keys_file: Path | None = Field(
         None,
-        description="keys file, as `python -m components.serving.access.api_keys` writes it; "
-        "read again when it changes",
+        description="keys file, as `python -m components keys` writes it; read again when it changes",
     )
     api_keys: SecretStr | None = Field(None, description="what such a file holds, where there is no file")
     api_key_pepper: SecretStr = Field(

@@ -23,7 +23,7 @@ from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings, draw
-from components.serving.access.api_keys import add
+from components.serving.access.api_keys import add_key
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.integration.conftest import CHALLENGER, SERVE, Registry, promoted, registered, service_of
 from tests.integration.learnt import KNOWN, learnt_project
@@ -342,7 +342,7 @@ class TestRefusals:
     def test_a_key_is_asked_for_and_kept_in_the_tab_alone(
         self, page: Page, reads: tuple[Registry, str], tmp_path: Path
     ) -> None:
-        key = add(tmp_path / "keys.json", "Ada's tablet", "")
+        key = add_key(tmp_path / "keys.json", "Ada's tablet", "")
         with service_of(
             *reads,
             auth="required",

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.serving.access.api_keys import KeyLimits, add
+from components.serving.access.api_keys import KeyLimits, add_key
 from tests.serving.conftest import Service, png, serving
 
 CROSS = [[[0, 0], [8, 10]], [[8, 0, 1.5], [0, 10, 3]]]
@@ -378,7 +378,7 @@ class TestBatch:
 class TestCallers:
     def test_without_a_key_there_is_no_reading(self, tmp_path: Path) -> None:
         async def test() -> None:
-            key = add(tmp_path / "keys.json", "Ada", "")
+            key = add_key(tmp_path / "keys.json", "Ada", "")
             async with serving(auth="required", api_keys_file=tmp_path / "keys.json") as service:
                 problem_of(await service.predict(), 401, "key-needed")
                 problem_of(await service.predict(**{"x-api-key": "hm_nonsense"}), 401, "unknown-key")
@@ -393,7 +393,7 @@ class TestCallers:
     def test_a_key_has_limits_of_its_own_and_doubles_the_rest(self, tmp_path: Path) -> None:
         async def test() -> None:
             file = tmp_path / "keys.json"
-            usual, own = add(file, "Ada", ""), add(file, "Bob", "", limits=KeyLimits(minute=3))
+            usual, own = add_key(file, "Ada", ""), add_key(file, "Bob", "", limits=KeyLimits(minute=3))
             async with serving(auth="optional", rate_limits="on", api_keys_file=file) as service:
 
                 async def let_in(**headers: str) -> int:
@@ -600,7 +600,7 @@ class TestTelling:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         async def test() -> None:
-            key = add(tmp_path / "keys.json", "Ada", "")
+            key = add_key(tmp_path / "keys.json", "Ada", "")
             async with serving(auth="required", api_keys_file=tmp_path / "keys.json") as service:
                 with caplog.at_level(logging.INFO):
                     await service.predict(**{"x-api-key": key})

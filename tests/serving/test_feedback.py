@@ -16,7 +16,7 @@ import pytest
 
 from components.ink.correction import Correction
 from components.ink.raster import RasterSettings, draw
-from components.serving.access.api_keys import add
+from components.serving.access.api_keys import add_key
 from components.serving.storage import prediction_store
 from tests.serving.conftest import Service, png, serving
 from tests.serving.test_api import CROSS, INKML, problem_of
@@ -130,7 +130,7 @@ class TestNames:
     def test_the_same_name_by_two_callers_and_twice_by_one_is_three_corrections(self, tmp_path: Path) -> None:
         async def test() -> None:
             file, folder = tmp_path / "keys.json", tmp_path / "corrections"
-            ada, bob = ({"x-api-key": add(file, name, "")} for name in ("Ada", "Bob"))
+            ada, bob = ({"x-api-key": add_key(file, name, "")} for name in ("Ada", "Bob"))
             named = {"x-request-id": "same"}
             async with serving(auth="required", api_keys_file=file, feedback_folder=folder) as service:
                 await service.predict(0, **ada, **named)
@@ -148,7 +148,7 @@ class TestNames:
     def test_an_id_of_the_service_chosen_by_another_changes_nothing_of_it(self, tmp_path: Path) -> None:
         async def test() -> None:
             file, folder = tmp_path / "keys.json", tmp_path / "corrections"
-            ada, bob = ({"x-api-key": add(file, name, "")} for name in ("Ada", "Bob"))
+            ada, bob = ({"x-api-key": add_key(file, name, "")} for name in ("Ada", "Bob"))
             async with serving(auth="required", api_keys_file=file, feedback_folder=folder) as service:
                 asked = await service.predict(**ada)
                 assert (await correct(service, asked, "a", **ada)).status_code == 201
@@ -163,7 +163,7 @@ class TestWhoMay:
     def test_nobody_but_who_asked(self, tmp_path: Path) -> None:
         async def test() -> None:
             file, folder = tmp_path / "keys.json", tmp_path / "corrections"
-            ada, bob = ({"x-api-key": add(file, name, "")} for name in ("Ada", "Bob"))
+            ada, bob = ({"x-api-key": add_key(file, name, "")} for name in ("Ada", "Bob"))
             async with serving(auth="required", api_keys_file=file, feedback_folder=folder) as service:
                 asked = await service.predict(**ada)
                 other = await correct(service, asked, "x", **bob)
@@ -178,7 +178,7 @@ class TestWhoMay:
     def test_where_keys_are_optional_one_is_needed_for_this(self, tmp_path: Path) -> None:
         async def test() -> None:
             file, folder = tmp_path / "keys.json", tmp_path / "corrections"
-            key = {"x-api-key": add(file, "Ada", "")}
+            key = {"x-api-key": add_key(file, "Ada", "")}
             async with serving(auth="optional", api_keys_file=file, feedback_folder=folder) as service:
                 asked = await service.predict()
                 problem_of(await correct(service, asked, "x"), 401, "key-needed")
