@@ -190,8 +190,8 @@ def test_a_wide_drawing_on_a_transparent_ground_keeps_its_own_paper() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "no picture of a known format"),
-        (b"%PDF-1.7 and so on", "no picture of a known format"),
+        (b"", "supported format"),
+        (b"%PDF-1.7 and so on", "PDF"),
         (encoded(DRAWN)[:-60], "the picture is broken"),
         (encoded(photograph(), "JPEG")[:2000], "the picture is broken"),
         (encoded(np.full((50, 50), 250, np.uint8)), "nothing is written"),

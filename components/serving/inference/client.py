@@ -19,7 +19,6 @@ from components.ink.raster import Picture, Placement, draw_placed
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
 from components.recognizer.preprocessing import (
-    FORMATS,
     BlankPictureError,
     LargePictureError,
     PictureError,
@@ -30,7 +29,7 @@ from components.recognizer.preprocessing import (
 from components.recognizer.recognizer import Prediction
 from components.serving.observability import metrics
 from components.serving.schemas.problems import Problem, busy
-from components.serving.schemas.requests import Point
+from components.serving.schemas.strokes import Points
 from components.serving.settings import Settings
 from components.serving.storage.response_cache import ResponseCache, cache_key
 
@@ -131,10 +130,10 @@ class InferenceClient:
 
     async def strokes(
         self,
-        strokes: Sequence[Sequence[Point]],
+        strokes: Sequence[Points],
         options: Options = Options(),
     ) -> CachedPrediction:
-        """Read pen strokes. Raises Problem."""
+        """Read pen strokes, arrays (n, 2). Raises Problem."""
         arrays, origin = _arrays(strokes, self._settings.max_points)
         content = pack_strokes(arrays) + np.array(origin).tobytes()
         return await self._read(
@@ -187,11 +186,8 @@ class InferenceClient:
             return await anyio.to_thread.run_sync(prepare, limiter=self._limiter)
         except LargePictureError as error:
             raise Problem(413, "too-many-pixels", _sentence(error)) from None
-        except UnknownPictureError:
-            formats = ", ".join(FORMATS)
-            raise Problem(
-                415, "unknown-format", f"Not a picture in a supported format ({formats})."
-            ) from None
+        except UnknownPictureError as error:
+            raise Problem(415, "unknown-format", _sentence(error)) from None
         except BlankPictureError as error:
             raise Problem(422, "nothing-written", _sentence(error)) from None
         except PictureError:  # the details concern the decoder, not the caller
@@ -244,29 +240,16 @@ def pack_strokes(strokes: Sequence[Stroke]) -> bytes:
     return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
 
 
-def _arrays(
-    strokes: Sequence[Sequence[Point]], max_points: int
-) -> tuple[tuple[Stroke, ...], tuple[float, float]]:
-    """The strokes that have points, as float32 arrays (n, 2), and their origin. Raises Problem."""
-    total = sum(map(len, strokes))
-    _check_points(total, max_points)
-    for number, stroke in enumerate(strokes):
-        for place, point in enumerate(stroke):
-            if not 2 <= len(point) <= 3:
-                raise Problem(
-                    422,
-                    "invalid-body",
-                    f"strokes.{number}.{place}: expected [x, y] or [x, y, t], found {len(point)} numbers",
-                )
-    if not total:
+def _arrays(strokes: Sequence[Points], max_points: int) -> tuple[tuple[Stroke, ...], tuple[float, float]]:
+    """The strokes as float32 arrays (n, 2), and their origin. Raises Problem."""
+    _check_points(sum(map(len, strokes)), max_points)
+    if not strokes:
         raise Problem(422, "nothing-written", "No stroke has a point.")
-    points = np.array([point[:2] for stroke in strokes for point in stroke], np.float64)
     try:
-        made, origin = to_strokes(points)
+        made, origin = to_strokes(np.concatenate(strokes))
     except InkError:
         raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.") from None
-    ends = np.cumsum([len(stroke) for stroke in strokes if stroke])[:-1]
-    return tuple(np.split(made, ends)), origin
+    return tuple(np.split(made, np.cumsum([len(stroke) for stroke in strokes])[:-1])), origin
 
 
 def _check_points(total: int, max_points: int) -> None:
