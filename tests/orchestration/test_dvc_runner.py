@@ -13,7 +13,7 @@ import psutil
 import pytest
 import yaml
 
-from components.orchestration.dvc_runner import StageError, restore_lock, plan, run_stage
+from components.orchestration.dvc_runner import StageError, plan, restore_lock, run_stage
 
 pytestmark = pytest.mark.slow
 
