@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from components.export.publish import Tried, sheet, whole_history, write_curve
-from components.recognizer.recognizer import Reading
+from components.recognizer.recognizer import Prediction
 
 
 def test_a_training_that_began_with_a_shipped_model_goes_on_counting(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_training_that_began_with_a_shipped_model_goes_on_counting(tmp_path: P
 
 def test_mistakes_stand_one_below_the_other_with_their_pictures() -> None:
     pictures = [np.full((30, 80), shade, np.uint8) for shade in (0, 128)]
-    tried = [Tried(picture, ("x",), Reading("y", ("y",), 0.5)) for picture in pictures]
+    tried = [Tried(picture, ("x",), Prediction("y", ("y",), 0.5)) for picture in pictures]
     made = sheet(tried)
     assert made.shape == (2 * (30 + 24), 640)
     for picture, top in zip(pictures, (0, 54), strict=True):
