@@ -89,6 +89,7 @@ def plan() -> Plan:
     from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
 
+    kill_orphans()  # one would hold DVC's locks
     restore_lock()
     try:
         with Repo(".") as repo:

@@ -20,10 +20,18 @@ import pytest
 
 from components.deployment.service_process import ServiceProcess, free_port
 from components.ink.raster import RasterSettings, draw
+from tests.integration.clone import train
 from tests.recognizer.inks import formula
+from tests.shared import copy_of, made_once
 
 ROOT = Path(__file__).parents[2]
 SERVE = ROOT / ".venv-serve" / "bin" / "bentoml"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the repository in which all stages but `register` have run. Stories take copies of it."""
+    return made_once(tmp_path_factory, "trained", train)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,7 @@ def registry(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Regist
 
 def registered(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with the bundle of a project folder."""
-    folder = tmp_path_factory.mktemp("registered") / "project"
-    shutil.copytree(exported, folder)
-    for name in ("mlflow.db", "mlartifacts"):  # of tests that register too
-        (folder / name).unlink() if (folder / name).is_file() else shutil.rmtree(folder / name, True)
+    folder = copy_of(exported, tmp_path_factory.mktemp("registered") / "project")
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "presets", folder / "presets")
     environment = {

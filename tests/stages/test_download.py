@@ -229,6 +229,7 @@ def test_stage_says_where_the_ink_is_or_what_is_wrong(
     assert capsys.readouterr().out == "data/raw: train 2, valid 1, test 1 InkML files\n"
 
 
+@pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "archive", "counts"),

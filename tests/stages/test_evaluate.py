@@ -154,7 +154,7 @@ def test_fetches_a_bundle_from_the_registry(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    mlflow = connect()  # MLflow itself remembers the registry of tests before
+    mlflow = connect("evaluate")  # MLflow itself remembers registry and experiment of tests before
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").write_text("{}")
     with mlflow.start_run() as run:

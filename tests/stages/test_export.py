@@ -19,8 +19,8 @@ from components.recognizer.bundle import FILES, BundleError, BundleSettings, Dec
 from components.recognizer.engine import KVCache
 from components.recognizer.recognizer import Recognizer
 from components.stages.export import ExportError, compare, preference
-from tests.conftest import tiny_model
 from tests.recognizer.engines import TableEngine
+from tests.tiny import tiny_model
 
 TEST = Path("data/shards/test")
 
