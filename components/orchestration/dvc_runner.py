@@ -35,8 +35,8 @@ _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 # DVC's own output around that of a stage.
 _DVC_OUTPUT = re.compile(
     r"^(Running stage '|> |Stage '.*' (didn't change|is cached)|Data and pipelines are up to date|"
-    r"Updating lock file|Generating lock file|To track the changes with git|Use `dvc push`|To enable auto staging|"
-    r"\s*git add |\s*dvc config core|ERROR: failed to reproduce|Verifying data sources|\s*$)"
+    r"Updating lock file|Generating lock file|To track the changes with git|Use `dvc push`|"
+    r"To enable auto staging|\s*git add |\s*dvc config core|ERROR: failed to reproduce|Verifying data sources|\s*$)"
 )
 
 
