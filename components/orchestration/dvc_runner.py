@@ -36,7 +36,8 @@ _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 _DVC_OUTPUT = re.compile(
     r"^(Running stage '|> |Stage '.*' (didn't change|is cached)|Data and pipelines are up to date|"
     r"Updating lock file|Generating lock file|To track the changes with git|Use `dvc push`|"
-    r"To enable auto staging|\s*git add |\s*dvc config core|ERROR: failed to reproduce|Verifying data sources|\s*$)"
+    r"To enable auto staging|\s*git add |\s*dvc config core|ERROR: failed to reproduce|"
+    r"Verifying data sources|\s*$)"
 )
 
 
