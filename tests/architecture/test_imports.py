@@ -148,6 +148,8 @@ def test_the_bento_ships_all_that_it_runs_and_no_training_module() -> None:
 def test_the_bento_installs_all_that_it_imports() -> None:
     lock = (ROOT / "requirements-serve.lock").read_text(encoding="utf-8")
     locked = set(re.findall(r"^([a-z0-9._-]+)==", lock, re.MULTILINE))
-    needed = {DISTRIBUTIONS.get(name, name).lower() for name in third_party(reachable(BENTO))}
+    needed = {
+        DISTRIBUTIONS.get(name, name).lower().replace("_", "-") for name in third_party(reachable(BENTO))
+    }
     assert {"bentoml", "fastapi", "onnxruntime"} <= needed
     assert needed - locked == set()
