@@ -113,9 +113,3 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the environment sets must not change a test."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run asynchronous tests on asyncio, as BentoML does."""
-    return "asyncio"

@@ -20,8 +20,6 @@ from PIL import Image
 from components.serving.access.api_keys import KeyLimits, add_key
 from tests.serving.conftest import Service, png, serving
 
-pytestmark = pytest.mark.anyio
-
 CROSS = [[[0, 0], [8, 10]], [[8, 0, 1.5], [0, 10, 3]]]
 INKML = "<ink><trace>0 0, 8 10</trace><trace>8 0, 0 10</trace></ink>"
 

@@ -21,8 +21,6 @@ from components.serving.storage import prediction_store
 from tests.serving.conftest import Service, png, serving
 from tests.serving.test_api import CROSS, INKML, problem_of
 
-pytestmark = pytest.mark.anyio
-
 
 def kept(folder: Path) -> list[tuple[str, Correction]]:
     """The corrections that lie there, with their files' names."""

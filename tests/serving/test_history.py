@@ -9,8 +9,6 @@ from components.serving.observability import metrics
 from components.serving.observability.history import MetricsHistory, psi, quantile
 from tests.serving.conftest import png, serving
 
-pytestmark = pytest.mark.anyio
-
 
 class Clock:
     def __init__(self) -> None:

@@ -20,8 +20,6 @@ from components.serving.schemas.requests import from_base64
 from components.serving.schemas.strokes import parse_strokes
 from tests.serving.conftest import png, serving
 
-pytestmark = pytest.mark.anyio
-
 LONG = [[[k, k * k % 7] for k in range(12)], [[30 + k, 5] for k in range(10)]]
 SHORT = [[[0, 0], [8, 10]], [[8, 0], [0, 10]]]
 

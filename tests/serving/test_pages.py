@@ -13,8 +13,6 @@ import pytest
 from components.serving.page import FILES
 from tests.serving.conftest import serving
 
-pytestmark = pytest.mark.anyio
-
 MOST = 150_000  # bytes, of all files together
 
 

@@ -24,8 +24,6 @@ from components.serving.observability.prediction_log import DayFile
 from components.serving.settings import Settings
 from tests.serving.conftest import png, serving
 
-pytestmark = pytest.mark.anyio
-
 CROSS = [[[0, 0], [8, 10]], [[8, 0], [0, 10]]]
 COLUMNS = {
     "timestamp",
