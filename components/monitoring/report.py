@@ -60,11 +60,9 @@ def _histogram(name: str, reference: np.ndarray, window: np.ndarray) -> bytes:  
     """Draw both samples over the same bins, as densities."""
     figure = Figure(figsize=(7, 2.6), dpi=100, layout="constrained")
     axes = figure.add_subplot()
-    edges = np.histogram_bin_edges(np.concatenate([reference, window]), _BINS)
-    axes.hist(reference, edges.tolist(), density=True, color=_REFERENCE, label="reference (test split)")
-    axes.hist(
-        window, edges.tolist(), density=True, histtype="step", color=_WINDOW, linewidth=1.5, label="window"
-    )
+    edges = np.histogram_bin_edges(np.concatenate([reference, window]), _BINS).tolist()
+    axes.hist(reference, edges, density=True, color=_REFERENCE, label="reference (test split)")
+    axes.hist(window, edges, density=True, histtype="step", color=_WINDOW, linewidth=1.5, label="window")
     axes.set_title(name, loc="left")
     axes.set_yticks([])
     axes.spines[["top", "right", "left"]].set_visible(False)
