@@ -7,6 +7,9 @@ kept in `.prefect` in the working folder unless PREFECT_HOME says otherwise, and
 import os
 from pathlib import Path
 
+# The server does not heed DO_NOT_TRACK, only its client does.
+START_SERVER = "DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false prefect server start"
+
 for _name, _value in {
     "PREFECT_HOME": str(Path(".prefect").absolute()),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

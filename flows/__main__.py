@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.config import ParamsError, load_params
+from flows import START_SERVER
 
 EXAMPLES = """examples:
   python -m flows pipeline          run the stages of dvc.yaml with retries, time limits and artifacts
@@ -45,7 +46,7 @@ def _flow(options: argparse.Namespace) -> int:
         state = _run_flow(options)
     except RuntimeError as error:  # Prefect cannot reach or start its server
         raise RuntimeError(
-            f"{error}; start `prefect server start` and set PREFECT_API_URL to its address, or unset it"
+            f"{error}; run `{START_SERVER}` and set PREFECT_API_URL to its address, or unset it"
         ) from None
     completed = bool(state.is_completed())
     print(f"{options.command}: {state.message or state.name}", file=sys.stdout if completed else sys.stderr)

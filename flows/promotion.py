@@ -26,6 +26,7 @@ from components.registry.model_versions import (
     Registry,
     RegistryError,
 )
+from flows import START_SERVER
 
 _DELAYS: list[float] = [2, 10, 30]  # seconds before retries of registry calls
 
@@ -123,8 +124,8 @@ def approved(challenger: ModelVersion, reason: str, hours: float) -> bool:
     """Wait for a person's answer in Prefect's UI; a timeout is a no. Raises ValueError without a server."""
     if not os.environ.get("PREFECT_API_URL"):
         raise ValueError(
-            "promotion.approval needs a Prefect server that people can reach: start `prefect server start` "
-            "and set PREFECT_API_URL"
+            f"promotion.approval needs a Prefect server that people can reach: run `{START_SERVER}` and set "
+            "PREFECT_API_URL to its address"
         )
     get_run_logger().warning("version %s awaits approval in Prefect's UI: %s", challenger.version, reason)
     try:

@@ -14,4 +14,5 @@ def version_link(registered: Mapping[str, Any]) -> str:
         name = uri.removeprefix("models:/").partition("@")[0]
         link = f"[version {version}]({registry.rstrip('/')}/#/models/{name}/versions/{version})"
         return f"`{uri}` is {link} (run `{run_id}`)."
-    return f"`{uri}` is version {version} (run `{run_id}`): `mlflow ui --backend-store-uri {registry}`."
+    command = f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {registry}"
+    return f"`{uri}` is version {version} (run `{run_id}`): `{command}`."

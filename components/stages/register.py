@@ -145,7 +145,7 @@ def main() -> None:
     how = "registered as" if done["new"] else "was registered already:"
     print(f"bundle {done['bundle']} {how} {done['model']}, version {done['version']}, in {done['registry']}")
     if done["registry"].startswith("sqlite:"):
-        print(f"all versions: mlflow ui --backend-store-uri {done['registry']}")
+        print(f"all versions: MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {done['registry']}")
 
 
 if __name__ == "__main__":

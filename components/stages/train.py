@@ -186,7 +186,7 @@ def main() -> None:
     print(
         f"{MODEL}: ExpRate {summary['valid_exprate']:.1%} on valid after epoch {summary['best_epoch']}, "
         f"{summary['parameters']:,} parameters, {summary['seconds']:.0f} s. History: {HISTORY}. "
-        "Runs: mlflow ui"
+        "Runs: MLFLOW_DISABLE_TELEMETRY=true mlflow ui"
     )
 
 
