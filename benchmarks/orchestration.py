@@ -60,7 +60,7 @@ began = []
 plan = module.plan
 module.plan = lambda: (began.append(time.perf_counter()), plan())[1]
 state = module.run_pipeline(return_state=True)
-assert state.is_completed() and not state.result().ran, state.message
+assert state.is_completed() and not state.result().changed, state.message
 print(time.perf_counter() - began[0])
 """
 

@@ -32,7 +32,7 @@ def run_pipeline() -> State[PipelineRun]:
         return Failed(message=str(error))
     runs: list[StageRun] = []
     for stage in planned.order:
-        if not planned.is_due(stage, PipelineRun(tuple(runs)).ran):
+        if not planned.is_due(stage, PipelineRun(tuple(runs)).changed):
             # `dvc repro` would take a second to find that out again.
             runs.append(StageRun(stage, "cached", 0.0))
             continue
@@ -43,7 +43,7 @@ def run_pipeline() -> State[PipelineRun]:
         runs.append(state.result())
     done = PipelineRun(tuple(runs))
     publish_stages(runs)
-    if done.ran:
+    if done.changed:
         publish_results()
     get_run_logger().info("%s", done)
     return Completed(message=str(done), data=done)

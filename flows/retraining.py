@@ -46,7 +46,7 @@ def _retrain(params: Params) -> State[str]:
     if not trained.is_completed():
         return Failed(message=f"champion unchanged: {trained.message}")
     run: PipelineRun = trained.result()  # type: ignore[assignment]  # Prefect types the state alone
-    if not run.ran and (decision := challenger_decision(Registry(params.register_.name))):
+    if not run.changed and (decision := challenger_decision(Registry(params.register_.name))):
         return Completed(message=f"nothing to do: {decision}")
     judged = promote(return_state=True)
     message = f"{trained.message}; {judged.message}"

@@ -28,14 +28,16 @@ from components.files import atomic_write
 LOCK = Path("dvc.lock")
 _BACKUP = Path(".dvc/tmp/dvc.lock.backup")
 _GROUP = Path(".dvc/tmp/stage.group")  # process group of the running stage
+_RESTORED = re.compile(r"Stage '.*' is cached - skipping run, checking out outputs")
 _TAIL_LINES = 12
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 # DVC's own output around that of a stage.
 _DVC_OUTPUT = re.compile(
-    r"^(Running stage '|> |Stage '.*' didn't change|Data and pipelines are up to date|Updating lock file|"
-    r"Generating lock file|To track the changes with git|Use `dvc push`|To enable auto staging|"
-    r"\s*git add |\s*dvc config core|ERROR: failed to reproduce|Verifying data sources|\s*$)"
+    r"^(Running stage '|> |Stage '.*' (didn't change|is cached)|Data and pipelines are up to date|"
+    r"Updating lock file|Generating lock file|To track the changes with git|Use `dvc push`|"
+    r"To enable auto staging|\s*git add |\s*dvc config core|ERROR: failed to reproduce|"
+    r"Verifying data sources|\s*$)"
 )
 
 
@@ -45,10 +47,10 @@ class StageError(RuntimeError):
 
 @dataclass(frozen=True)
 class StageRun:
-    """The outcome of a stage."""
+    """The outcome of a stage: it ran, DVC restored outputs of an earlier run, or nothing changed."""
 
     stage: str
-    outcome: Literal["ran", "cached"]
+    outcome: Literal["ran", "restored", "cached"]
     seconds: float
 
 
@@ -59,15 +61,20 @@ class PipelineRun:
     stages: tuple[StageRun, ...]
 
     @property
-    def ran(self) -> tuple[str, ...]:
-        """The stages that were not cached."""
-        return tuple(run.stage for run in self.stages if run.outcome == "ran")
+    def changed(self) -> tuple[str, ...]:
+        """The stages whose outputs may have changed: those that ran or were restored."""
+        return tuple(run.stage for run in self.stages if run.outcome != "cached")
 
     def __str__(self) -> str:
-        if not self.ran:
+        if not self.changed:
             return "up to date: all stages cached"
-        seconds = sum(run.seconds for run in self.stages)
-        return f"ran {', '.join(self.ran)}; {len(self.stages) - len(self.ran)} cached; {seconds:.0f} s"
+        by_outcome = {
+            outcome: ", ".join(run.stage for run in self.stages if run.outcome == outcome)
+            for outcome in ("ran", "restored")
+        }
+        parts = [f"{outcome} {stages}" for outcome, stages in by_outcome.items() if stages]
+        cached, seconds = len(self.stages) - len(self.changed), sum(run.seconds for run in self.stages)
+        return "; ".join([*parts, f"{cached} cached", f"{seconds:.0f} s"])
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,9 @@ class Plan:
     dependencies: Mapping[str, frozenset[str]]  # of a stage: the stages whose outputs it reads
     changed: frozenset[str]
 
-    def is_due(self, stage: str, ran: Collection[str]) -> bool:
-        """Return whether a stage has changed itself, or depends on one that has run by now."""
-        return stage in self.changed or not self.dependencies[stage].isdisjoint(ran)
+    def is_due(self, stage: str, updated: Collection[str]) -> bool:
+        """Return whether a stage has changed itself, or depends on one whose outputs have been updated."""
+        return stage in self.changed or not self.dependencies[stage].isdisjoint(updated)
 
 
 def plan() -> Plan:
@@ -117,11 +124,15 @@ def run_stage(stage: str, log: Callable[[str], None], limit: float) -> StageRun:
     )  # fmt: skip
     _GROUP.parent.mkdir(parents=True, exist_ok=True)
     _GROUP.write_text(str(process.pid), encoding="ascii")
-    ran, tail = False, deque[str](maxlen=_TAIL_LINES)
+    outcome: Literal["ran", "restored", "cached"] = "cached"
+    tail = deque[str](maxlen=_TAIL_LINES)
     try:
         assert process.stdout is not None
         for line in _lines(process.stdout, start + limit):
-            ran = ran or line.startswith("Running stage '")
+            if line.startswith("Running stage '"):
+                outcome = "ran"
+            elif _RESTORED.match(line):
+                outcome = "restored"
             if not _DVC_OUTPUT.match(line):
                 tail.append(line)
                 log(line)
@@ -136,7 +147,7 @@ def run_stage(stage: str, log: Callable[[str], None], limit: float) -> StageRun:
     if status:
         raise StageError(f"stage {stage} failed. Last lines of its output:\n" + "\n".join(tail))
     back_up_lock()
-    return StageRun(stage, "ran" if ran else "cached", time.perf_counter() - start)
+    return StageRun(stage, outcome, time.perf_counter() - start)
 
 
 def restore_lock() -> None:

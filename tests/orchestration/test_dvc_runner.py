@@ -53,7 +53,8 @@ def test_a_stage_is_due_if_it_changed_or_depends_on_one_that_ran() -> None:
 
 
 def test_a_run_lists_the_stages_that_were_not_cached() -> None:
-    assert PipelineRun((StageRun("a", "cached", 0), StageRun("b", "ran", 2))).ran == ("b",)
+    runs = StageRun("a", "cached", 0), StageRun("b", "restored", 1), StageRun("c", "ran", 2)
+    assert PipelineRun(runs).changed == ("b", "c")
 
 
 def test_order_and_dependencies_are_those_of_dvc_yaml(project: Path) -> None:
@@ -69,6 +70,16 @@ def test_a_stage_runs_once_and_then_is_cached(project: Path) -> None:
     assert lines == ["making"], "its own lines, and none of DVC's"
     assert run_stage("first", lines.append, 60).outcome == "cached"
     assert plan().changed == {"second", "aside"}
+
+
+def test_a_stage_whose_earlier_outputs_are_restored_counts_as_changed(project: Path) -> None:
+    """DVC's run cache: no stage runs, but those that depend on the outputs have to."""
+    for content in (MAKE, MAKE.replace("'1'", "'2'"), MAKE):
+        Path("make.py").write_text(content)
+        lines: list[str] = []
+        outcome = run_stage("first", lines.append, 60).outcome
+    assert outcome == "restored" and not lines
+    assert Path("one").read_text() == "1"
 
 
 def test_a_failed_stage_reports_the_last_lines_of_its_output(project: Path) -> None:
