@@ -92,7 +92,7 @@ def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:
             labels.append(typeset.tokens)
     if not labels:
         raise ValueError(f"the vocabulary lacks the symbols of all of {_TRIES} synthetic formulas")
-    readings = recognizer.read(pictures)
+    readings = recognizer.read(pictures, beam=1)
     return [Tried(*parts) for parts in zip(pictures, labels, readings, strict=True)]
 
 
