@@ -101,7 +101,7 @@ def _material(train: Path) -> tuple[SymbolBank, Recombination]:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         count = synthesize(load_params())
     except (ParamsError, ValueError, OSError) as error:

@@ -91,4 +91,4 @@ def test_without_a_model_it_says_what_to_do(tmp_path: Path, capsys: pytest.Captu
 def test_a_beam_is_a_number(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["predict", "a.png", "--beam", value])
-    assert "is not a whole number from 1" in capsys.readouterr().err
+    assert "positive integer" in capsys.readouterr().err

@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_costs_no_answer(serve: Serve, tmp_path: Path) -> No
         while 'ocr_records_total{outcome="failed"} 6.0' not in client.get("/metrics").text:
             assert time.monotonic() < until
             time.sleep(0.1)
-    assert service.log.count("readings can't be recorded") == 1
+    assert service.log.count("predictions can't be recorded") == 1
 
 
 def test_who_got_a_wrong_answer_corrects_it_by_its_id(serve: Serve, tmp_path: Path) -> None:

