@@ -149,11 +149,11 @@ _WIKIPEDIA = _pairs("""
     weierp wp
 """)
 _BLACKBOARD = {
-    **{f"\\{letter}": rf"{{\mathbb {letter}}}" for letter in "NRZQC"},
-    **dict.fromkeys([r"\reals", r"\Reals"], r"{\mathbb R}"),
-    **dict.fromkeys([r"\cnums", r"\Complex"], r"{\mathbb C}"),
-    r"\natnums": r"{\mathbb N}",
-    r"\Bbbk": r"{\mathbb k}",
+    **{f"\\{letter}": rf"{{\mathbb{{{letter}}}}}" for letter in "NRZQC"},
+    **dict.fromkeys([r"\reals", r"\Reals"], r"{\mathbb{R}}"),
+    **dict.fromkeys([r"\cnums", r"\Complex"], r"{\mathbb{C}}"),
+    r"\natnums": r"{\mathbb{N}}",
+    r"\Bbbk": r"{\mathbb{k}}",
 }
 _GREEK_CAPITALS = {
     f"\\{name}": letter
@@ -203,17 +203,17 @@ SPELLINGS = {
     **_UPRIGHT_GREEK,
     **_ACCENTS_OF_TEXT,
     **_NEGATIONS,
-    **{character: name for character, name in CHARACTERS.items() if name[0] == "\\"},
+    **CHARACTERS,
     **dict.fromkeys([r"\mid", r"\vert", r"\lvert", r"\rvert", r"\shortmid", r"\textbar"], "|"),
     **dict.fromkeys(
         [r"\|", r"\Vert", r"\lVert", r"\rVert", r"\parallel", r"\shortparallel", r"\textbardbl"], "{||}"
     ),
     **dict.fromkeys(
-        [r"\ldots", r"\dots", r"\dotsc", r"\dotso", r"\dotsx", r"\mathellipsis", r"\textellipsis", "…"],
+        [r"\ldots", r"\dots", r"\dotsc", r"\dotso", r"\dotsx", r"\mathellipsis", r"\textellipsis"],
         "{...}",
     ),
-    **dict.fromkeys([r"\cdots", r"\dotsb", r"\dotsm", r"\dotsi", "⋯"], r"{\cdot\cdot\cdot}"),
-    **dict.fromkeys([r"\degree", r"\textdegree", "°"], r"^{\circ}"),
+    **dict.fromkeys([r"\cdots", r"\dotsb", r"\dotsm", r"\dotsi"], r"{\cdot\cdot\cdot}"),
+    **dict.fromkeys([r"\degree", r"\textdegree"], r"^{\circ}"),
     **{name: f"{{{name[1:]}}}" for name in FUNCTIONS | OPERATORS},
     r"\bmod": "{mod}",
     r"\varlimsup": r"{\overline{lim}}",
@@ -222,8 +222,8 @@ SPELLINGS = {
     r"\varprojlim": r"{\underset{\leftarrow}{lim}}",
     r"\iiiint": r"{\iint\iint}",
     r"\idotsint": r"{\int\cdot\cdot\cdot\int}",
-    r"\AA": r"{\mathring A}",
-    r"\aa": r"{\mathring a}",
+    r"\AA": r"{\mathring{A}}",
+    r"\aa": r"{\mathring{a}}",
     r"\coloneqq": "{:=}",
     r"\coloneq": "{:=}",
     r"\colonequals": "{:=}",
@@ -269,8 +269,6 @@ SPELLINGS = {
     **dict.fromkeys([r"\cr", r"\crcr", r"\newline", r"\tabularnewline"], "\\\\"),
     "%": r"\%",
     "#": r"\#",
-    "−": "-",
-    "′": "'",
 }
 
 # --- What is not drawn ---
@@ -305,7 +303,9 @@ DISCARDED = _words("phantom hphantom vphantom")
 # Commands before which these arguments are cut out unread: `[` one in brackets if there is one, `{` one in
 # braces. What follows stays: \textcolor{red}{x}. The value is what the command is then.
 UNREAD: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(_words("label tag hspace vspace mspace cline noalign require"), ("{", "")),
+    # These part scripts (x^{a}\hspace{1pt}_{b} is x^{a}{}_{b}), so empty braces stay for the parser.
+    **dict.fromkeys(_words("label tag hspace vspace mspace"), ("{", "{}")),
+    **dict.fromkeys(_words("cline noalign require"), ("{", "")),
     **dict.fromkeys(_words("color textcolor mathcolor colorbox"), ("[{", "")),
     **dict.fromkeys(_words("href class cssId style htmlClass htmlId htmlStyle htmlData"), ("{", "")),
     **dict.fromkeys(_words("fontfamily fontseries fontshape"), ("{", "")),

@@ -20,11 +20,12 @@ from components.latex.unicode_symbols import expand
 
 MAX_LENGTH = 20_000  # characters; the longest of 66,000 real formulas has 1,500
 
-_LENGTH = r"[-+]?\s*(?:\d+\.?\d*|\.\d+)\s*(?:pt|em|ex|mm|cm|in|mu|bp|pc|dd|cc|sp)(?![a-zA-Z])"
+_LENGTH = r"(?:[-+]\s*)?(?:\d+(?:\.\d*)?|\.\d+)\s*(?:pt|em|ex|mm|cm|in|mu|bp|pc|dd|cc|sp)(?![a-zA-Z])"
 _GLUE = rf"{_LENGTH}(?:\s*(?:plus|minus)\s*(?:{_LENGTH}|[\d.]+\s*fil+))*"
 _LEXEME = re.compile(
     rf"(?P<row>\\\\(?:\*(?:\[{_LENGTH}\])?|\[{_LENGTH}\]))"  # a row's end with extra space
-    rf"|(?P<space>\s+|\\\s|\\(?:m?kern|[hmv]skip)\s*{_GLUE}|\\(?:raise|lower|moveleft|moveright)\s*{_LENGTH})"
+    rf"|(?P<space>\s+|\\\s|\\(?:m?kern|[hmv]skip)\s*{_GLUE}|\\(?:raise|lower|moveleft|moveright)\s*{_LENGTH}"
+    rf"|\\hbox\s*(?:to|spread)\s*{_LENGTH})"
     r"|(?P<comment>%[^\n]*\n)"
     r"|\\(?P<edge>begin|end)\s*\{\s*(?P<environment>[a-zA-Z]+)\s*(?P<star>\*?)\s*\}"
     r"|(?P<parallel>\\(?:not|centernot)\s*(?P<brace>\{\s*)?"  # their bars would be two symbols
@@ -43,9 +44,10 @@ _ENTITIES = {
 _SPACE = re.compile(r"\s*")
 _BRACKET = re.compile(r"\\.|[][{}]", re.DOTALL)
 _POSITION = re.compile(r"\s*\[\s*[a-zA-Z]{1,3}\s*\]")  # of an environment: [t]
-_NO_SIZE = re.compile(r"\s*[-+]?0*\.?0*\s*(?:[a-z]{2})?\s*")
+_NO_SIZE = re.compile(r"[-+]?0*(?:\.0*)?(?:\s*[a-z]{2})?")
 # An invisible \rule in brackets and braces, or a \vrule in words.
-_RULE = re.compile(r"\s*(?:\[[^][{}]*\])?\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_RULE = re.compile(r"\s*(?:\[[^][{}]*\]\s*)?\{([^{}]*)\}\s*\{([^{}]*)\}")
+_NO_WIDTH = re.compile(r"width\s*(?:[-+]\s*)?0*(?:\.0*)?\s*[a-z]")
 _VRULE = re.compile(rf"(?:\s*(?:height|depth|width)\s*{_LENGTH})*")
 
 
@@ -150,9 +152,9 @@ def _after_strut(text: str, at: int, command: str) -> int:
     r"""The place after the sizes of a \rule that has no width or no height; a black one is refused."""
     if command == r"\vrule":
         match = _VRULE.match(text, at)
-        if match and re.search(r"width\s*[-+]?0*\.?0*\s*[a-z]", match[0]):
+        if match and _NO_WIDTH.search(match[0]):
             return match.end()
-    elif (match := _RULE.match(text, at)) and any(map(_NO_SIZE.fullmatch, match.groups())):
+    elif (match := _RULE.match(text, at)) and any(_NO_SIZE.fullmatch(size.strip()) for size in match.groups()):
         return match.end()
     raise LabelError(f"{command} draws a black box, which is no symbol: leave it out", "command", command)
 

@@ -155,8 +155,8 @@ class _Parser:
 
     def formula(self) -> list[Atom]:
         atoms = self._atoms()
-        while atoms and self._took(_ROW_END):  # ends a row that nothing follows
-            pass
+        while atoms and self._next == _ROW_END and set(self._lexemes[self._at :]) == {_ROW_END}:
+            self._take()  # ends a row that nothing follows
         self._expect(_END)
         return atoms
 
@@ -364,7 +364,7 @@ class _Parser:
         r"""\genfrac{left}{right}{thickness}{style}{above}{below}"""
         left, right, thickness, _, above, below = (self._argument(command) for _ in range(6))
         size = "".join(_printed(thickness))
-        stack = _stacked(r"\atop" if re.match(r"0*\.?0*[a-z]+$", size) else r"\over", above, below)
+        stack = _stacked(r"\atop" if re.fullmatch(r"0*(?:\.0*)?[a-z]+", size) else r"\over", above, below)
         return [*left, *stack, *right]
 
     def _fenced(self) -> list[Atom]:

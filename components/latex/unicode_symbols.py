@@ -65,7 +65,7 @@ _COMMANDS = r"""
 """
 # Characters that are several symbols, in braces to remain one argument, or that LaTeX has no command for.
 _OTHERS = r"""
-    ‐ -, ‑ -, ‒ -, – -, — -, ― -, − -, ⁻ -, ∕ /, ⁄ /, ∣ |, ❘ |, ∶ :, ∷ {::}, ≔ {:=}, ≕ {=:},
+    ‐ -, ‑ -, ‒ -, – -, — -, ― -, − -, ∕ /, ⁄ /, ∣ |, ❘ |, ∶ :, ∷ {::}, ≔ {:=}, ≕ {=:},
     ∥ {||}, ‖ {||}, ⟦ {[[}, ⟧ {]]}, … {...}, ⋯ {\cdot\cdot\cdot}, ° ^{\circ}, ˚ ^{\circ},
     ′ ', ’ ', ʹ ', ´ ', ″ '', ‴ ''', ⁗ '''', “ ", ” ", ‘ `,
     ⊄ {\not\subset}, ⊅ {\not\supset}, ≢ {\not\equiv}, ≉ {\not\approx}, ≄ {\not\simeq}, ∌ {\not\ni},
@@ -114,7 +114,8 @@ def expand(text: str) -> str:
     Characters of the table stay for the normalizer's lexer, and so do those that are not known: it refuses
     them by name.
     """
-    return _roots("".join(_joined(_pieces(text.translate(_FORMATS)))))
+    latex = "".join(_joined(_pieces(text.translate(_FORMATS))))
+    return _roots(latex.replace("^^{", "^{").replace("__{", "_{"))  # x^² is x²
 
 
 def _pieces(text: str) -> list[Piece]:
