@@ -11,58 +11,19 @@ that the authors wrote (`\sin`, `\mathrm{exp}`), against what `name_functions` f
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import shutil
-import subprocess
-import tarfile
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from components.latex.commands import FUNCTIONS
-from components.latex.errors import LabelError
-from components.latex.function_names import name_functions, spell_functions
-from components.latex.normalizer import normalize
-from components.latex.tokenizer import tokenize
+from components.evaluation.katex import install_katex, katex_refusals
+from components.evaluation.label_coverage import Coverage, found_names, normalize_all, read_lists
 
 FORMULAS = Path("../shared/data/formulas.tar.xz")
-KATEX = "katex@0.16.22"
-_PARSE = """
-const katex = require("katex");
-const labels = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const refused = labels.filter((label) => {
-  try { katex.renderToString(label, {displayMode: true, strict: "ignore"}); return false; }
-  catch (error) { return true; }
-});
-process.stdout.write(JSON.stringify(refused));
-"""
-_NAMES = "|".join(sorted((name[1:] for name in FUNCTIONS - {r"\mod"}), key=len, reverse=True))
-_SPACED = "|".join(r"\s*".join(name) for name in _NAMES.split("|"))
-_WRITTEN = re.compile(
-    rf"\\(?:mathrm|operatorname\s*\*?|mathop|text|textrm|mbox)\s*\{{\s*(?:\\rm\s*)?({_SPACED})\s*\}}"
-    rf"|\{{\s*\\rm\s+({_SPACED})\s*\}}|\\({_NAMES})(?![a-zA-Z])"
-)
-_MARK = r"\mathring"
 
 console = Console()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of a list of formulas."""
-
-    labels: tuple[str, ...]  # normalized
-    refused: Counter[tuple[str, str]]  # reason and construct
-    unstable: tuple[str, ...]  # normalized labels that normalizing changes once more
-    seconds: float
-    slowest: float
 
 
 def main() -> None:
@@ -89,119 +50,10 @@ def main() -> None:
         )
 
 
-def read_lists(archive: Path) -> dict[str, list[str]]:
-    """The formulas of each folder of the archive."""
-    lists: dict[str, list[str]] = {}
-    with tarfile.open(archive) as members:
-        for member in members:
-            file = members.extractfile(member)
-            path = Path(member.name)
-            if file is None or path.name == "README.txt":
-                continue
-            lines = file.read().decode().rstrip("\n").split("\n")  # splitlines would cut at form feeds
-            if path.suffix == ".tsv":
-                lines = [line.split("\t", 2)[2] for line in lines]
-            lists.setdefault(path.parent.name, []).extend(lines)
-    return lists
-
-
-def normalize_all(formulas: Iterable[str]) -> Result:
-    """Normalize each formula, and each result again."""
-    labels: list[str] = []
-    refused: Counter[tuple[str, str]] = Counter()
-    times: list[float] = []
-    for formula in formulas:
-        started = time.process_time()
-        try:
-            labels.append(normalize(formula))
-        except LabelError as error:
-            refused[error.reason, error.construct] += 1
-        times.append(time.process_time() - started)
-    unstable = tuple(label for label in labels if normalize(label) != label)
-    return Result(tuple(labels), refused, unstable, sum(times), max(times, default=0))
-
-
-def install_katex(folder: Path) -> None:
-    """Install KaTeX from npm. Raises OSError or subprocess.SubprocessError where that can't be done."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        raise FileNotFoundError("node and npm are not installed")
-    subprocess.run(
-        [
-            npm,
-            "install",
-            "--prefix",
-            str(folder),
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            KATEX,
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
+def _table(results: dict[str, Coverage]) -> Table:
+    table = Table(
+        "list", "formulas", "accepted", "%", "refused", "unstable", "seconds", "slowest ms", box=None
     )
-
-
-def katex_refusals(labels: Sequence[str], folder: Path) -> list[str]:
-    """Which labels KaTeX, installed in the folder, does not parse."""
-    parsed = subprocess.run(
-        ["node", "-e", _PARSE],
-        cwd=folder,
-        input=json.dumps(labels),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    refused: list[str] = json.loads(parsed.stdout)
-    return refused
-
-
-def found_names(formulas: Iterable[str]) -> tuple[int, int, int]:
-    """How many names of functions are found again, taken wrongly, and missed."""
-    found = wrong = missed = 0
-    for formula in formulas:
-        if _MARK in formula:
-            continue
-        try:
-            marked = tokenize(normalize(_WRITTEN.sub(_marked, formula)))
-        except LabelError:
-            continue
-        tokens, truth = _unmarked(marked)
-        named = name_functions(tokens)
-        assert spell_functions(named.tokens) == tokens
-        names = {span for token, span in zip(named.tokens, named.spans, strict=True) if token in FUNCTIONS}
-        found += len(names & truth)
-        wrong += len(names - truth)
-        missed += len(truth - names)
-    return found, wrong, missed
-
-
-def _marked(match: re.Match[str]) -> str:
-    name = re.sub(r"\s", "", next(filter(None, match.groups())))
-    return rf"{_MARK}{{\{name}}}"
-
-
-def _unmarked(marked: Sequence[str]) -> tuple[tuple[str, ...], set[tuple[int, int]]]:
-    """The tokens without marks, and where the marked names are."""
-    tokens: list[str] = []
-    names: set[tuple[int, int]] = set()
-    rest: Iterator[str] = iter(marked)
-    for token in rest:
-        if token != _MARK:
-            tokens.append(token)
-            continue
-        start = len(tokens)
-        next(rest)  # {
-        while (letter := next(rest)) != "}":
-            tokens.append(letter)
-        names.add((start, len(tokens)))
-    return tuple(tokens), names
-
-
-def _table(results: dict[str, Result]) -> Table:
-    table = Table("list", "formulas", "accepted", "%", "refused", "unstable", "seconds", "slowest, ms")
     for name, result in results.items():
         accepted, refused = len(result.labels), result.refused.total()
         table.add_row(

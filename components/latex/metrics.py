@@ -1,7 +1,7 @@
-"""How far readings are from what was written, over tokens of normalized LaTeX.
+"""Error metrics over tokens of normalized LaTeX.
 
-ExpRate and the rates with at most one and two errors are what the CROHME papers report (Mouchère et al.,
-IJDAR 2016), taken over tokens; CER is what MathWriting reports (Gervais et al., 2024).
+ExpRate and the rates with at most one and two errors are those of the CROHME papers (Mouchère et al., IJDAR
+2016), computed over tokens. CER is that of MathWriting (Gervais et al., 2024).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from components.latex.tokenizer import spaced
 
 @dataclass(frozen=True)
 class Scores:
-    """The figures of a set of readings; rates are fractions."""
+    """The metrics of a set of predictions; rates are fractions."""
 
     n: int
-    exprate: float  # read without an error
-    exprate_le1: float  # with one error at most
+    exprate: float  # exact matches
+    exprate_le1: float  # at most one error
     exprate_le2: float
-    cer: float  # errors per token written, over all; can exceed 1
+    cer: float  # total errors per reference token; can exceed 1
 
 
 def edits(ref: Sequence[str], hyp: Sequence[str]) -> int:
-    """Tokens to insert, delete or replace, at least, to make one of the other (Levenshtein)."""
+    """The Levenshtein distance: the fewest insertions, deletions and substitutions."""
     return Levenshtein.distance(ref, hyp)
 
 
 def score(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Scores:
-    """Compares what was written with what was read, as tokens that `tokenize` gives.
+    """Score pairs of reference and hypothesis, as tokens of `tokenize`.
 
-    CER counts MathWriting's space tokens as well (`spaced`), the other rates only what is written.
-    Raises ValueError where there is no pair.
+    CER also counts MathWriting's space tokens (`spaced`); the other rates do not. Raises ValueError if there
+    are no pairs.
     """
     errors: list[int] = []
     tokens = token_errors = 0
@@ -43,10 +43,10 @@ def score(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Scores:
         tokens += len(spaced(ref))
         token_errors += edits(spaced(ref), spaced(hyp))
     if not errors:
-        raise ValueError("there is nothing to score")
+        raise ValueError("nothing to score: no pairs were given")
 
     def within(bound: int) -> float:
         return sum(error <= bound for error in errors) / len(errors)
 
-    # No normalized label is empty; but pairs may come from elsewhere.
+    # Normalized labels are never empty, but pairs may come from elsewhere.
     return Scores(len(errors), within(0), within(1), within(2), token_errors / max(tokens, 1))

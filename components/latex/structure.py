@@ -1,4 +1,4 @@
-"""What a formula is made of, so that reports can say which kinds are read well."""
+"""Classify formulas by structure, so that reports can break down accuracy by it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ STRUCTURES: Mapping[str, frozenset[str]] = {
     "matrix": frozenset([r"\begin{matrix}"]),
 }
 
-# They say where something stands, and have no ink.
+# Markup only: these tokens have no ink.
 UNWRITTEN = frozenset(["{", "}", "_", "^", "&", "\\\\", r"\begin{matrix}", r"\end{matrix}"])
 
 
 def structures(tokens: Iterable[str]) -> frozenset[str]:
-    """Which of STRUCTURES the tokens of a formula have; none where symbols only stand in a row."""
+    """The names of STRUCTURES that occur in the tokens; empty for a plain row of symbols."""
     present = frozenset(tokens)
     return frozenset(name for name, signs in STRUCTURES.items() if present & signs)
 
 
 def written(tokens: Sequence[str]) -> list[int]:
-    r"""The places of the tokens that stand for ink: no braces and marks, and no brackets of `\sqrt[3]{x}`."""
+    r"""The indices of tokens that have ink: not braces, script marks, or the brackets of `\sqrt[3]{x}`."""
     places: list[int] = []
-    degrees: list[int] = []  # how deep in braces the degrees stand that are open
+    degrees: list[int] = []  # brace depth of each root index that is open
     depth = 0
     for place, token in enumerate(tokens):
         depth += (token == "{") - (token == "}")

@@ -1,8 +1,8 @@
 r"""LaTeX text to tokens and back.
 
-A token is what MathWriting counts as one (Gervais et al., "MathWriting: A Dataset For Handwritten
-Mathematical Expression Recognition", 2024, appendix on tokenization), but for spaces: they are not written,
-so no model learns them. `spaced` puts them back where MathWriting's metric wants to count them.
+Tokens are those of MathWriting (Gervais et al., "MathWriting: A Dataset For Handwritten Mathematical
+Expression Recognition", 2024, appendix on tokenization) without its space tokens: spaces are not written, so
+the model does not learn them. `spaced` inserts them where MathWriting's metric counts them.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ class TokenError(ValueError):
 
 
 def tokenize(latex: str) -> tuple[str, ...]:
-    r"""Splits LaTeX into tokens; white space between them is dropped: `\pi r^{2}` → `\pi r ^ { 2 }`.
+    r"""Split LaTeX into tokens, dropping white space: `\pi r^{2}` → `\pi r ^ { 2 }`.
 
-    Raises TokenError where a backslash ends the text.
+    Raises TokenError if a backslash ends the text.
     """
     tokens = tuple(token for token in _TOKEN.findall(latex) if not token.isspace())
-    # The pattern matches all characters but a backslash that nothing follows.
+    # The pattern matches everything except a backslash at the end.
     if (len(latex) - len(latex.rstrip("\\"))) % 2:
-        raise TokenError(f"the text ends with a backslash that nothing follows: {latex[-20:]!r}")
+        raise TokenError(f"the text ends with an incomplete command, a single backslash: {latex[-20:]!r}")
     return tokens
 
 
 def detokenize(tokens: Iterable[str]) -> str:
-    r"""Joins tokens to LaTeX as MathWriting writes it; `tokenize` gives the same tokens back."""
+    r"""Join tokens to LaTeX as MathWriting writes it; `tokenize` is the inverse."""
     return "".join(spaced(tokens))
 
 
 def spaced(tokens: Iterable[str]) -> tuple[str, ...]:
-    r"""The tokens with MathWriting's space tokens: after `\\`, and between a control word and a letter."""
+    r"""Insert MathWriting's space tokens: after `\\`, and between a control word and a letter."""
     result: list[str] = []
     for token in tokens:
         last = result[-1] if result else ""

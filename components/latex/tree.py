@@ -1,16 +1,16 @@
-r"""A normalized label as a tree, so that its parts can be cut out, exchanged and laid out.
+r"""Parse a normalized label into a tree, whose parts can be extracted, exchanged and laid out.
 
-A tree is its head and its parts; what the parts are depends on the head:
+A tree has a head and parts. The head determines what the parts are:
 
     x, +, \alpha …        a symbol: no parts
-    ROW                   parts side by side
+    ROW                   the parts, from left to right
     \frac                 numerator, denominator
-    \sqrt                 what stands under the root, and its index where it has one
+    \sqrt                 radicand, and the index if there is one
     SCRIPT                base, subscript, superscript; either of the last two may be None
-    \hat, \overline …     what stands under (or over) the accent
-    \overset, \underset   the small one, the base
+    \hat, \overline …     the accented part
+    \overset, \underset   the part above or below, the base
     MATRIX                rows, which are ROWs of cells
-    GROUP                 a braced part that is no argument
+    GROUP                 a part in braces that is not an argument
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ ROW, SCRIPT, MATRIX, GROUP = "row", "script", r"\begin{matrix}", "{}"
 
 
 class TreeError(ValueError):
-    """The tokens are no normalized label, or one with a construct that has no place in a tree."""
+    """The tokens are not a normalized label, or have a construct that trees do not support."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A formula or a part of one."""
+    """A formula or a part of it."""
 
     head: str
     parts: tuple[Tree | None, ...] = ()
@@ -43,22 +43,22 @@ EMPTY = Tree(ROW)
 
 
 def parse(tokens: Sequence[str]) -> Tree:
-    """The tree of a normalized label's tokens. Raises TreeError."""
+    """Parse the tokens of a normalized label. Raises TreeError."""
     parser = _Parser(tokens)
     tree = parser.row(())
     if parser.next is not None:
-        raise TreeError(f"{parser.next} closes nothing")
+        raise TreeError(f"{parser.next} has no matching opening")
     return tree
 
 
 def row(parts: Sequence[Tree]) -> Tree:
-    """Parts side by side; a single one stands for itself, rows within become one."""
+    """A row of parts. A single part is returned as it is; nested rows are flattened."""
     flat = [inner for part in parts for inner in (part.parts if part.head == ROW else (part,))]
     return flat[0] if len(flat) == 1 and flat[0] is not None else Tree(ROW, tuple(flat))
 
 
 def tokens_of(tree: Tree | None) -> Iterator[str]:
-    """The label that a tree was made of."""
+    """Yield the tokens that the tree was parsed from."""
     if tree is None:
         return
     parts = tree.parts
@@ -102,7 +102,7 @@ def _braced(tree: Tree | None) -> Iterator[str]:
 
 
 class _Parser:
-    """Recursive descent; each method reads what it is named after."""
+    """Recursive descent; each method parses the construct in its name."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self._tokens, self._at = tokens, 0
@@ -120,7 +120,7 @@ class _Parser:
     def _take(self, wanted: str | None = None) -> str:
         token = self.next
         if token is None or (wanted is not None and token != wanted):
-            raise TreeError(f"{token or 'the end'} stands where {wanted or 'a token'} is expected")
+            raise TreeError(f"expected {wanted or 'a token'}, found {token or 'the end'}")
         self._at += 1
         return token
 
@@ -130,7 +130,7 @@ class _Parser:
         while self.next in ("_", "^"):
             mark = self._take()
             if mark in scripts:
-                raise TreeError(f"two {mark} at one symbol")
+                raise TreeError(f"double {mark} on one symbol")
             scripts[mark] = self._argument()
         return Tree(SCRIPT, (base, scripts.get("_"), scripts.get("^"))) if scripts else base
 
@@ -159,7 +159,7 @@ class _Parser:
         if token in (r"\frac", r"\overset", r"\underset"):
             return Tree(token, (self._argument(), self._argument()))
         if token in (r"\xrightarrow", r"\xleftarrow", "}", "&", "\\\\", r"\end{matrix}"):
-            raise TreeError(f"{token} has no place in a tree")
+            raise TreeError(f"{token} is not supported in trees")
         return Tree(token)
 
     def _matrix(self) -> Tree:

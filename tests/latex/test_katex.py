@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.labels import install_katex, katex_refusals
+from components.evaluation.katex import install_katex, katex_refusals
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
 from components.latex.errors import LabelError
 from components.latex.function_names import name_functions

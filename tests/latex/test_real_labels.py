@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.labels import found_names, normalize_all, read_lists
+from components.evaluation.label_coverage import found_names, normalize_all, read_lists
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
