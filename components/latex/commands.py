@@ -70,7 +70,7 @@ _OTHERS = _words("""
     ddots forall exists nexists neg top bot emptyset angle measuredangle sphericalangle triangle
     triangledown square blacksquare lozenge blacklozenge bigstar blacktriangle blacktriangledown
     blacktriangleleft blacktriangleright clubsuit diamondsuit heartsuit spadesuit flat natural sharp surd
-    checkmark diagup diagdown S P pounds yen copyright
+    checkmark diagup diagdown S P pounds yen
 """) | frozenset([r"\{", r"\}", r"\&", r"\%", r"\#", r"\_", r"\$"])
 
 # Drawn, and spelt just so.
@@ -136,7 +136,7 @@ _COMMANDS = _pairs("""
     intop int, smallint int, ointop oint, bigsquare square, i imath, j jmath, centernot not, slashed not,
     And &, textbackslash backslash,
     textbullet bullet, textdollar $, textunderscore _, textbraceleft {, textbraceright },
-    textsterling pounds, textdagger dagger, textdaggerdbl ddagger, textcopyright copyright,
+    textsterling pounds, textdagger dagger, textdaggerdbl ddagger,
     textasciitilde sim, texttimes times, textdiv div, textpm pm, textmu mu, textrightarrow rightarrow,
     textleftarrow leftarrow, upepsilon epsilon, varGamma Gamma, varDelta Delta, varTheta Theta,
     varLambda Lambda, varXi Xi, varPi Pi, varSigma Sigma, varUpsilon Upsilon, varPhi Phi, varPsi Psi,

@@ -43,7 +43,7 @@ _ENTITIES = {
 }  # fmt: skip
 _SPACE = re.compile(r"\s*")
 _BRACKET = re.compile(r"\\.|[][{}]", re.DOTALL)
-_POSITION = re.compile(r"\s*\[\s*[a-zA-Z]{1,3}\s*\]")  # of an environment: [t]
+_POSITION = re.compile(r"\s*\[\s*[a-zA-Z]{0,3}\s*\]")  # of an environment: [t]
 _NO_SIZE = re.compile(r"[-+]?0*(?:\.0*)?(?:\s*[a-z]{2})?")
 # An invisible \rule in brackets and braces, or a \vrule in words.
 _RULE = re.compile(r"\s*(?:\[[^][{}]*\]\s*)?\{([^{}]*)\}\s*\{([^{}]*)\}")

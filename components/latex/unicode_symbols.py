@@ -28,7 +28,8 @@ _COMMANDS = r"""
     ∂ partial, ∇ nabla, ∞ infty, ð eth, ℧ mho, ∁ complement, Ⅎ Finv, ⅁ Game,
     ∑ sum, ∏ prod, ∐ coprod, ∫ int, ∬ iint, ∭ iiint, ∮ oint, ∯ oiint, ∰ oiiint, ⋂ bigcap, ⋃ bigcup,
     ⨆ bigsqcup, ⨁ bigoplus, ⨂ bigotimes, ⨀ bigodot, ⨄ biguplus, ⋁ bigvee, ⋀ bigwedge,
-    ± pm, ∓ mp, × times, ⨯ times, ÷ div, · cdot, ⋅ cdot, ‧ cdot, ∗ ast, ⋆ star, ∘ circ, • bullet, ∙ bullet,
+    ± pm, ∓ mp, × times, ⨯ times, ⨉ times, ✕ times, ✖ times, ÷ div,
+    · cdot, ⋅ cdot, ‧ cdot, ∗ ast, ⋆ star, ∘ circ, • bullet, ∙ bullet,
     ⊕ oplus, ⊖ ominus, ⊗ otimes, ⊘ oslash, ⊙ odot, † dagger, ‡ ddagger, ⨿ amalg, ∩ cap, ∪ cup, ⊎ uplus,
     ⊓ sqcap, ⊔ sqcup, ∨ vee, ∧ wedge, ◯ bigcirc, ○ bigcirc, ⋄ diamond, ◇ diamond, ⬦ diamond, ≀ wr, ⋉ ltimes,
     ⋊ rtimes, ⊞ boxplus, ⊟ boxminus, ⊠ boxtimes, ⊡ boxdot, ⊛ circledast, ⊚ circledcirc, ⊝ circleddash,
@@ -68,7 +69,7 @@ _COMMANDS = r"""
     ★ bigstar, ▲ blacktriangle, ▴ blacktriangle, ▼ blacktriangledown, ▾ blacktriangledown,
     ◀ blacktriangleleft, ▶ blacktriangleright, ♣ clubsuit, ♢ diamondsuit, ♦ diamondsuit, ♡ heartsuit,
     ♥ heartsuit, ♠ spadesuit, ♭ flat, ♮ natural, ♯ sharp, ✓ checkmark, ╱ diagup, ╲ diagdown, § S, ¶ P,
-    £ pounds, ¥ yen, © copyright
+    £ pounds, ¥ yen
 """
 # Characters that are several symbols, in braces to remain one argument, or that LaTeX has no command for.
 _OTHERS = r"""
