@@ -97,6 +97,9 @@ class SymbolsParams(_Section):
     derived: bool
     weights: dict[str, Annotated[float, Field(ge=0)]]
 
+    def __hash__(self) -> int:  # `weights` has none of its own
+        return hash(self.model_dump_json())
+
 
 class FormulasParams(_Section):
     lists: tuple[Path, ...]

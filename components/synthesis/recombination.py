@@ -17,26 +17,44 @@ from components.latex.normalizer import FUNCTION
 from components.latex.tree import EMPTY, MATRIX, ROW, SCRIPT, Tree, row, tokens_of
 
 _DIGITS, _LOWER, _UPPER = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_GREEK = r"\alpha \beta \gamma \delta \theta \lambda \mu \pi \sigma \phi \omega \epsilon \eta \rho \tau \psi"
+_GREEK = (
+    r"\alpha \beta \gamma \delta \theta \lambda \mu \pi \sigma \phi \omega \epsilon \eta \rho \tau \psi "
+    r"\kappa \nu \xi \zeta \chi \iota \upsilon \varphi \hbar \ell \vartheta \varsigma \partial"
+)
+_CAPITALS = r"\Delta \Gamma \Omega \Sigma \Phi \infty \Lambda \Theta \Pi \Xi \Psi \Upsilon \nabla"
+_OPERATORS = r"+ - \times \pm \div \cdot / \cup \cap \wedge \vee \oplus \otimes \circ \ast \mp \backslash"
+_RELATIONS = (
+    r"= < > \le \ge \ne \in \rightarrow \notin \subset \subseteq \supset \approx \equiv \sim \simeq \cong "
+    r"\propto \ll \gg \leftarrow \Rightarrow \mapsto \iff \leftrightarrow \perp \models"
+)
 _KINDS = {  # symbols that can take each other's place
     **dict.fromkeys(_DIGITS, "digit"),
     **dict.fromkeys(_LOWER, "letter"),
     **dict.fromkeys(_UPPER, "capital"),
     **dict.fromkeys(_GREEK.split(), "letter"),
-    **dict.fromkeys((r"\Delta", r"\Gamma", r"\Omega", r"\Sigma", r"\Phi", r"\infty"), "capital"),
-    **dict.fromkeys(("+", "-", r"\times", r"\pm", r"\div", r"\cdot", "/"), "operator"),
-    **dict.fromkeys(("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\rightarrow"), "relation"),
+    **dict.fromkeys(_CAPITALS.split(), "capital"),
+    **dict.fromkeys((rf"\mathbb{{{letter}}}" for letter in _UPPER), "capital"),
+    **dict.fromkeys(_OPERATORS.split(), "operator"),
+    **dict.fromkeys(_RELATIONS.split(), "relation"),
     **dict.fromkeys(LARGE - {r"\int"}, "sum"),
 }
 _RENAMED = 0.15  # of the symbols
 _EXCHANGED = 0.15  # of the arguments
+_TRIES = 1000
 _SHORTEST = 3  # tokens: alone, many a symbol could be another one
+
+
+class RecombinationError(ValueError):
+    """No formula can be made of the labels; the message says what to change."""
 
 
 class Recombination:
     """Makes formulas of those that it is given (normalized, as trees)."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
+        """Raises RecombinationError where there is no tree."""
+        if not trees:
+            raise RecombinationError("no label of the training split can be taken apart")
         self._trees = trees
         self._arguments: dict[str, list[Tree]] = defaultdict(list)
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -54,10 +72,14 @@ class Recombination:
 
     def formula(self, rng: np.random.Generator, max_tokens: int) -> Tree:
         """A new formula of at most `max_tokens` tokens; equal generators give equal formulas."""
-        while True:
+        for _ in range(_TRIES):
             tree = self._changed(self._base(rng), rng)
             if _SHORTEST <= sum(1 for _ in tokens_of(tree)) <= max_tokens:
                 return tree
+        raise RecombinationError(
+            f"{_TRIES} formulas in a row have fewer than {_SHORTEST} or more than {max_tokens} tokens; "
+            "raise synthesize.max_tokens"
+        )
 
     def _base(self, rng: np.random.Generator) -> Tree:
         choice = rng.random()
@@ -67,7 +89,10 @@ class Recombination:
         if choice < 0.75:  # a part: a formula that is soon read teaches to look
             return _slice(tree, rng)
         left, right = _slice(tree, rng), _slice(self._any(rng), rng)
-        return row([left, Tree(self._symbol("relation" if rng.random() < 0.5 else "operator", rng)), right])
+        joints = [kind for kind in ("relation", "operator") if kind in self._symbols]
+        if not joints:  # of a training split that has neither
+            return row([left, right])
+        return row([left, Tree(self._symbol(joints[int(rng.integers(len(joints)))], rng)), right])
 
     def _any(self, rng: np.random.Generator) -> Tree:
         return self._trees[int(rng.integers(len(self._trees)))]
