@@ -25,6 +25,7 @@ from components.model.checkpoint import Checkpoint, load_model, load_pretrained,
 from components.model.dataset import Batch, BucketBatchSampler, InkDataset
 from components.model.lightning_module import LitRecognizer
 from components.model.network import EncoderDecoder
+from components.synthesis.symbol_bank import SymbolBank
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -34,6 +35,7 @@ class TrainingJob:
     """What a training run is made of; the same job gives the same model."""
 
     shards: Path
+    symbols: Path | None  # the bank of which symbols are written anew; None: the training split's own
     synthetic: Path  # shards of formulas that are no one's; looked at where train.synthetic asks for them
     vocabulary: Vocabulary
     raster: RasterSettings
@@ -52,6 +54,7 @@ class TrainingJob:
             self.train.model_dump(mode="json", exclude={"workers"}),
             self.seed,
             self.data_hash,
+            hashlib.sha256(self.symbols.read_bytes()).hexdigest() if self.symbols else None,
             hashlib.sha256(self.train.init_from.read_bytes()).hexdigest() if self.train.init_from else None,
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -305,6 +308,7 @@ def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
         variation=job.train.augment if split == "train" else None,
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
         bidirectional=job.model.bidirectional,
+        bank=SymbolBank.load(job.symbols) if split == "train" and job.symbols else None,
     )
 
 

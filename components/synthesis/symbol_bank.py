@@ -102,7 +102,7 @@ class SymbolBank:
             }
         )
         with atomic_write(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", compression_level=15)
 
     @classmethod
     def load(cls, path: Path, weights: dict[str, float] | None = None) -> SymbolBank:
