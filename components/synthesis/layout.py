@@ -149,7 +149,8 @@ class _Hand:
             above = max(blocks[place].above for place in inner)
             below = max(blocks[place].below for place in inner)
             matrix = any(_base(parts[place]) == MATRIX for place in inner)
-            if matrix or (above + below > 1.5 * size and self._rng.random() < 0.85):
+            tall = above + below
+            if (matrix and tall > 0.5 * size) or (tall > 1.5 * size and self._rng.random() < 0.85):
                 for place in places:
                     fence = self._stretched(_base(parts[place]), 0.35 * size, -below, above)
                     scripted = parts[place].head == SCRIPT
@@ -193,6 +194,8 @@ class _Hand:
         """A symbol that fills a box: fences, roots."""
         if token not in self._samples:
             raise LayoutError(f"no sample of {token}")
+        if high - low < 1e-3:
+            raise LayoutError(f"{token} encloses nothing")
         strokes = self._samples.like(token, width / (high - low), self._rng)
         (left, top), (right, bottom) = box_of(strokes).tolist()
         tall = (high - low) / max(bottom - top, 1e-6)

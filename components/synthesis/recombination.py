@@ -105,12 +105,17 @@ class Recombination:
             kind = _KINDS.get(tree.head)
             renamed = kind is not None and rng.random() < _RENAMED
             return Tree(self._symbol(kind, rng)) if renamed and kind else tree
+        if tree.head == MATRIX:  # its lines are rows of cells, which stay apart
+            return Tree(MATRIX, tuple(self._line(line, rng) for line in tree.parts if line is not None))
         fixed = _named(tree)
         parts = tuple(
             part if part is None or place in fixed else self._changed(part, rng, _slot(tree, place))
             for place, part in enumerate(tree.parts)
         )
         return row([p for p in parts if p is not None]) if tree.head == ROW else Tree(tree.head, parts)
+
+    def _line(self, line: Tree, rng: np.random.Generator) -> Tree:
+        return Tree(ROW, tuple(self._changed(cell, rng) for cell in line.parts))
 
     def _symbol(self, kind: str, rng: np.random.Generator) -> str:
         tokens, weights = self._symbols[kind]
