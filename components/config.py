@@ -168,6 +168,7 @@ class DecodingParams(_Section):
 
 class EvaluateParams(_Section):
     calibrate_for: Literal["valid", "train"]
+    calibrate_symbols: int = Field(ge=0)
     limit: int = Field(ge=0)
     worst: int = Field(ge=0)
 
