@@ -1,9 +1,10 @@
 # make demo       from nothing to a recognizer that has read a formula: environment, pipeline, prediction
-# make test       lint, types and all tests        make test-fast  the quick ones
+# make test       lint, types and tests            make test-fast  the quick ones, in half a minute
+# make test-all   and those that install Docker Engine, or take minutes for little
 # make serve      the service with the champion, or the shipped model until there is one, on port 3000 (PORT)
-# make live       the champion, changing over without a pause; make schedule: retraining by schedule and events
+# make serve-champion   the champion, switching without downtime     make schedule   retraining on schedule and events
 # make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve live schedule test test-fast fuzz lint format bench screenshots lock
+.PHONY: env env-serve demo serve serve-champion schedule test test-fast test-all fuzz lint format bench screenshots lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
@@ -12,6 +13,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GX_ANALYTICS_ENABLED := false
 export ORT_DISABLE_TELEMETRY := 1
 export BENTOML_DO_NOT_TRACK := true
+# Compiled modules are kept, whatever the machine says: without them each of a pipeline's processes compiles
+# PyTorch anew, which takes seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 env:
 	@./setup.sh
@@ -27,20 +31,26 @@ serve: env env-serve
 	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
 	  --arg model=$${tag#*:} --port $${PORT:-3000}
 
-live: env env-serve
+serve-champion: env env-serve
 	@./setup.sh packages haproxy
-	python -m flows live
+	python -m flows serve-champion
 
 schedule: env env-serve
-	python -m flows serve
+	python -m flows schedule
+
+# Fixtures are made once a file; threads of two tests that wait for each other must not take the cores.
+PYTEST := OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy chromium
-	@# Fixtures are made once a file; threads of two tests that wait for each other must not take the cores.
-	OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) --cov --cov-report=html:reports/coverage
+
+test-all: lint env-serve
+	@./setup.sh packages redis-server haproxy chromium
+	$(PYTEST) -m "" --cov --cov-report=html:reports/coverage
 
 test-fast: env
-	python -m pytest -q -m "not slow" --ignore tests/integration
+	$(PYTEST) -q -m "unit and not slow" --ignore tests/integration
 
 lint: env
 	ruff check .

@@ -45,8 +45,8 @@ class Arguments(BaseModel):
 SETTINGS = load_settings()
 MODEL = bentoml.models.BentoModel(f"{NAME}:{bentoml.use_arguments(Arguments).model}")
 
-# By default uvicorn trusts X-Forwarded-For from 127.0.0.1.
-os.environ["FORWARDED_ALLOW_IPS"] = SETTINGS.trusted_proxies
+# By default uvicorn trusts X-Forwarded-For from 127.0.0.1; `trust_proxies` applies TRUSTED_PROXIES.
+os.environ["FORWARDED_ALLOW_IPS"] = ""
 # Export traces every second: what is pending when the process ends is lost.
 os.environ.setdefault("OTEL_BSP_SCHEDULE_DELAY", "1000")
 

@@ -12,7 +12,8 @@ debian() {  # installs Debian packages, where root or sudo allows it
   sudo=
   [ "$(id -u)" = 0 ] || sudo='sudo -n'
   say "installing Debian's $*"
-  { $sudo apt-get update -q && $sudo apt-get install -qy --no-install-recommends "$@"; } >&2
+  { $sudo apt-get update -q && $sudo env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qy --no-install-recommends "$@"; } >&2
 }
 
 case ${1:-} in

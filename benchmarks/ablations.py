@@ -23,7 +23,9 @@ from components.config import ModelParams, Params, TrainParams, load_params
 from components.data.shards import SPLITS, data_hash
 from components.latex.vocabulary import Vocabulary
 from components.model.trainer import Epoch, TrainingJob, fit
-from components.stages.train import SHARDS, SYNTHETIC, VOCAB
+
+# What the stages before training have written.
+SHARDS, SYNTHETIC, VOCAB = Path("data/shards"), Path("data/synthetic"), Path("data/vocab.json")
 
 # Of each variant, what it changes of the sections `model` and `train`.
 VARIANTS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {

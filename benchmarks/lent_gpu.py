@@ -91,7 +91,9 @@ def run(params: Params, out: Path) -> None:
             flush=True,
         )
         if torch.cuda.is_available():
-            print(f"       at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of the GPU", flush=True)
+            print(
+                f"       at most {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of the GPU", flush=True
+            )
         for name in ("best.pt", "history.csv"):
             shutil.copyfile(folder / name, out / name)
 
@@ -103,7 +105,9 @@ def run(params: Params, out: Path) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="default")
     verbs = parser.add_subparsers(dest="verb", required=True)
     packing = verbs.add_parser("pack")
@@ -124,9 +128,7 @@ def main() -> None:
         return
     params = load_params(preset=options.preset)
     given = {n: getattr(options, n) for n in ("batch", "passes", "epochs") if getattr(options, n) is not None}
-    train = params.train.model_copy(
-        update={"minutes": options.minutes, "workers": options.workers, **given}
-    )
+    train = params.train.model_copy(update={"minutes": options.minutes, "workers": options.workers, **given})
     made = params.synthesize.model_copy(update={"count": options.count} if options.count is not None else {})
     run(params.model_copy(update={"train": train, "synthesize": made}), options.out)
 

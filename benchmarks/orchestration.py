@@ -59,8 +59,8 @@ from flows import pipeline as module
 began = []
 plan = module.plan
 module.plan = lambda: (began.append(time.perf_counter()), plan())[1]
-state = module.pipeline(return_state=True)
-assert state.is_completed() and not state.result().ran, state.message
+state = module.run_pipeline(return_state=True)
+assert state.is_completed() and not state.result().changed, state.message
 print(time.perf_counter() - began[0])
 """
 

@@ -12,6 +12,7 @@ before it asks is part of that.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from time import perf_counter
 
 import bentoml
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -32,8 +33,8 @@ from benchmarks.serving_processes import NotReadyError, ours, stored_model
 from components.data.shards import read_table, strokes_of
 from components.ink.ink import Stroke
 from components.recognizer.recognizer import Recognizer
-from tests.integration.browser import CHROMIUM, chromium
 
+CHROMIUM = shutil.which("chromium")
 ASKED = 60.0  # milliseconds over the recognizer's own time
 BEAM = 3  # as the page asks: three readings
 _SIZE = 300  # CSS pixels that an ink is wide or high on the page
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise OSError(f"{options.shards}: {len(inks)} inks are too few to say anything")
         with ExitStack() as stack:
             address = options.address or stack.enter_context(ours(model)).address
-            page = stack.enter_context(chromium()).new_page(viewport={"width": 1200, "height": 800})
+            page = _browser(stack).new_page(viewport={"width": 1200, "height": 800})
             page.goto(address)
             page.evaluate(_WATCH)
             timings = _timed(page, inks[: _WARM + options.inks], Recognizer.load(model))[_WARM:]
@@ -83,6 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"page: {error}", file=sys.stderr)
         return 1
     return _told(timings)
+
+
+def _browser(stack: ExitStack) -> Browser:
+    """Debian's Chromium, which ends with the stack."""
+    chromium = stack.enter_context(sync_playwright()).chromium
+    return stack.enter_context(chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]))
 
 
 def _timed(page: Page, inks: Sequence[tuple[Stroke, ...]], recognizer: Recognizer) -> list[Timing]:

@@ -101,7 +101,9 @@ def symbols(found: Symbols, recognizer: Recognizer, beam: int | None) -> dict[st
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("models", type=Path, nargs="+", help="bundle folders or checkpoints")
     parser.add_argument("--calibration", type=Path, help="of checkpoints: calibration.json")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the archives' folder")
@@ -143,12 +145,16 @@ def main() -> None:
 
 
 def _print(table: dict[str, dict[str, dict[str, float | int | None]]]) -> None:
-    print(f"\n| set | model | n | exact | ≤ 1 | ≤ 2 | CER | among five | ECE | over {SURE:.0%}, of these right |")
+    print(
+        f"\n| set | model | n | exact | ≤ 1 | ≤ 2 | CER | among five | ECE | over {SURE:.0%}, of these right |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in next(iter(table.values())):
         for model, rows in table.items():
             row = rows[name]
-            cells = [_percent(row.get(key)) for key in ("exact", "at most 1", "at most 2", "cer", "among five")]
+            cells = [
+                _percent(row.get(key)) for key in ("exact", "at most 1", "at most 2", "cer", "among five")
+            ]
             sure = f"{row['sure']}, {_percent(row['sure right'])}"
             print(f"| {name} | {model} | {row['n']} | {' | '.join(cells)} | {row['ece']:.3f} | {sure} |")
 

@@ -9,21 +9,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.memory import own_memory
-from components.deployment.service_process import NotReadyError, Served
+from components.deployment.service_process import NotReadyError, ServiceProcess
 from components.serving.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-serve"
 
 
-class Measured(Served):
+class Measured(ServiceProcess):
     """A service that is measured: nothing that the caller's environment says of it changes that."""
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], home: Path | None = None
     ) -> None:
         names = [name.upper() for name in Settings.model_fields]
-        super().__init__(command, environment, home=home, without=names, patience=120)
+        super().__init__(command, environment, home=home, unset=names, ready_timeout=120)
         self.errors: list[str] = []  # that its log tells of, once it has ended
 
     @property

@@ -21,7 +21,8 @@ from components.config import load_params
 from components.data.shards import Row, read_table, strokes_of, symbols_of, write_shard
 from components.latex.vocabulary import Vocabulary
 from components.model.trainer import Epoch, TrainingJob, fit
-from components.stages.train import SYNTHETIC
+
+SHARDS, SYNTHETIC, VOCAB = Path("data/shards"), Path("data/synthetic"), Path("data/vocab.json")
 
 
 def main() -> None:
@@ -37,11 +38,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         shards = Path(name)
         for split, count in (("train", chosen.inks), ("valid", 64)):
-            cut(Path("data/shards") / split, shards / split, count)
+            cut(SHARDS / split, shards / split, count)
         for _ in range(chosen.rounds):
             for workers in chosen.workers:
                 train = params.train.model_copy(update={"epochs": 1, "workers": workers})
-                vocabulary = Vocabulary.load(Path("data/vocab.json"))
+                vocabulary = Vocabulary.load(VOCAB)
                 job = TrainingJob(
                     shards,
                     SYNTHETIC,

@@ -1,4 +1,4 @@
-"""The knobs of the pipeline: params.yaml, with the overlay of the preset that it names, validated."""
+"""Configuration of the pipeline: params.yaml overlaid with its preset, validated."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RasterParams(RasterSettings):
 
     @property
     def settings(self) -> RasterSettings:
-        """What the bundle needs to know: all but how the shards are cut."""
+        """The settings that go into the bundle: all but the size of shards."""
         return RasterSettings(**self.model_dump(exclude={"shard_rows"}))
 
 
@@ -199,7 +199,7 @@ class PipelineParams(_Section):
     time_limits: dict[str, float]
 
     def limit(self, stage: str) -> float:
-        """Seconds that a stage may take."""
+        """Time limit of a stage, seconds."""
         return 60 * self.time_limits.get(stage, self.time_limit)
 
 
@@ -250,18 +250,18 @@ class Params(_Section):
 
 
 class ParamsError(ValueError):
-    """params.yaml or its preset is wrong; the message names the file and the field."""
+    """params.yaml or its preset is invalid; the message names the file and the field."""
 
 
 def load_params(path: Path = Path("params.yaml"), preset: str | None = None) -> Params:
-    """Reads params.yaml and the preset beside it that it names, or another one. Raises ParamsError."""
+    """Read params.yaml and its preset, or the given one. Raises ParamsError."""
     base = _read(path)
     if preset is not None:
         base["preset"] = preset
     overlay_path = path.parent / "presets" / f"{base.get('preset')}.yaml"
     if not overlay_path.exists():
         known = ", ".join(sorted(p.stem for p in overlay_path.parent.glob("*.yaml")))
-        raise ParamsError(f"{path}: preset: there is no preset {base.get('preset')!r}; known: {known}")
+        raise ParamsError(f"{path}: preset: unknown preset {base.get('preset')!r}; known: {known}")
     try:
         return Params.model_validate(merged(base, _read(overlay_path)))
     except ValidationError as error:
@@ -270,7 +270,7 @@ def load_params(path: Path = Path("params.yaml"), preset: str | None = None) -> 
 
 
 def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `overlay` laid over it, section by section; lists are replaced whole."""
+    """Overlay `overlay` on `base`, section by section; lists are replaced."""
     result = dict(base)
     for key, value in overlay.items():
         inner = base.get(key)

@@ -1,18 +1,21 @@
-"""Prefect decides when, DVC what, MLflow remembers, and a gate decides what goes live.
+"""Prefect flows, their tasks and deployments. The work itself is done by libraries under `components`.
 
-What Prefect reads when it is imported is set here, before anything of `flows` imports it: it keeps its own
-tables in `.prefect` in the working folder unless told otherwise, and reports to nobody.
+Settings that Prefect reads at import are made here, before any module of `flows` imports it: its database is
+kept in `.prefect` in the working folder unless PREFECT_HOME says otherwise, and telemetry is off.
 """
 
 import os
 from pathlib import Path
 
+# The server does not heed DO_NOT_TRACK, only its client does.
+START_SERVER = "DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false prefect server start"
+
 for _name, _value in {
     "PREFECT_HOME": str(Path(".prefect").absolute()),
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # The server that it starts for itself takes 10 to 30 s; it would give up after 20.
+    # The server that Prefect starts by itself takes 10 to 30 s; the default timeout is 20.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-    "DO_NOT_TRACK": "1",  # Prefect, Evidently and BentoML
+    "DO_NOT_TRACK": "1",  # Prefect's client
 }.items():
     os.environ.setdefault(_name, _value)

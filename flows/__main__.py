@@ -1,4 +1,4 @@
-"""The flows, for people: python -m flows COMMAND."""
+"""Command line of the flows: python -m flows COMMAND."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from components.config import ParamsError, load_params
+from flows import START_SERVER
 
-EXAMPLES = """
-  python -m flows pipeline                 the stages of dvc.yaml, with retries, time limits and artifacts
-  python -m flows retrain                  corrections, pipeline, gate: what the schedule does
-  python -m flows promote                  the challenger against the champion
-  python -m flows rollback                 the previous champion is champion again
-  python -m flows serve                    the schedule, until Ctrl-C; Prefect's page on port 4200
-  python -m flows live                     serves the champion, and changes over when there is another
-  python -m flows monitor                  what the service read lately, beside the test split
+EXAMPLES = """examples:
+  python -m flows pipeline          run the stages of dvc.yaml with retries, time limits and artifacts
+  python -m flows retrain           import corrections, run the pipeline, judge the challenger
+  python -m flows promote           judge the challenger against the champion
+  python -m flows rollback          make the previous champion champion again
+  python -m flows monitor           compare recent predictions with the test split
+  python -m flows schedule          run all of this on schedule and on events; Prefect's UI on port 4200
+  python -m flows serve-champion    serve the champion; switch versions without downtime
 
-Without PREFECT_API_URL they start a Prefect server of their own for as long as they run.
+Without PREFECT_API_URL, a flow starts a Prefect server of its own for its duration.
 """
+
+_MODEL = "models:/NAME@ALIAS or models:/NAME/VERSION (default: %s)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run a command; return the exit status."""
     options = _parser().parse_args(arguments)
     logging.getLogger("bentoml").setLevel(logging.WARNING)
     try:
@@ -38,74 +41,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _flow(options: argparse.Namespace) -> int:
-    """Runs a flow here and says how it ended."""
+    """Run a flow in this process and print its final state."""
     try:
-        return _ended(options)
-    except RuntimeError as error:  # Prefect's, of a server that it can't reach or start
+        state = _run_flow(options)
+    except RuntimeError as error:  # Prefect cannot reach or start its server
         raise RuntimeError(
-            f"{error}; start a server by `prefect server start` and set PREFECT_API_URL to its address, "
-            "or unset it"
+            f"{error}; run `{START_SERVER}` and set PREFECT_API_URL to its address, or unset it"
         ) from None
+    completed = bool(state.is_completed())
+    print(f"{options.command}: {state.message or state.name}", file=sys.stdout if completed else sys.stderr)
+    return 0 if completed else 1
 
 
-def _ended(options: argparse.Namespace) -> int:
-    state: Any
+def _run_flow(options: argparse.Namespace) -> Any:
     if options.command == "pipeline":
-        from flows.pipeline import pipeline
+        from flows.pipeline import run_pipeline
 
-        state = pipeline(return_state=True)
-    elif options.command == "retrain":
-        from flows.retraining import retraining
+        return run_pipeline(return_state=True)
+    if options.command == "retrain":
+        from flows.retraining import retrain
 
-        state = retraining(return_state=True)
-    elif options.command == "promote":
-        from flows.promotion import promotion
+        return retrain(return_state=True)
+    if options.command == "promote":
+        from flows.promotion import promote
 
-        state = promotion(options.model, options.again, options.afresh, return_state=True)
-    else:
-        from flows.monitoring import monitoring
+        return promote(options.model, options.force, options.ignore_champion, return_state=True)
+    from flows.monitoring import monitor_drift
 
-        state = monitoring(return_state=True)
-    ended = state.is_completed()
-    print(f"{options.command}: {state.message or state.name}", file=sys.stdout if ended else sys.stderr)
-    return 0 if ended else 1
+    return monitor_drift(return_state=True)
 
 
 def _rollback(options: argparse.Namespace) -> int:
-    from flows.promotion import rollback
+    from components.promotion.rollback import rollback
+    from components.registry.model_versions import Registry
 
-    done = rollback()
-    print(f"rollback: version {done.champion} is champion again ({done.bento}), in place of {done.former}")
+    done = rollback(Registry(load_params().register_.name))
+    print(
+        f"rollback: version {done.champion} is champion ({done.bento}), it replaces version {done.replaced}"
+    )
     return 0
 
 
 def _package(options: argparse.Namespace) -> int:
-    """Prints the tag of the model, or of the Bento, and nothing else."""
-    from components.deployment.packaging import build, store, store_shipped
+    """Print the tag of the stored model or of the Bento to stdout, and nothing else."""
+    from components.deployment.packaging import build_bento, store_bundled_model, store_model
     from components.registry.model_versions import CHAMPION, Registry
 
-    params = load_params()
-    registry = Registry(params.register_.name)
+    registry = Registry(load_params().register_.name)
     if options.command == "store" and not options.model and registry.find(CHAMPION) is None:
-        tag = store_shipped(registry.name)
-        print(f"store: nothing is champion yet; {tag} comes with the repository", file=sys.stderr)
+        tag = store_bundled_model(registry.name)
+        print(f"store: there is no champion yet; {tag} is the bundled model", file=sys.stderr)
         print(tag)
         return 0
-    registered = registry.resolve(options.model)
-    tag = store(registered) if options.command == "store" else build(registered, params.decoding.beam)
-    print(f"{options.command}: {registered.address} is {tag}", file=sys.stderr)
+    version = registry.resolve(options.model)
+    tag = store_model(version) if options.command == "store" else build_bento(version)
+    print(f"{options.command}: {version.uri} is {tag}", file=sys.stderr)
     print(tag)
     return 0
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from flows.deployments import serve_flows
+def _schedule(options: argparse.Namespace) -> int:
+    from flows.deployments import serve_schedule
 
-    serve_flows(options.port)
+    serve_schedule(options.port)
     return 0
 
 
-def _live(options: argparse.Namespace) -> int:
+def _serve_champion(options: argparse.Namespace) -> int:
     from components.deployment.blue_green import serve_champion
 
     return serve_champion(options.port)
@@ -126,25 +128,26 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("pipeline", "run the stages of dvc.yaml that have changed", _flow)
-    command("retrain", "collect corrections, run the pipeline, judge the challenger", _flow)
-    promote = command("promote", "judge the challenger, and make it champion if it passes", _flow)
-    promote.add_argument("--model", metavar="ADDRESS", help="models:/NAME@ALIAS or models:/NAME/VERSION")
-    promote.add_argument("--again", action="store_true", help="though it was judged before, or rolled back")
-    promote.add_argument("--afresh", action="store_true", help="as a first one, whatever the champion reads")
+    command("retrain", "import corrections, run the pipeline, judge the challenger", _flow)
+    promote = command("promote", "judge the challenger, and promote it if it passes the gate", _flow)
+    promote.add_argument("--model", metavar="URI", help=_MODEL % "challenger")
+    promote.add_argument(
+        "--force", action="store_true", help="judge again a version that was rejected or rolled back"
+    )
+    promote.add_argument(
+        "--ignore-champion", action="store_true", help="judge as a first version, without a comparison"
+    )
     command("rollback", "make the previous champion champion again", _rollback)
-    command("monitor", "compare what the service read lately with the champion's test split", _flow)
-    for name, help in (
-        ("store", "put the registered model into BentoML's store; prints its tag"),
-        ("build", "build a Bento with the registered model and try it; prints its tag"),
-    ):
-        command(name, help, _package).add_argument(
-            "--model", metavar="ADDRESS", help="models:/NAME@ALIAS or models:/NAME/VERSION"
-        )
-    serve = command("serve", "retrain and monitor by schedule and on events, until stopped", _serve)
-    serve.add_argument("--port", type=int, default=4200, help="of Prefect's server (default: %(default)s)")
-    live = command("live", "serve the champion, and change over without a pause when it changes", _live)
-    live.add_argument(
-        "--port", type=int, default=int(os.environ.get("PORT") or 3000), help="default: PORT, 3000"
+    command("monitor", "compare recent predictions with the champion's on the test split", _flow)
+    store = command("store", "put a version into BentoML's model store and print its tag", _package)
+    store.add_argument("--model", metavar="URI", help=_MODEL % "champion, else the bundled model")
+    build = command("build", "build and smoke-test a Bento of a version and print its tag", _package)
+    build.add_argument("--model", metavar="URI", help=_MODEL % "champion, else challenger")
+    schedule = command("schedule", "retrain and monitor on schedule and on events, until stopped", _schedule)
+    schedule.add_argument("--port", type=int, default=4200, help="of Prefect's server (default: %(default)s)")
+    serve = command("serve-champion", "serve the champion, and switch when it changes", _serve_champion)
+    serve.add_argument(
+        "--port", type=int, default=int(os.environ.get("PORT") or 3000), help="(default: PORT, else 3000)"
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""The schedule on one machine: deployments of the flows, served by this process until it is stopped."""
+"""Deployments of the flows for one machine, served by this process until it is stopped."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from components.config import Params, load_params
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-_PATIENCE = 180  # seconds until Prefect's server answers
+_START_TIMEOUT = 180  # seconds until Prefect's server answers
+_LOG_TAIL = 1500  # characters quoted in an error
 
 
 class ServerError(RuntimeError):
-    """Prefect's server does not come up; the message has its last words."""
+    """Prefect's server did not start; the message has the end of its log."""
 
 
-def serve_flows(port: int) -> None:
-    """Serves the flows by the server of PREFECT_API_URL, or one started here. Ends with Ctrl-C."""
+def serve_schedule(port: int) -> None:
+    """Serve the deployments with the server of PREFECT_API_URL, else with a new one, until Ctrl-C."""
     params = load_params()
     with server(port) as url:
-        os.environ["PREFECT_API_URL"] = url  # Prefect looks when it is imported
+        os.environ["PREFECT_API_URL"] = url  # read when Prefect is imported
         from prefect import serve
 
         print(f"Prefect: {url.removesuffix('/api')}; retraining at {params.retraining.cron}", flush=True)
@@ -37,42 +38,43 @@ def serve_flows(port: int) -> None:
 
 
 def deployments(params: Params) -> list[RunnerDeployment]:
-    """What is served: when each flow runs, by itself and on which event."""
+    """Return the deployments: each flow with its schedule, and the events that trigger it."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.events import DeploymentEventTrigger
     from prefect.schedules import Cron
 
-    from flows.data_watch import ARRIVED, DRIFT, watching
-    from flows.monitoring import monitoring
-    from flows.retraining import retraining
+    from flows.data_watch import watch_data
+    from flows.events import DRIFT_DETECTED, INK_ARRIVED
+    from flows.monitoring import monitor_drift
+    from flows.retraining import retrain
 
-    alone = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-    events = {ARRIVED: "new ink has come", DRIFT: "what is read has drifted"}
-    when = params.retraining
-    made: list[Any] = [  # to_deployment would be a coroutine inside another one
-        retraining.to_deployment(
+    single = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+    reasons = {INK_ARRIVED: "new ink", DRIFT_DETECTED: "drift"}
+    settings = params.retraining
+    found: list[Any] = [  # typed as Any: within a coroutine, to_deployment returns one
+        retrain.to_deployment(
             "schedule",
-            schedule=Cron(when.cron, timezone=when.timezone),
+            schedule=Cron(settings.cron, timezone=settings.timezone),
             parameters={"reason": "scheduled"},
-            concurrency_limit=alone,
+            concurrency_limit=single,
             triggers=[
                 DeploymentEventTrigger(
-                    name=f"retraining: {reason}", expect={event}, parameters={"reason": reason}
+                    name=f"retrain: {reason}", expect={event}, parameters={"reason": reason}
                 )
-                for event, reason in events.items()
+                for event, reason in reasons.items()
             ],
         ),
-        watching.to_deployment("schedule", interval=when.watch, concurrency_limit=alone),
-        monitoring.to_deployment("schedule", interval=when.watch_drift, concurrency_limit=alone),
+        watch_data.to_deployment("schedule", interval=settings.watch, concurrency_limit=single),
+        monitor_drift.to_deployment("schedule", interval=settings.watch_drift, concurrency_limit=single),
     ]
-    return made
+    return found
 
 
 @contextmanager
 def server(port: int) -> Iterator[str]:
-    """The address of Prefect's API: of the server that PREFECT_API_URL names, else of one of our own."""
-    if given := os.environ.get("PREFECT_API_URL"):
-        yield given
+    """Yield the URL of Prefect's API: that of PREFECT_API_URL, else of a server started for the block."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        yield url
         return
     url = f"http://127.0.0.1:{port}/api"
     log = Path(os.environ["PREFECT_HOME"]) / "server.log"
@@ -81,22 +83,22 @@ def server(port: int) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             stdout=stream, stderr=subprocess.STDOUT,
-            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url},  # its page would look on port 4200
+            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url},  # the UI would look for port 4200
         )  # fmt: skip
     try:
-        _await(url, process, log)
+        _wait_until_healthy(url, process, log)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + _PATIENCE
-    while time.monotonic() < until and process.poll() is None:
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/health", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
-    raise ServerError(f"Prefect's server does not start; its last words ({log}): {log.read_text()[-1500:]}")
+    raise ServerError(f"Prefect's server did not start; end of {log}: {log.read_text()[-_LOG_TAIL:]}")

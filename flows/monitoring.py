@@ -1,4 +1,4 @@
-"""The flow `monitoring`: what the service read lately beside what the champion was tested on."""
+"""Flow `monitor-drift`: compares recent predictions with the champion's on the test split."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from components.config import ParamsError, load_params
-from components.monitoring.drift import SUMMARY, DriftError, check_drift
+from components.monitoring.drift import check_drift
+from components.monitoring.reference import REFERENCE, DriftError
+from components.monitoring.report import SUMMARY
 from components.registry.model_versions import CHAMPION, Registry, RegistryError
-from flows.data_watch import DRIFT, RESOURCE
-from flows.promotion import REFERENCE
+from flows.events import DRIFT_DETECTED, RESOURCE
 
 REPORTS = Path("reports/drift")
 
 
-@flow(name="monitoring", description="The service's last hours beside the champion's test split.")
-def monitoring() -> State[str]:
-    """Writes the report on drift; past the thresholds, an event that retraining is triggered by."""
-    logger = get_run_logger()
+@flow(name="monitor-drift", description="Recent predictions against the champion's on the test split.")
+def monitor_drift() -> State[str]:
+    """Write the drift report; emit DRIFT_DETECTED if a column has drifted."""
     try:
         params = load_params()
-        champion = (registry := Registry(params.register_.name)).find(CHAMPION)
+        registry = Registry(params.register_.name)
+        champion = registry.find(CHAMPION)
         if champion is None:
-            return Completed(message="there is no champion yet whose readings could be compared")
-        reference = registry.fetch(champion, REFERENCE)
+            return Completed(message="no champion yet, nothing to compare")
+        reference = registry.download(champion, REFERENCE)
         drift = check_drift(params.monitor, champion.version, reference, REPORTS)
+        summary = (REPORTS / SUMMARY).read_text(encoding="utf-8")
     except (ParamsError, RegistryError, DriftError, OSError) as error:
         return Failed(message=str(error))
-    logger.info("%s Report: %s", drift.reason, REPORTS)
-    if (summary := REPORTS / SUMMARY).exists():
-        create_markdown_artifact(summary.read_text(encoding="utf-8"), "drift", drift.reason)
+    get_run_logger().info("%s; report: %s", drift.reason, REPORTS)
+    create_markdown_artifact(summary, "drift", drift.reason)
     if drift.drifted:
-        emit_event(DRIFT, RESOURCE, payload={"reason": drift.reason})
+        emit_event(DRIFT_DETECTED, RESOURCE, payload={"columns": drift.drifted, "reason": drift.reason})
     return Completed(message=drift.reason)

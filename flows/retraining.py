@@ -1,6 +1,6 @@
-"""The flow `retraining`: what users corrected is collected, the pipeline run, and the challenger judged.
+"""Flow `retrain`: imports corrections, runs the pipeline, judges the challenger.
 
-Never two at once: whoever starts it, by whatever way, the second one in a working folder ends at once.
+Only one runs at a time in a working folder, however it is started; a second one ends at once.
 """
 
 from __future__ import annotations
@@ -14,58 +14,40 @@ from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
 from components.data.feedback_import import collect
-from components.registry.model_versions import (
-    CHALLENGER,
-    CHAMPION,
-    GATE,
-    ROLLED_BACK,
-    Registry,
-    RegistryError,
-)
-from flows.pipeline import PipelineRun, pipeline
-from flows.promotion import promotion
+from components.orchestration.dvc_runner import PipelineRun
+from components.promotion.decisions import challenger_decision
+from components.registry.model_versions import Registry, RegistryError
+from flows.pipeline import run_pipeline
+from flows.promotion import promote
 
-LOCK = Path(".dvc/tmp/retraining.lock")  # the system frees it when its holder dies, however it dies
+LOCK = Path(".dvc/tmp/retraining.lock")  # released by the system when its holder dies
+SKIPPED = "Skipped"  # name of the state of a run that found another one
 
 
-@flow(name="retraining", description="New ink and corrections, the pipeline, then the gate.")
-def retraining(reason: str = "asked for") -> State[str]:
-    """Trains anew where something has changed, and lets the gate decide. Says so where nothing has."""
-    get_run_logger().info("retraining: %s", reason)
+@flow(name="retrain", description="Imports corrections, runs the pipeline, then the gate.")
+def retrain(reason: str = "manual") -> State[str]:
+    """Retrain if data or parameters have changed, and let the gate decide on the result."""
+    get_run_logger().info("reason: %s", reason)
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(LOCK, timeout=0):
             return _retrain(load_params())
     except Timeout:
-        return Completed(name="Skipped", message="another retraining is under way: this one did nothing")
+        return Completed(name=SKIPPED, message="skipped: another retraining is running in this folder")
     except (ParamsError, RegistryError, OSError) as error:
         return Failed(message=str(error))
 
 
 def _retrain(params: Params) -> State[str]:
-    logger = get_run_logger()
     if params.data.corrections is not None:
-        logger.info("corrections: %s", collect(params.retraining.feedback, params.data.corrections))
-    trained = pipeline(return_state=True)
+        imported = collect(params.retraining.feedback, params.data.corrections)
+        get_run_logger().info("corrections: %s", imported)
+    trained = run_pipeline(return_state=True)
     if not trained.is_completed():
-        return Failed(message=f"the champion stays: {trained.message}")
-    ran: PipelineRun = trained.result()  # type: ignore[assignment]  # Prefect types the state, not what it holds
-    if not ran.ran and (decided := _decided(params.register_.name)):
-        return Completed(message=f"nothing changed: {decided}")
-    judged = promotion(return_state=True)
-    done = f"{trained.message}; {judged.message}"
-    return Completed(message=done) if judged.is_completed() else Failed(message=done)
-
-
-def _decided(name: str) -> str | None:
-    """What became of the challenger, if the gate has seen it."""
-    registry = Registry(name)
-    challenger, champion = registry.find(CHALLENGER), registry.find(CHAMPION)
-    if challenger is None:
-        return None
-    if champion is not None and champion.bundle == challenger.bundle:
-        return f"version {champion.version} is champion"
-    if when := challenger.tags.get(ROLLED_BACK):
-        return f"version {challenger.version} was rolled back ({when})"
-    said = challenger.tags.get(GATE)
-    return f"version {challenger.version} was {said}" if said else None
+        return Failed(message=f"champion unchanged: {trained.message}")
+    run: PipelineRun = trained.result()  # type: ignore[assignment]  # Prefect types the state alone
+    if not run.changed and (decision := challenger_decision(Registry(params.register_.name))):
+        return Completed(message=f"nothing to do: {decision}")
+    judged = promote(return_state=True)
+    message = f"{trained.message}; {judged.message}"
+    return Completed(message=message) if judged.is_completed() else Failed(message=message)

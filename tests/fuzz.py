@@ -60,6 +60,19 @@ def inks() -> list[bytes]:
         + b'<traceGroup><traceView traceDataRef="0"/></traceGroup></ink>',
         b"<ink><traceFormat><channel name='X'/><channel name='Y'/></traceFormat>"
         b"<trace id='a'>1 2,'3'4,\"5\"6</trace></ink>",
+        b"<ink><definitions><context id='c'><inkSource><traceFormat><channel name='F'/>"
+        b"<channel name='X' units='mm'/><channel name='Y' units='cm' orientation='-ve'/>"
+        b"<intermittentChannels><channel name='S' type='boolean'/></intermittentChannels></traceFormat>"
+        b"<channelProperties><channelProperty channel='X' name='resolution' value='10' units='1/mm'/>"
+        b"<channelProperty channel='Y' name='resolution' value='1' units='1/mm'/></channelProperties>"
+        b"</inkSource><canvasTransform><mapping type='affine'><matrix>1 0 0, 0 -1 9</matrix></mapping>"
+        b"</canvasTransform></context><traceGroup id='g'><trace id='d'>1 2-3,*\"4#F:T</trace></traceGroup>"
+        b"</definitions><traceView traceDataRef='#g' from='1:1' to='1:2'/>"
+        b"<trace contextRef='#c' id='e'>5 1-2,?3 4 F</trace>"
+        b"<trace continuation='end' priorRef='#e' contextRef='#c'>1 2 3</trace></ink>",
+        b'<!DOCTYPE ink SYSTEM "ink.dtd"><ink><annotation type="truth">a < b & c</annotation><annotationXML '
+        b'type="truth"><math><mfrac><mi>x</mi><mn>2</mn></mfrac></math></annotationXML>' + trace + b"</ink>",
+        ('<?xml version="1.0" encoding="utf-16"?><ink>' + trace.decode() + "</ink>").encode("utf-16"),
     ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def test_another_preset_can_be_asked_for(tmp_path: Path) -> None:
     path = written(tmp_path, preset="ci", overlay="{train: {epochs: 3}}")
     asked = load_params(path, preset="demo")
     assert asked.preset == "demo" and asked.train.epochs == 3
-    with pytest.raises(ParamsError, match="there is no preset 'other'; known: demo"):
+    with pytest.raises(ParamsError, match="unknown preset 'other'; known: demo"):
         load_params(path, preset="other")
 
 
@@ -47,7 +47,7 @@ def test_the_preset_wins(tmp_path: Path) -> None:
 
 
 def test_an_unknown_preset_is_named_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="no preset 'nothing'; known: demo"):
+    with pytest.raises(ParamsError, match="unknown preset 'nothing'; known: demo"):
         load_params(written(tmp_path, preset="nothing"))
 
 

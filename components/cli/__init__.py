@@ -1,1 +1,1 @@
-"""The commands that people type: one module each."""
+"""The commands of `python -m components`, one module each."""

@@ -28,7 +28,7 @@ _EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture and what stands there."""
+    """A picture and its label."""
 
     png: bytes
     label: str
@@ -41,14 +41,14 @@ def add(commands: Commands) -> None:
     _add_symbols(verbs)
     verb = verbs.add_parser(
         "show",
-        help="random samples with their labels, as PNG",
-        description="Puts random samples of a split, with their labels, on one picture.",
+        help="write random samples with their labels as a PNG",
+        description="Writes a contact sheet of random samples of a split with their labels.",
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
     verb.add_argument("split", choices=SPLITS)
     verb.add_argument("--count", type=count, default=24, metavar="N", help="(default: %(default)s)")
-    verb.add_argument("--seed", type=int, default=0, metavar="N", help="others (default: %(default)s)")
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
     verb.add_argument("--out", type=Path, help="(default: reports/samples-SPLIT.png)")
     verb.add_argument("--shards", type=Path, default=SHARDS, help="(default: %(default)s)")
     verb.set_defaults(run=run)
@@ -67,20 +67,20 @@ def _add_symbols(verbs: Commands) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Writes the sheet and prints where it is. Raises CommandError."""
+    """Write the contact sheet and print its path. Raises CommandError."""
     out: Path = options.out or Path(f"reports/samples-{options.split}.png")
     try:
         samples = drawn(options.shards / options.split, options.count, options.seed)
         with atomic_write(out) as temporary:
             sheet(samples).save(temporary, "PNG")
-    except OSError as error:  # no shards, or no place to write
+    except OSError as error:  # no shards, or not writable
         raise CommandError(str(error)) from None
     print(out)
     return 0
 
 
 def drawn(folder: Path, wanted: int, seed: int) -> list[Sample]:
-    """Random samples of a split, in its order; all where it has no more. Raises FileNotFoundError."""
+    """Random samples of a split, in order; all if it has fewer. Raises FileNotFoundError."""
     table = read_table(folder, ["png", "latex"])
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(len(table), min(wanted, len(table)), replace=False))
@@ -88,7 +88,7 @@ def drawn(folder: Path, wanted: int, seed: int) -> list[Sample]:
 
 
 def sheet(samples: Sequence[Sample]) -> Image.Image:
-    """All of them in rows, each over its label."""
+    """A contact sheet: each sample above its label."""
     columns = min(4, len(samples))
     rows = -(-len(samples) // columns)
     page = Image.new("L", (columns * _CELL[0], rows * _CELL[1]), 255)

@@ -1,4 +1,4 @@
-"""`python -m components predict FILE…`: reads pictures and InkML."""
+"""`python -m components predict FILE…`: read pictures and InkML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.recognizer.preprocessing import prepare_placed
 from components.recognizer.recognizer import Prediction, Recognizer
 from components.registry.bundles import SHIPPED, bundle_folder
 
-_FILES = 64  # read together
+_FILES = 64  # read in one batch
 _EXAMPLES = """examples:
   python -m components predict picture.jpg strokes.inkml
   python -m components predict --n-best 5 --json *.png
@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
     command = commands.add_parser(
         "predict",
         help="read pictures and InkML files",
-        description="Reads pictures and InkML files. Exit status 1: one could not be read.",
+        description="Reads pictures and InkML files. Exits with 1 if a file could not be read.",
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -36,24 +36,28 @@ def add(commands: Commands) -> None:
         "--beam", type=count, metavar="N", help="beams of the search (default: the model's own)"
     )
     command.add_argument(
-        "--n-best", type=count, default=1, metavar="N", help="say the best N readings (default: %(default)s)"
+        "--n-best",
+        type=count,
+        default=1,
+        metavar="N",
+        help="print the best N readings (default: %(default)s)",
     )
-    command.add_argument("--json", action="store_true", help="a JSON object a line, for scripts")
+    command.add_argument("--json", action="store_true", help="one JSON object per line, for scripts")
     command.add_argument(
         "--explain",
         action="store_true",
-        help="say which ink each token was read from: left, top, right, bottom",
+        help="print the box of the ink of each token: left, top, right, bottom",
     )
     command.add_argument(
         "--model",
         default=str(SHIPPED),
-        help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
+        help="bundle folder such as data/bundle, or models:/… (default: the bundled model)",
     )
     command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
-    """Returns 0, or 1 where a file could not be read. Raises CommandError."""
+    """Returns 0, or 1 if a file could not be read. Raises CommandError."""
     try:
         recognizer = Recognizer.load(bundle_folder(options.model))
     except (ValueError, OSError) as error:
@@ -70,7 +74,7 @@ def predict(
     as_json: bool,
     explain: bool = False,
 ) -> int:
-    """Reads files and prints what stands on them, a bad one's fault on stderr; returns how many are bad."""
+    """Read files and print the formulas, errors on stderr; returns the number of unreadable files."""
     bad = 0
     for start in range(0, len(files), _FILES):
         pictures: dict[Path, Picture] = {}
@@ -89,7 +93,7 @@ def predict(
 
 
 def _placed(token_boxes: Sequence[TokenBox] | None, where: Placement) -> tuple[TokenBox, ...] | None:
-    """With boxes as they lie in the file."""
+    """Boxes in the file's coordinates."""
     if token_boxes is None:
         return None
     return tuple(replace(each, box=each.box and where.back(each.box)) for each in token_boxes)
@@ -108,7 +112,7 @@ def _text(file: Path, reading: Prediction) -> str:
 
 
 def _json(file: Path, reading: Prediction) -> str:
-    """One line for one file."""
+    """One JSON line per file."""
     content = {name: value for name, value in asdict(reading).items() if name != "scores"}
     if reading.token_boxes is None:
         del content["token_boxes"]

@@ -1,4 +1,4 @@
-"""`python -m components report open`: what evaluation, validation and monitoring have found."""
+"""`python -m components report open`: open a report of evaluation, validation or monitoring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.cli.base import CommandError, Commands
 
 @dataclass(frozen=True)
 class Report:
-    """A page, and what makes it."""
+    """A report page, and the command that creates it."""
 
     path: Path
     what: str
@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
     verbs = command.add_subparsers(required=True, metavar="open")
     verb = verbs.add_parser(
         "open",
-        help="open one in the browser",
+        help="open a report in the browser",
         description="\n".join(f"{name:10} {report.what}" for name, report in REPORTS.items()),
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
@@ -50,11 +50,11 @@ def add(commands: Commands) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Prints where it is, and opens it where there is a browser. Raises CommandError where there is none."""
+    """Print the path of a report and open it in a browser. Raises CommandError if it does not exist."""
     report = REPORTS[options.name]
     if not report.path.exists():
-        raise CommandError(f"{report.path}: not there yet; `{report.made_by}` makes it")
+        raise CommandError(f"{report.path}: does not exist yet; `{report.made_by}` creates it")
     print(report.path.resolve())
     if not webbrowser.open(report.path.resolve().as_uri()):
-        print("report: no browser here; open that file in one", file=sys.stderr)
+        print("report: no browser found; open that file in one", file=sys.stderr)
     return 0

@@ -15,7 +15,12 @@ from components.ink.raster import Picture
 from components.synthesis.symbol_bank import Sample, SymbolBank, box_of
 
 BANK = Path("data/symbols.parquet")
-_CELL, _NAME, _SHOWN, _BLOCKS = 46, 130, 10, 3  # pixels: a sample's side, a class's name; classes side by side
+_CELL, _NAME, _SHOWN, _BLOCKS = (
+    46,
+    130,
+    10,
+    3,
+)  # pixels: a sample's side, a class's name; classes side by side
 
 
 def run(options: Namespace) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 from lxml import etree
 
 from components.config import DataParams
+from components.data.labels import label_of
 from components.data.rasterize import ink_hash
 from components.ink.inkml import read_inkml
-from components.latex.normalizer import LabelError, normalize
+from components.latex.normalizer import LabelError
 
 CORRECTED_AT = "correctedAt"  # the annotation that says when, ISO 8601; the newest are taken
 
@@ -66,7 +67,7 @@ def _known(path: Path) -> _Known:
     except (ValueError, OSError):
         return _Known(path, None, None)
     try:
-        label = normalize(ink.label or "")
+        label = label_of(ink)
     except LabelError:
         label = None
     return _Known(path, label, ink_hash(ink.strokes))

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from components.data.labels import label_of
 from components.data.shards import InkTable, read_table, shard_paths
 from components.ink.ink import Stroke
 from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
-from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
 
 _ROWS = 256  # of a shard in memory at once
@@ -115,9 +115,7 @@ class LabelledFolder:
 
     def _sample(self, file: str) -> Sample:
         ink = read_inkml(self._folder / file)
-        if ink.label is None:
-            raise ValueError("the file has no label")
-        return Sample(_id(file), tokenize(normalize(ink.label)), draw(ink.strokes, self._settings))
+        return Sample(_id(file), tokenize(label_of(ink)), draw(ink.strokes, self._settings))
 
 
 class LabelledSymbols:
@@ -139,16 +137,16 @@ class LabelledSymbols:
         return {s.id: s.picture for s in self if isinstance(s, Sample) and s.id in wanted}
 
 
-def evenly(
-    symbols: Iterable[tuple[str, Sequence[Stroke]]], each: int
-) -> list[tuple[str, Sequence[Stroke]]]:
+def evenly(symbols: Iterable[tuple[str, Sequence[Stroke]]], each: int) -> list[tuple[str, Sequence[Stroke]]]:
     """At most `each` symbols of a class, spread over all that there are; what is no single token is left out."""
     classes: dict[str, list[Sequence[Stroke]]] = defaultdict(list)
     for token, strokes in symbols:
         if len(tokenize(token)) == 1:
             classes[token].append(strokes)
     return [
-        (token, found[index]) for token, found in sorted(classes.items()) for index in _spread(len(found), each)
+        (token, found[index])
+        for token, found in sorted(classes.items())
+        for index in _spread(len(found), each)
     ]
 
 

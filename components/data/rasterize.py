@@ -21,9 +21,10 @@ import numpy as np
 import pyarrow as pa
 from dask.distributed import Client, Future, as_completed
 
+from components.data.labels import label_of
 from components.data.shards import SPLITS, Row, to_table, write_table
 from components.ink.ink import Ink, Stroke, Symbol
-from components.ink.inkml import InkError, read_inkml
+from components.ink.inkml import read_inkml
 from components.ink.raster import RasterSettings, draw
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import TokenError, detokenize, tokenize
@@ -87,16 +88,14 @@ class Outcome:
 
 
 def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
-    """Reads, normalizes and draws one file.
+    """Reads and draws one file, and normalizes its label.
 
     Raises InkError, LabelError, TokenError or ValueError (all ValueErrors, whose message is the reason) where
     it can't be used, and OSError where it can't be read.
     """
     ink = read_inkml(folder / source)
-    if ink.label is None:
-        raise InkError("the ink has no label (an annotation of type truth, label or normalizedLabel)")
     symbols = tuple(Symbol(symbol_token(symbol.token), symbol.strokes) for symbol in ink.symbols)
-    made = replace(ink, id=source.removesuffix(".inkml"), label=normalize(ink.label), symbols=symbols)
+    made = replace(ink, id=source.removesuffix(".inkml"), label=label_of(ink), symbols=symbols)
     return row_of_ink(made, source, settings)
 
 

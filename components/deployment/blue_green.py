@@ -1,7 +1,7 @@
-"""The champion, served on this machine without a pause: when the alias moves, the new one takes over.
+"""Blue-green deployment of the champion on this machine, without downtime.
 
-HAProxy stands in front of two places. The new champion's Bento starts in the free one; once it is ready it
-gets all new requests, and the old one ends when those that it has are answered.
+HAProxy runs in front of two slots. When the alias `champion` moves, the new version's Bento starts in the
+free slot; once it is ready it receives all new requests, and the old one stops after answering those it has.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from types import FrameType
 import bentoml
 
 from components.config import load_params
-from components.deployment.packaging import PackagingError, bento_of
-from components.deployment.service_process import BENTOML, NotReadyError, Served
-from components.registry.model_versions import CHAMPION, Registered, Registry, RegistryError
+from components.deployment.packaging import PackagingError, ensure_bento
+from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
+from components.registry.model_versions import CHAMPION, ModelVersion, Registry, RegistryError
 
-CONFIG = Path("deploy/live/haproxy.cfg")
+CONFIG = Path("deploy/blue-green/haproxy.cfg")
 
-_LOOK = 2.0  # seconds between two looks at the alias
-_AGAIN = 60.0  # seconds until what did not start is tried again
-_DRAIN = 40.0  # seconds that requests under way have
+_POLL_INTERVAL = 2.0  # seconds between two queries of the registry
+_RETRY_INTERVAL = 60.0  # seconds until a version that failed to start is tried again
+_DRAIN_TIMEOUT = 40.0  # seconds for requests in flight
 
 
-class LiveError(RuntimeError):
-    """There is nothing to serve, or nothing to serve it with; the message says what to do."""
+class ServeChampionError(RuntimeError):
+    """There is no champion to serve or no HAProxy; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A Bento that is served in one of the two places."""
+    """A version served in one of the two slots."""
 
-    place: str
+    slot: str
     version: str
-    service: Served
+    service: ServiceProcess
 
     @property
     def alive(self) -> bool:
@@ -52,116 +52,124 @@ class Instance:
 
 
 def serve_champion(port: int) -> int:
-    """Serves the champion on `port` until SIGTERM or Ctrl-C. Raises LiveError."""
+    """Serve the champion on `port` until SIGTERM or Ctrl-C. Raises ServeChampionError."""
     if shutil.which("haproxy") is None:
-        raise LiveError("HAProxy is needed: `./setup.sh packages haproxy`, or apt-get install haproxy")
+        raise ServeChampionError(
+            "HAProxy is not installed: `./setup.sh packages haproxy`, or apt-get install haproxy"
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     params = load_params()
-    with Front(port) as front:
-        live = Live(front, Registry(params.register_.name), params.decoding.beam)
+    with HAProxy(port) as proxy:
+        deployment = BlueGreenDeployment(proxy, Registry(params.register_.name))
         try:
             while True:
-                live.look()
-                front.check()
-                time.sleep(_LOOK)
+                deployment.reconcile()
+                proxy.check()
+                time.sleep(_POLL_INTERVAL)
         except KeyboardInterrupt:
             return 0
         finally:
-            live.end()
+            deployment.stop()
 
 
-class Live:
-    """What is served now, and the change to what should be."""
+class BlueGreenDeployment:
+    """The running version, and its replacement when the champion changes."""
 
-    def __init__(self, front: Front, registry: Registry, beam: int) -> None:
-        self._front, self._registry, self._beam = front, registry, beam
-        self._now: Instance | None = None
+    def __init__(self, proxy: HAProxy, registry: Registry) -> None:
+        self._proxy, self._registry = proxy, registry
+        self._current: Instance | None = None
         self._failed: tuple[str, float] | None = None  # a version that did not start, and when
 
-    def look(self) -> None:
-        """Brings what is served in line with the registry. Raises LiveError as long as nothing is served."""
+    def reconcile(self) -> None:
+        """Bring the running version in line with the registry.
+
+        Raises ServeChampionError as long as nothing is served.
+        """
         champion = self._champion()
-        if champion is None or not self._wanted(champion):
+        if champion is None or not self._is_due(champion):
             return
         try:
-            self._change_over(champion)
+            self._deploy(champion)
             self._failed = None
         except (NotReadyError, PackagingError, RegistryError) as error:
             self._failed = champion.version, time.monotonic()
-            say(f"version {champion.version} is not served: {error}")
+            log(f"version {champion.version} failed to start: {error}")
 
-    def end(self) -> None:
-        """Lets what is served answer what it has begun, and ends it."""
-        if self._now is not None:
-            self._retire(self._now)
-            self._now = None
+    def stop(self) -> None:
+        """Drain and stop the running version."""
+        if self._current is not None:
+            self._retire(self._current)
+            self._current = None
 
-    def _champion(self) -> Registered | None:
-        """The champion; the registry may be away for a while once something is served."""
+    def _champion(self) -> ModelVersion | None:
+        """Return the champion; None while the registry is unavailable but a version is running."""
         try:
             champion = self._registry.find(CHAMPION)
         except RegistryError as error:
-            if self._now is None:
-                raise LiveError(str(error)) from None
-            say(f"{error}; version {self._now.version} goes on")
+            if self._current is None:
+                raise ServeChampionError(str(error)) from None
+            log(f"{error}; version {self._current.version} keeps running")
             return None
-        if champion is None and self._now is None:
-            raise LiveError(f"{self._registry.name} has no {CHAMPION}: `python -m flows promote` makes one")
+        if champion is None and self._current is None:
+            raise ServeChampionError(
+                f"{self._registry.name} has no {CHAMPION}: `python -m flows promote` promotes a version"
+            )
         return champion
 
-    def _wanted(self, champion: Registered) -> bool:
+    def _is_due(self, champion: ModelVersion) -> bool:
         if self._failed is not None and self._failed[0] == champion.version:
-            return time.monotonic() - self._failed[1] > _AGAIN
-        return self._now is None or self._now.version != champion.version or not self._now.alive
+            return time.monotonic() - self._failed[1] > _RETRY_INTERVAL
+        current = self._current
+        return current is None or current.version != champion.version or not current.alive
 
-    def _change_over(self, champion: Registered) -> None:
-        """Starts the champion in the free place, then ends the other. Raises what `look` catches."""
-        before, bento = self._now, bento_of(self._registry, champion, self._beam)
-        place = "b" if before is not None and before.place == "a" else "a"
-        service = Served(
+    def _deploy(self, champion: ModelVersion) -> None:
+        """Start the champion in the free slot, then retire the other. Raises what `reconcile` catches."""
+        previous, bento = self._current, ensure_bento(self._registry, champion)
+        slot = "b" if previous is not None and previous.slot == "a" else "a"
+        service = ServiceProcess(
             [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],
             {"TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1"},
-            home=Path(bentoml.get(bento).path).parents[2],  # of bentos/NAME/VERSION
-            without=(),
-            shown=True,
+            home=Path(bentoml.get(bento).path).parents[2],  # the store of bentos/NAME/VERSION
+            unset=(),
+            show_output=True,
         ).__enter__()
-        self._front.put(place, service.port)
-        self._now = Instance(place, champion.version, service)
-        say(f"version {champion.version} ({bento}) answers, {service.seconds:.1f} s after it was started")
-        if before is not None:
-            self._retire(before)
-            say(f"version {before.version} has ended")
+        self._proxy.enable(slot, service.port)
+        self._current = Instance(slot, champion.version, service)
+        log(f"version {champion.version} ({bento}) is ready after {service.seconds:.1f} s")
+        if previous is not None:
+            self._retire(previous)
+            log(f"version {previous.version} stopped")
 
     def _retire(self, instance: Instance) -> None:
-        """No new requests for an instance; it ends when it has answered those that it has."""
-        self._front.drain(instance.place)
+        """Drain an instance, then stop it."""
+        self._proxy.drain(instance.slot)
         instance.service.__exit__(None, None, None)
 
 
-def say(sentence: str) -> None:
-    """One line for the operator."""
-    print(f"live: {sentence}", file=sys.stderr, flush=True)
+def log(message: str) -> None:
+    """Print one line for the operator."""
+    print(f"serve-champion: {message}", file=sys.stderr, flush=True)
 
 
-class Front:
-    """HAProxy, for the length of a `with` block."""
+class HAProxy:
+    """HAProxy with two slots, for the length of a `with` block."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def __enter__(self) -> Front:
-        self._folder = tempfile.TemporaryDirectory(prefix="live-")
+    def __enter__(self) -> HAProxy:
+        self._folder = tempfile.TemporaryDirectory(prefix="haproxy-")
         self._socket = Path(self._folder.name) / "haproxy.sock"
         config = Path(self._folder.name) / "haproxy.cfg"
         template = Template(CONFIG.read_text(encoding="utf-8"))
         config.write_text(template.substitute(PORT=self.port, SOCKET=self._socket), encoding="utf-8")
-        # Not in this process's group: Ctrl-C is for this process, which drains first.
+        # In a session of its own: Ctrl-C is for this process, which drains first.
         self._process = subprocess.Popen(["haproxy", "-db", "-f", str(config)], start_new_session=True)
-        until = time.monotonic() + 10
+        deadline = time.monotonic() + 10
         while not self._socket.exists():
             self.check()
-            if time.monotonic() > until:
-                raise LiveError("HAProxy does not start")
+            if time.monotonic() > deadline:
+                raise ServeChampionError("HAProxy did not start within 10 s")
             time.sleep(0.02)
         return self
 
@@ -171,42 +179,42 @@ class Front:
         self._folder.cleanup()
 
     def check(self) -> None:
-        """Raises LiveError where HAProxy has ended."""
+        """Raise ServeChampionError if HAProxy has exited."""
         if self._process.poll() is not None:
-            raise LiveError(
-                f"HAProxy ended with status {self._process.returncode}: is port {self.port} taken?"
+            raise ServeChampionError(
+                f"HAProxy exited with status {self._process.returncode}; is port {self.port} in use?"
             )
 
-    def put(self, place: str, port: int) -> None:
-        """From now on a place's requests go to this port; returns when they do."""
-        self._tell(f"set server service/{place} addr 127.0.0.1 port {port}")
-        self._tell(f"set server service/{place} state ready")
-        self._tell(f"enable health service/{place}")
-        self._until(lambda: self._column(place, "status").startswith("UP"), 10)
+    def enable(self, slot: str, port: int) -> None:
+        """Route a slot's requests to a port; return when HAProxy considers it up."""
+        self._send(f"set server service/{slot} addr 127.0.0.1 port {port}")
+        self._send(f"set server service/{slot} state ready")
+        self._send(f"enable health service/{slot}")
+        self._wait(lambda: self._stat(slot, "status").startswith("UP"), 10)
 
-    def drain(self, place: str) -> None:
-        """No new requests for a place; returns when those under way are answered."""
-        self._tell(f"set server service/{place} state drain")
-        self._until(lambda: self._column(place, "scur") == "0", _DRAIN)
-        self._tell(f"set server service/{place} state maint")
+    def drain(self, slot: str) -> None:
+        """Send a slot no new requests; return when those in flight are answered."""
+        self._send(f"set server service/{slot} state drain")
+        self._wait(lambda: self._stat(slot, "scur") == "0", _DRAIN_TIMEOUT)
+        self._send(f"set server service/{slot} state maint")
 
-    def _column(self, place: str, name: str) -> str:
-        header, *rows = self._tell("show stat service 4 -1").lstrip("# ").splitlines()
+    def _stat(self, slot: str, name: str) -> str:
+        header, *rows = self._send("show stat service 4 -1").lstrip("# ").splitlines()
         names = header.split(",")
-        row = next(row.split(",") for row in rows if row.split(",")[1] == place)
+        row = next(row.split(",") for row in rows if row.split(",")[1] == slot)
         return row[names.index(name)]
 
-    def _until(self, condition: Callable[[], bool], seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not condition() and time.monotonic() < until:
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition() and time.monotonic() < deadline:
             time.sleep(0.05)
 
-    def _tell(self, command: str) -> str:
-        with socket.socket(socket.AF_UNIX) as link:
-            link.connect(str(self._socket))
-            link.sendall(f"{command}\n".encode())
+    def _send(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self._socket))
+            connection.sendall(f"{command}\n".encode())
             answer = b""
-            while piece := link.recv(1 << 16):
+            while piece := connection.recv(1 << 16):
                 answer += piece
         return answer.decode()
 

@@ -1,4 +1,4 @@
-"""A service started for a while, in processes of its own, on a free port."""
+"""Run a service in its own processes, on a free port, for the length of a `with` block."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from typing import Self
 import httpx
 import psutil
 
-_SERVING = Path(
-    ".venv-serve/bin/python"
-).absolute()  # an environment that has what serving needs, and no more
+# The serving environment if there is one: Bentos are tested and served without the training packages.
+_SERVING = Path(".venv-serve/bin/python").absolute()
 BENTOML = (str(_SERVING) if _SERVING.exists() else sys.executable, "-m", "bentoml")
 
-_PORTS = 3  # are tried
-_TAKEN = "ddress already in use"  # as every language's runtime says it, some with a capital
+_PORT_ATTEMPTS = 3
+_PORT_TAKEN = "ddress already in use"  # common to all runtimes' messages, some of which begin in upper case
+_LOG_TAIL = 2000  # characters quoted in an error
 
 
 class NotReadyError(RuntimeError):
-    """The service ended, or was not ready in time; the message has its last words."""
+    """The service exited or was not ready in time; the message has the end of its log."""
 
 
-class Served:
-    """A command that serves, for the length of a `with` block.
+class ServiceProcess:
+    """A command that serves HTTP, started and stopped with a `with` block.
 
-    In the command, `{port}` stands for the port. `environment` is laid over that of this process, of which
-    the variables of `without` are not passed on. `home` is the BentoML home that models and Bentos are taken
-    from: each service gets one of its own, since BentoML empties the folder of measures in it at every start,
-    under other services of the same home. What it says goes to stderr where it is to be `shown`,
-    else it is kept in `log` until it ends, and where it says that its port is taken it is started on another.
+    `{port}` in the command stands for the port. The environment is this process's, without the variables of
+    `unset`, updated with `environment`. `home` is the BentoML home whose models and Bentos are used; each
+    service gets a home of its own that links to them, because BentoML empties the folder of Prometheus files
+    in its home at every start, even while another service uses it. Output goes to stderr with `show_output`,
+    otherwise to `log`, which is also how a taken port is recognized: the service is then started on another.
     """
 
     def __init__(
@@ -45,48 +45,48 @@ class Served:
         environment: Mapping[str, str],
         *,
         home: Path | None = None,
-        without: Sequence[str] = ("REDIS_URL",),
-        patience: float = 90,
-        shown: bool = False,
+        unset: Sequence[str] = ("REDIS_URL",),
+        ready_timeout: float = 90,
+        show_output: bool = False,
     ) -> None:
         self.port = free_port()
-        self.seconds = float("nan")  # until it was ready
+        self.seconds = float("nan")  # from start to readiness
         self._command = command
-        inherited = {name: value for name, value in os.environ.items() if name not in without}
+        inherited = {name: value for name, value in os.environ.items() if name not in unset}
         self._environment = inherited | dict(environment)
-        self._home, self._patience, self._shown = home, patience, shown
+        self._home, self._ready_timeout, self._show_output = home, ready_timeout, show_output
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="served-")
+        self._folder = tempfile.TemporaryDirectory(prefix="service-")
         if self._home is not None:
             for name in ("models", "bentos"):
                 if (self._home / name).is_dir():
                     (Path(self._folder.name) / name).symlink_to((self._home / name).absolute())
             self._environment["BENTOML_HOME"] = self._folder.name
-        for attempt in range(_PORTS):
+        for attempt in range(_PORT_ATTEMPTS):
             if attempt:
                 self.port = free_port()
             command = [part.format(port=self.port) for part in self._command]
-            if self._starts(command):
+            if self._start(command):
                 return self
             self.stop()
-            said = self.log
-            if _TAKEN not in said:
+            log = self.log
+            if _PORT_TAKEN not in log:
                 break
         self._folder.cleanup()
-        raise NotReadyError(f"{' '.join(command)} does not get ready; its last words: {said[-2000:]}")
+        raise NotReadyError(f"{' '.join(command)} is not ready; end of its log: {log[-_LOG_TAIL:]}")
 
-    def _starts(self, command: Sequence[str]) -> bool:
-        """Whether the command gets ready."""
+    def _start(self, command: Sequence[str]) -> bool:
+        """Start the command; return whether it becomes ready."""
         start = time.perf_counter()
-        # A file, since nobody reads: a pipe would be full after some hundred requests, and block the service.
-        # In a session of its own: Ctrl-C is for who started this, who then ends the service.
+        # Logs go to a file: a pipe that nobody reads fills up after some hundred requests and blocks the
+        # service. A session of its own keeps Ctrl-C for the parent, which then stops the service.
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, env=self._environment, start_new_session=True,
-                stdout=sys.stderr if self._shown else log, stderr=subprocess.STDOUT,
+                stdout=sys.stderr if self._show_output else log, stderr=subprocess.STDOUT,
             )  # fmt: skip
-        while time.perf_counter() - start < self._patience and self.process.poll() is None:
+        while time.perf_counter() - start < self._ready_timeout and self.process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.address}/readyz", timeout=5).status_code == 200:
                     self.seconds = time.perf_counter() - start
@@ -104,23 +104,23 @@ class Served:
 
     @property
     def log(self) -> str:
-        """All that the service has said so far."""
+        """All output so far."""
         return self._log.read_text(errors="replace")
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """All of the service that run."""
+        """All running processes of the service."""
         if self.process.poll() is not None:
             return []
         first = psutil.Process(self.process.pid)
         return [first, *first.children(recursive=True)]
 
-    def stop(self, patience: float = 90) -> None:
-        """Tells the service to end, and waits until it has; kills what then is left."""
+    def stop(self, timeout: float = 90) -> None:
+        """Terminate the service and wait for its processes; kill those still running after `timeout`."""
         processes = self.processes
         self.process.terminate()
-        for left in psutil.wait_procs(processes, timeout=patience)[1]:
-            left.kill()
+        for survivor in psutil.wait_procs(processes, timeout=timeout)[1]:
+            survivor.kill()
         self.process.wait()
 
     @property
@@ -129,7 +129,7 @@ class Served:
 
 
 def free_port() -> int:
-    """A port that is free now. Until the service takes it another may, even BentoML's own supervisor."""
+    """Return a port that is free now. Another process may take it before the service does."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A smoke test of a Bento: served as it will be, it must answer what evaluation and export wrote down."""
+"""Smoke test: serve a Bento as in production and compare its answers with recorded predictions."""
 
 from __future__ import annotations
 
@@ -13,74 +13,77 @@ import httpx
 import pyarrow.parquet as pq
 
 from components.data.datasets import LabelledShards
-from components.deployment.service_process import BENTOML, NotReadyError, Served
+from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
 from components.ink.raster import Picture
 
 SHARDS, PREDICTIONS = Path("data/shards/test"), Path("reports/predictions.parquet")
 
-_PICTURES = 20
+_SAMPLES = 20
 
 
-class SmokeError(ValueError):
-    """The Bento does not start, or answers otherwise."""
+class SmokeTestError(ValueError):
+    """The Bento does not start or gives other answers."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """A picture file, and the LaTeX that has to be answered."""
+    """A picture file and the LaTeX that the service must answer."""
 
     name: str
     picture: bytes
     latex: str
 
 
-def smoke_test(bento: bentoml.Bento, beam: int, expected: Sequence[Expected]) -> None:
-    """Serves the Bento, asks for its health, and compares its answers. Raises SmokeError."""
-    settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0", "BEAM": str(beam)}
-    quiet = {"MONITOR_FOLDER": "", "FEEDBACK_FOLDER": ""}  # nobody's readings
+def smoke_test(bento: bentoml.Bento, expected: Sequence[Expected]) -> None:
+    """Serve the Bento, check /health, and compare its answers. Raises SmokeTestError."""
+    settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0"}
+    # Whatever the caller's environment says: the bundle's own search, and no record of test requests.
+    unset = {"BEAM": "", "MONITOR_FOLDER": "", "FEEDBACK_FOLDER": ""}
     try:
         with (
-            _served(bento, settings | quiet) as service,
+            _serve(bento, settings | unset) as service,
             httpx.Client(base_url=service.address, timeout=30) as client,
         ):
-            _ask(client, expected)
+            _check(client, expected)
     except httpx.TransportError as error:
-        raise SmokeError(f"it does not answer: {error or type(error).__name__}") from None
+        raise SmokeTestError(f"no answer: {error or type(error).__name__}") from None
 
 
-def evaluated(bundle: str) -> list[Expected]:
-    """Some of what evaluation read, where its report is of this very bundle; else nothing."""
+def recorded_expectations(bundle: str) -> list[Expected]:
+    """Return some predictions of the stage `evaluate`, empty unless they are of this bundle version."""
     report = Path("reports/export.json")
     if not (report.exists() and PREDICTIONS.exists() and SHARDS.exists()) or bundle not in report.read_text():
         return []
-    rows = pq.read_table(PREDICTIONS).slice(0, _PICTURES).to_pylist()
+    rows = pq.read_table(PREDICTIONS).slice(0, _SAMPLES).to_pylist()
     pictures = LabelledShards(SHARDS).pictures([row["id"] for row in rows])
     return [expect(row["id"], pictures[row["id"]], row["prediction"]) for row in rows]
 
 
 def expect(name: str, picture: Picture, latex: str) -> Expected:
-    """That a picture, which was read as `latex`, is read so again."""
+    """Encode a picture that must be recognized as `latex`."""
     return Expected(name, cv2.imencode(".png", picture)[1].tobytes(), latex)
 
 
 @contextmanager
-def _served(bento: bentoml.Bento, settings: Mapping[str, str]) -> Iterator[Served]:
-    home = Path(bento.path).parents[2]  # of bentos/NAME/VERSION
+def _serve(bento: bentoml.Bento, settings: Mapping[str, str]) -> Iterator[ServiceProcess]:
+    home = Path(bento.path).parents[2]  # the store of bentos/NAME/VERSION
     command = [*BENTOML, "serve", str(bento.tag), "--host", "127.0.0.1", "--port", "{port}"]
     try:
-        with Served(command, settings, home=home) as service:
+        with ServiceProcess(command, settings, home=home) as service:
             yield service
     except NotReadyError as error:
-        raise SmokeError(str(error)) from None
+        raise SmokeTestError(str(error)) from None
 
 
-def _ask(client: httpx.Client, expected: Sequence[Expected]) -> None:
+def _check(client: httpx.Client, expected: Sequence[Expected]) -> None:
     health = client.get("/health")
     if health.status_code != 200:
-        raise SmokeError(f"/health answers {health.status_code}: {health.text}")
-    for one in expected:
-        answer = client.post("/predict", content=one.picture, headers={"content-type": "image/png"})
+        raise SmokeTestError(f"/health answers {health.status_code}: {health.text}")
+    for sample in expected:
+        answer = client.post("/predict", content=sample.picture, headers={"content-type": "image/png"})
         if answer.status_code != 200:
-            raise SmokeError(f"{one.name}: /predict answers {answer.status_code}: {answer.text}")
-        if (formula := answer.json()["formula"]) != one.latex:
-            raise SmokeError(f"{one.name}: it reads {formula!r}, evaluation read {one.latex!r}")
+            raise SmokeTestError(f"{sample.name}: /predict answers {answer.status_code}: {answer.text}")
+        if (formula := answer.json()["formula"]) != sample.latex:
+            raise SmokeTestError(
+                f"{sample.name}: the service reads {formula!r}, evaluation read {sample.latex!r}"
+            )

@@ -26,6 +26,7 @@ from components.files import atomic_folder, write_json
 from components.ink.raster import Picture, draw
 from components.latex.tokenizer import detokenize
 from components.model.checkpoint import load_model, save_model
+from components.random_streams import Stream
 from components.recognizer.bundle import CARD, EXAMPLE, FILES, About, load_bundle, seal_bundle
 from components.recognizer.cpu import cores
 from components.recognizer.recognizer import Prediction, Recognizer
@@ -36,6 +37,7 @@ from components.synthesis.handwriting import Writer, set_formula
 BUNDLE, MODEL, REPORTS = Path("data/bundle"), Path("data/model.pt"), Path("reports")
 MISTAKES, CURVE, HISTORY = "mistakes.png", "curve.png", "history.csv"
 _TRIED = 200  # formulas that the synthesizer writes
+_TRIES = 100_000  # formulas of the grammar, of which those in the vocabulary are read
 _SHOWN = 10  # of those that are misread
 
 
@@ -76,17 +78,21 @@ def ship(out: Path = SHIPPED) -> None:
 
 def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:
     """Reads formulas that the synthesizer writes, of symbols that the model knows."""
-    rng = np.random.default_rng([seed, 9])
+    rng = np.random.default_rng([seed, Stream.PUBLICATION])
     known = set(recognizer.vocabulary.tokens)
     pictures: list[Picture] = []
     labels: list[tuple[str, ...]] = []
-    while len(labels) < _TRIED:
+    for _ in range(_TRIES):
+        if len(labels) == _TRIED:
+            break
         typeset = set_formula(formula(rng, 14))
         if set(typeset.tokens) <= known:
             ink, _ = Writer(len(labels), seed).write(typeset, "x", rng)
             pictures.append(draw(ink.strokes, recognizer.settings.raster))
             labels.append(typeset.tokens)
-    readings = recognizer.read(pictures)
+    if not labels:
+        raise ValueError(f"the vocabulary lacks the symbols of all of {_TRIES} synthetic formulas")
+    readings = recognizer.read(pictures, beam=1)
     return [Tried(*parts) for parts in zip(pictures, labels, readings, strict=True)]
 
 

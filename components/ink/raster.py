@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -65,6 +65,10 @@ class Placement:
     scale: float
     left: float
     top: float
+
+    def moved(self, origin: tuple[float, float]) -> Placement:
+        """With an origin added, which was subtracted from the ink before it was drawn."""
+        return replace(self, left=self.left + origin[0], top=self.top + origin[1])
 
     def back(self, box: Box) -> Box:
         """A box of the picture, where it comes from, to a hundredth of a pixel."""

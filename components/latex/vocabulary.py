@@ -1,4 +1,4 @@
-"""The tokens that a recognizer knows, and their numbers."""
+"""The vocabulary: tokens and their numbers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _FORMAT = 1
 
 
 class VocabularyError(ValueError):
-    """A vocabulary, or the file that holds one, is broken; the message says where."""
+    """A vocabulary or its file is invalid; the message says where."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All tokens by number: the specials first, then the others sorted.
+    """Tokens by number: the special ones first, then the others sorted.
 
     Raises VocabularyError where the tokens are not like that.
     """
 
     tokens: tuple[str, ...]
-    counts: tuple[int, ...]  # how often the training split has each token; 0 for the specials
+    counts: tuple[int, ...]  # frequency in the training split; 0 for the special tokens
 
     def __post_init__(self) -> None:
         known = self.tokens[len(SPECIALS) :]
@@ -42,14 +42,14 @@ class Vocabulary:
 
     @classmethod
     def build(cls, token_lists: Iterable[Sequence[str]], min_count: int = 1) -> Vocabulary:
-        """The vocabulary of a training split: what occurs at least `min_count` times."""
+        """Build the vocabulary of a training split from tokens that occur at least `min_count` times."""
         counts = Counter(token for tokens in token_lists for token in tokens)
         kept = sorted(token for token, count in counts.items() if count >= min_count)
         return cls((*SPECIALS, *kept), (0,) * len(SPECIALS) + tuple(counts[token] for token in kept))
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Reads what `save` wrote. Raises VocabularyError, which names the file."""
+        """Read a file of `save`. Raises VocabularyError that names the file."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -63,7 +63,7 @@ class Vocabulary:
 
     @classmethod
     def parse(cls, content: object) -> Vocabulary:
-        """Makes a vocabulary of a file's JSON content. Raises VocabularyError."""
+        """Parse a file's JSON content. Raises VocabularyError."""
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise VocabularyError(f'not a vocabulary of format {_FORMAT} (`"format": {_FORMAT}`)')
         tokens, counts = content.get("tokens"), content.get("counts")
@@ -74,16 +74,16 @@ class Vocabulary:
         return cls(tuple(tokens), tuple(counts))
 
     def save(self, path: Path) -> None:
-        """Writes JSON, whole or not at all."""
+        """Write JSON atomically."""
         content = {"format": _FORMAT, "tokens": self.tokens, "counts": self.counts}
         write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", path)
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
-        """The tokens' numbers; UNK for what the vocabulary lacks. Adds no BOS and no EOS."""
+        """Numbers of tokens; UNK for unknown ones. Adds no BOS or EOS."""
         return [self._numbers.get(token, UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
-        """The tokens up to the first EOS, without PAD and BOS. Raises IndexError for a number too large."""
+        """Tokens up to the first EOS, without PAD and BOS. Raises IndexError for an unknown number."""
         tokens: list[str] = []
         for number in ids:
             if number == EOS:
@@ -93,12 +93,12 @@ class Vocabulary:
         return tuple(tokens)
 
     def unknown(self, tokens: Iterable[str]) -> tuple[str, ...]:
-        """Which of the tokens the vocabulary lacks: each once, in the order of their first occurrence."""
+        """Distinct tokens that the vocabulary lacks, in order of first occurrence."""
         return tuple(dict.fromkeys(token for token in tokens if token not in self._numbers))
 
     @property
     def version(self) -> str:
-        """The same for two vocabularies exactly if they give all tokens the same numbers."""
+        """Hash of the tokens' numbering."""
         return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:12]
 
     def __len__(self) -> int:

@@ -29,6 +29,7 @@ from components.ink.raster import Picture, RasterSettings, bounds, draw_in, fram
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from components.random_streams import Stream
 from components.recognizer.preprocessing import PictureError, prepare_pixels
 from components.synthesis.symbol_bank import SymbolBank
 
@@ -118,8 +119,13 @@ class InkDataset(Dataset[Batch]):
         self.heights = table["height"].to_numpy()
         self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
         self.stride, self.multiple, self.seed, self.bidirectional = stride, multiple, seed, bidirectional
+        self._max_tokens = max_tokens
         self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
-        if variation is not None and (variation.swap_symbols or variation.substitute_symbols) and bank is None:
+        if (
+            variation is not None
+            and (variation.swap_symbols or variation.substitute_symbols)
+            and bank is None
+        ):
             inks = ((self._inks.strokes(i), self._inks.symbols(i)) for i in range(self.first))
             bank = SymbolBank.of_inks(inks)
         self._bank = bank if bank is not None else SymbolBank([])
@@ -136,7 +142,8 @@ class InkDataset(Dataset[Batch]):
         high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
         rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
         pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
-        length = _up(max(len(self.tokens[index]) for index in spec.indices) + 1, long)
+        longest = max(len(self.tokens[index]) for index in spec.indices) + 1
+        length = min(_up(longest, long), self._max_tokens)  # the network has no positions beyond
         ways = 2 if self.bidirectional else 1
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
         centers = np.full((len(drawn), ways, length, 2), np.nan, np.float32)
@@ -338,7 +345,7 @@ class BucketBatchSampler(Sampler[BatchSpec]):
             yield from self._pass(self.epoch * self.passes + number)
 
     def _pass(self, number_of_pass: int) -> Iterator[BatchSpec]:
-        rng = np.random.default_rng([self.inks.seed, 6, number_of_pass])
+        rng = np.random.default_rng([self.inks.seed, Stream.BATCHES, number_of_pass])
         usable = self._chosen(rng)
         blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
         tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)

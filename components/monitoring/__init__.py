@@ -1,1 +1,1 @@
-"""What the service reads now beside what the model was tested on."""
+"""Drift monitoring: recent predictions of the service compared with the champion's on the test split."""

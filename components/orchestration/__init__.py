@@ -1,1 +1,1 @@
-"""Runs the stages of dvc.yaml from Python."""
+"""Run the stages of dvc.yaml from Python."""

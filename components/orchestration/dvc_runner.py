@@ -1,6 +1,6 @@
-"""The stages of dvc.yaml, as DVC sees them: their order, which of them have changed, and one of them run.
+"""The stages of dvc.yaml through DVC: their order, which of them have changed, and running one of them.
 
-DVC holds a lock over the whole pipeline, so stages run one at a time, in processes of their own.
+DVC locks the whole pipeline, so stages run one at a time, each in its own process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,70 +26,97 @@ import yaml
 from components.files import atomic_write
 
 LOCK = Path("dvc.lock")
-_WHOLE = Path(".dvc/tmp/dvc.lock.whole")  # a copy of LOCK from when it was
-_GROUP = Path(".dvc/tmp/stage.group")  # the process group of the stage that runs
-_LAST_LINES = 12
-_GRACE = 10.0  # seconds from being told to end to being killed
+_BACKUP = Path(".dvc/tmp/dvc.lock.backup")
+_GROUP = Path(".dvc/tmp/stage.group")  # process group of the running stage
+_RESTORED = re.compile(r"Stage '.*' is cached - skipping run, checking out outputs")
+_TAIL_LINES = 12
+_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
-# What DVC says round a stage's own lines.
-_CHATTER = re.compile(
-    r"^(Running stage '|> |Stage '.*' didn't change|Data and pipelines are up to date|Updating lock file|"
-    r"Generating lock file|To track the changes with git|Use `dvc push`|To enable auto staging|"
-    r"\s*git add |\s*dvc config core|ERROR: failed to reproduce|Verifying data sources|\s*$)"
+# DVC's own output around that of a stage.
+_DVC_OUTPUT = re.compile(
+    r"^(Running stage '|> |Stage '.*' (didn't change|is cached)|Data and pipelines are up to date|"
+    r"Updating lock file|Generating lock file|To track the changes with git|Use `dvc push`|"
+    r"To enable auto staging|\s*git add |\s*dvc config core|ERROR: failed to reproduce|"
+    r"Verifying data sources|\s*$)"
 )
 
 
 class StageError(RuntimeError):
-    """A stage failed; the message has its own last lines."""
+    """A stage failed; the message has the last lines of its output."""
 
 
 @dataclass(frozen=True)
 class StageRun:
-    """What became of a stage."""
+    """The outcome of a stage: it ran, DVC restored outputs of an earlier run, or nothing changed."""
 
     stage: str
-    outcome: Literal["ran", "cached"]
+    outcome: Literal["ran", "restored", "cached"]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All stages in an order in which they can run, and those that DVC finds changed at this moment.
+class PipelineRun:
+    """The outcomes of all stages, in execution order."""
 
-    A stage that is not in `changed` may yet have to run, when one that it needs has run.
-    """
+    stages: tuple[StageRun, ...]
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The stages whose outputs may have changed: those that ran or were restored."""
+        return tuple(run.stage for run in self.stages if run.outcome != "cached")
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return "up to date: all stages cached"
+        by_outcome = {
+            outcome: ", ".join(run.stage for run in self.stages if run.outcome == outcome)
+            for outcome in ("ran", "restored")
+        }
+        parts = [f"{outcome} {stages}" for outcome, stages in by_outcome.items() if stages]
+        cached, seconds = len(self.stages) - len(self.changed), sum(run.seconds for run in self.stages)
+        return "; ".join([*parts, f"{cached} cached", f"{seconds:.0f} s"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages in topological order, and those that DVC reports as changed now."""
 
     order: tuple[str, ...]
-    needs: Mapping[str, frozenset[str]]  # of a stage: those whose outputs it reads
+    dependencies: Mapping[str, frozenset[str]]  # of a stage: the stages whose outputs it reads
     changed: frozenset[str]
+
+    def is_due(self, stage: str, updated: Collection[str]) -> bool:
+        """Return whether a stage has changed itself, or depends on one whose outputs have been updated."""
+        return stage in self.changed or not self.dependencies[stage].isdisjoint(updated)
 
 
 def plan() -> Plan:
-    """Reads dvc.yaml and what lies in the working folder, through DVC. Raises StageError."""
-    from dvc.exceptions import DvcException  # imports take half a second
+    """Read dvc.yaml and the state of the working folder through DVC. Raises StageError."""
+    from dvc.exceptions import DvcException  # the import takes half a second
     from dvc.repo import Repo
     from dvc.repo.reproduce import plan_repro
 
-    mend_lock()
+    kill_orphans()  # one would hold DVC's locks
+    restore_lock()
     try:
         with Repo(".") as repo:
             graph = repo.index.graph
             order = tuple(stage.addressing for stage in plan_repro(graph))
-            needs = {s.addressing: frozenset(n.addressing for n in graph.successors(s)) for s in graph}
+            dependencies = {s.addressing: frozenset(d.addressing for d in graph.successors(s)) for s in graph}
             changed = frozenset(repo.status())
     except DvcException as error:
         raise StageError(f"dvc.yaml: {error}") from None
-    return Plan(order, needs, changed)
+    return Plan(order, dependencies, changed)
 
 
-def run_stage(stage: str, tell: Callable[[str], None], limit: float) -> StageRun:
-    """Lets DVC run a stage if it has changed; `tell` gets its lines as they come.
+def run_stage(stage: str, log: Callable[[str], None], limit: float) -> StageRun:
+    """Run `dvc repro` on a stage, which skips it if it is unchanged; `log` receives its output line by line.
 
-    After `limit` seconds the stage and all that it started are killed. Raises StageError.
+    After `limit` seconds the stage and all its child processes are killed. Raises StageError.
     """
-    end_leftovers()
+    kill_orphans()
     start = time.perf_counter()
-    # In a session of its own: all of it can be killed together.
+    # In a session of its own, so that all of its processes can be killed together.
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -97,65 +124,68 @@ def run_stage(stage: str, tell: Callable[[str], None], limit: float) -> StageRun
     )  # fmt: skip
     _GROUP.parent.mkdir(parents=True, exist_ok=True)
     _GROUP.write_text(str(process.pid), encoding="ascii")
-    ran, own = False, deque[str](maxlen=_LAST_LINES)
+    outcome: Literal["ran", "restored", "cached"] = "cached"
+    tail = deque[str](maxlen=_TAIL_LINES)
     try:
         assert process.stdout is not None
         for line in _lines(process.stdout, start + limit):
-            ran = ran or line.startswith("Running stage '")
-            if not _CHATTER.match(line):
-                own.append(line)
-                tell(line)
+            if line.startswith("Running stage '"):
+                outcome = "ran"
+            elif _RESTORED.match(line):
+                outcome = "restored"
+            if not _DVC_OUTPUT.match(line):
+                tail.append(line)
+                log(line)
         status = process.wait()
     except TimeoutError:
-        lately = "\n".join(own) or "(it said nothing)"
         raise StageError(
-            f"stage {stage} was killed: it took longer than its limit of {limit / 60:g} min "
-            f"(pipeline.time_limits in params.yaml). Its last lines:\n{lately}"
+            f"stage {stage} was killed after its limit of {limit / 60:g} min (pipeline.time_limits in "
+            f"params.yaml). Last lines of its output:\n" + ("\n".join(tail) or "(none)")
         ) from None
     finally:
-        _end(process)
+        _terminate(process)
     if status:
-        raise StageError(f"stage {stage} failed. Its last lines:\n" + "\n".join(own))
-    keep_lock()
-    return StageRun(stage, "ran" if ran else "cached", time.perf_counter() - start)
+        raise StageError(f"stage {stage} failed. Last lines of its output:\n" + "\n".join(tail))
+    back_up_lock()
+    return StageRun(stage, outcome, time.perf_counter() - start)
 
 
-def mend_lock() -> None:
-    """Puts the last whole dvc.lock back where DVC was killed while it wrote it, and left it half."""
-    if LOCK.exists() and not _whole(LOCK) and _WHOLE.exists():
-        shutil.copy(_WHOLE, LOCK)
+def restore_lock() -> None:
+    """Restore dvc.lock from its backup if DVC was killed while writing it: DVC does not write atomically."""
+    if LOCK.exists() and not _is_complete(LOCK) and _BACKUP.exists():
+        shutil.copy(_BACKUP, LOCK)
 
 
-def keep_lock() -> None:
-    """Keeps a copy of dvc.lock, if it is whole."""
-    if LOCK.exists() and _whole(LOCK):
-        with atomic_write(_WHOLE) as beside:
-            shutil.copy(LOCK, beside)
+def back_up_lock() -> None:
+    """Back up dvc.lock if it is complete."""
+    if LOCK.exists() and _is_complete(LOCK):
+        with atomic_write(_BACKUP) as temporary:
+            shutil.copy(LOCK, temporary)
 
 
-def end_leftovers() -> None:
-    """Kills what is left of a stage whose flow was killed: it would go on writing under the next one."""
+def kill_orphans() -> None:
+    """Kill what is left of a stage whose flow was killed: it would write into the outputs of the next run."""
     try:
         group = int(_GROUP.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
         return
-    left = [process for process in psutil.process_iter() if _of_stage(process, group)]
-    for process in left:
+    orphans = [process for process in psutil.process_iter() if _is_of_stage(process, group)]
+    for process in orphans:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(left, timeout=_GRACE)
+    psutil.wait_procs(orphans, timeout=_GRACE)
     _GROUP.unlink(missing_ok=True)
 
 
-def _of_stage(process: psutil.Process, group: int) -> bool:
-    """Whether a process is in this group and works in this folder: the system gives numbers again."""
+def _is_of_stage(process: psutil.Process, group: int) -> bool:
+    """Check the working folder besides the group: the system reuses process numbers."""
     try:
         return os.getpgid(process.pid) == group and process.cwd() == str(Path.cwd())
     except (psutil.Error, ProcessLookupError):
         return False
 
 
-def _whole(lock: Path) -> bool:
+def _is_complete(lock: Path) -> bool:
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
 
@@ -164,16 +194,16 @@ def _whole(lock: Path) -> bool:
         COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
     except (yaml.YAMLError, UnicodeDecodeError, Invalid):
         return False
-    return text.endswith("\n")  # half a file may be good YAML
+    return text.endswith("\n")  # a truncated file may be valid YAML
 
 
-def _lines(stream: IO[bytes], until: float) -> Iterator[str]:
-    """Lines as they come, progress bars by their last state; raises TimeoutError at `until`."""
+def _lines(stream: IO[bytes], deadline: float) -> Iterator[str]:
+    """Yield lines as they come, of a progress bar its last state. Raises TimeoutError at the deadline."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while True:
-            if not selector.select(max(0.0, until - time.perf_counter())):
+            if not selector.select(max(0.0, deadline - time.perf_counter())):
                 raise TimeoutError
             piece = os.read(stream.fileno(), 1 << 16)
             *lines, rest = (rest + piece).split(b"\n") if piece else [rest, b""]
@@ -182,8 +212,8 @@ def _lines(stream: IO[bytes], until: float) -> Iterator[str]:
                 return
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and all of its session: first told, then killed."""
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its session: SIGTERM, then SIGKILL."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):

@@ -1,1 +1,1 @@
-"""Whether a challenger becomes champion: comparison, gate, report. Knows no Prefect."""
+"""Whether a challenger replaces the champion: comparison, gate, report, rollback."""

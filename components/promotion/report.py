@@ -1,49 +1,33 @@
-"""The gate's report: Markdown for people and Prefect, HTML of it, and the numbers for a tag."""
+"""The promotion report: Markdown for people, JSON for a registry tag."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from html import escape
-
-from markdown_it import MarkdownIt
 
 from components.latex.metrics import Scores
-from components.promotion.comparison import Trial
+from components.promotion.comparison import CandidateResult
 from components.promotion.gate import Verdict
 
 
 def markdown(
-    verdict: Verdict, challenger: Trial, champion: Trial | None, at: datetime, remarks: tuple[str, ...] = ()
+    verdict: Verdict,
+    challenger: CandidateResult,
+    champion: CandidateResult | None,
+    at: datetime,
+    remarks: tuple[str, ...] = (),
 ) -> str:
-    """The whole report. `remarks` are what a person should know besides."""
+    """Return the report. `remarks` are caveats that a reader should know."""
     return "\n".join(_lines(verdict, challenger, champion, at, remarks)) + "\n"
 
 
-def html(report: str) -> str:
-    """The report as a page that needs no network."""
-    title = report.partition("\n")[0].lstrip("# ")
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(report)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-{body}</body>
-</html>
-"""
-
-
-def numbers(verdict: Verdict, challenger: Trial) -> str:
-    """The figures as JSON, short enough for a tag."""
-    found: dict[str, object] = {
+def gate_metrics(verdict: Verdict, challenger: CandidateResult) -> str:
+    """Return the figures as JSON, short enough for a registry tag."""
+    figures: dict[str, object] = {
         "promoted": verdict.promoted,
+        "comparison": verdict.comparison,
+        "failed": verdict.failed,
         "n": verdict.challenger.n,
         "exprate": round(verdict.challenger.exprate, 5),
         "cer": round(verdict.challenger.cer, 5),
@@ -52,14 +36,18 @@ def numbers(verdict: Verdict, challenger: Trial) -> str:
     }
     for name, difference in (("exprate_difference", verdict.exprate), ("cer_difference", verdict.cer)):
         if difference is not None:
-            found[name] = [round(part, 5) for part in (difference.value, difference.low, difference.high)]
-    return json.dumps(found)
+            figures[name] = [round(part, 5) for part in (difference.value, difference.low, difference.high)]
+    return json.dumps(figures)
 
 
 def _lines(
-    verdict: Verdict, challenger: Trial, champion: Trial | None, at: datetime, remarks: tuple[str, ...]
+    verdict: Verdict,
+    challenger: CandidateResult,
+    champion: CandidateResult | None,
+    at: datetime,
+    remarks: tuple[str, ...],
 ) -> Iterator[str]:
-    yield f"# {challenger.name}: {'promoted' if verdict.promoted else 'refused'}"
+    yield f"# {challenger.name}: {'promoted' if verdict.promoted else 'rejected'}"
     yield f"\n{verdict.reason[:1].upper()}{verdict.reason[1:]}.\n"
     yield from (f"> {remark}\n" for remark in remarks)
     yield f"{at:%Y-%m-%d %H:%M} UTC, {verdict.challenger.n} inks of the test split.\n"
@@ -72,11 +60,12 @@ def _lines(
     differences = [str(verdict.exprate or ""), "", "", str(verdict.cer or ""), "", ""]
     for row, (name, value) in enumerate(_figures(verdict.challenger, challenger)):
         yield f"| {name} | {value} |" + (f" {old[row][1]} | {differences[row]} |" if old else "")
-    yield "\n## What was asked\n\n| it … | found | |\n|---|---|---|"
+    yield "\n## Requirements\n\n| requirement | measured | passed |\n|---|---|---|"
     for check in verdict.checks:
-        yield f"| {check.asked} | {check.found} | {'yes' if check.passed else '**no**'} |"
+        yield f"| {check.requirement} | {check.measured} | {'yes' if check.passed else '**no**'} |"
     if verdict.changes:
-        yield "\n## By structure\n\n| formulas | n | before | now | difference |\n|---|---|---|---|---|"
+        yield "\n## ExpRate by structure\n\n| structure | n | before | now | difference |"
+        yield "|---|---|---|---|---|"
         for change in verdict.changes:
             yield (
                 f"| {change.structure} | {change.n} | {change.champion:.1%} | {change.challenger:.1%} "
@@ -84,22 +73,12 @@ def _lines(
             )
 
 
-def _figures(scores: Scores, trial: Trial) -> list[tuple[str, str]]:
+def _figures(scores: Scores, candidate: CandidateResult) -> list[tuple[str, str]]:
     return [
         ("ExpRate", f"{scores.exprate:.2%}"),
         ("≤ 1 error", f"{scores.exprate_le1:.2%}"),
         ("≤ 2 errors", f"{scores.exprate_le2:.2%}"),
         ("CER", f"{scores.cer:.2%}"),
-        ("ms a picture, median", f"{trial.latency:.1f}"),
-        ("MB", f"{trial.size:.1f}"),
+        ("latency, median ms per picture", f"{candidate.latency:.1f}"),
+        ("bundle size, MB", f"{candidate.size:.1f}"),
     ]
-
-
-_STYLE = """
-body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif;
-       background: Canvas; color: CanvasText; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: .3rem .8rem; border-bottom: 1px solid #8886;
-         font-variant-numeric: tabular-nums; }
-blockquote { margin: 1rem 0; padding: .1rem 1rem; border-left: .25rem solid #c80; }
-"""

@@ -1,10 +1,10 @@
-"""The bundle: a folder with all that reading a formula needs.
+"""The bundle: a folder with everything that inference needs.
 
 encoder.onnx   pictures → keys and values of each decoder layer's cross-attention
-decoder.onnx   some tokens more, with remembered keys and values
+decoder.onnx   a decoder step with key-value cache
 vocab.json     the tokens
-bundle.json    how to draw and pad pictures, what the model is, and the other files' hashes
-example.png    a picture, so that whoever has the bundle can check that it reads
+bundle.json    preprocessing and decoding settings, description of the model, hashes of the other files
+example.png    a picture with a known result, for health checks
 card.md        the model card
 """
 
@@ -42,7 +42,7 @@ class DecodingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_tokens: int = Field(ge=1, description="the longest answer")
+    max_tokens: int = Field(ge=1, description="maximum length of a result, tokens")
     beam: int = Field(1, ge=1, description="beams of the search; 1: greedy decoding")
     scales: tuple[float, ...] = Field(
         (), description="sizes in which beam search reads a picture besides its own, which is 1"
@@ -52,35 +52,35 @@ class DecodingConfig(BaseModel):
 
 
 class BundleSettings(BaseModel):
-    """What reading needs to know beside the graphs and the vocabulary."""
+    """Settings of inference besides graphs and vocabulary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[3] = 3
     raster: RasterSettings
-    multiple: int = Field(ge=1, description="the sides of the model's pictures are multiples of this, pixels")
+    multiple: int = Field(ge=1, description="input sides are padded to multiples of this, pixels")
     decoding: DecodingConfig
 
 
 class About(BaseModel):
-    """What the model is, for people and programs that only ask."""
+    """Description of the model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     architecture: str
     parameters: int = Field(ge=1)
-    example: str = Field(description="what stands on example.png, as one beam reads it")
+    example: str = Field(description="LaTeX of example.png, read greedily")
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose files are whole."""
+    """A verified bundle on disk."""
 
     folder: Path
     settings: BundleSettings
     about: About
     vocabulary: Vocabulary
-    version: str  # of graphs, vocabulary and settings: 16 hexadecimal digits
+    version: str  # hash of graphs, vocabulary and settings, 16 hexadecimal digits
 
     @property
     def encoder(self) -> Path:
@@ -104,20 +104,20 @@ class _File(BaseModel):
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Opens a bundle and checks that its files belong together. Raises BundleError."""
+    """Open a bundle and verify its hashes. Raises BundleError."""
     for name in (*_HASHED, SETTINGS):
         if not (folder / name).is_file():
-            raise BundleError(f"{folder / name}: not there; a bundle has it (`dvc repro export` makes one)")
+            raise BundleError(f"{folder / name}: missing; `dvc repro export` creates a bundle")
     path = folder / SETTINGS
     content = path.read_bytes()
     try:
         file = _File.model_validate_json(content)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BundleError(f"{path}: {faults}; it was made by another version, or changed by hand") from None
+        raise BundleError(f"{path}: {faults}; written by another version, or edited by hand") from None
     for name in _HASHED:
         if file.sha256.get(name) != _sha256(folder / name):
-            raise BundleError(f"{folder / name}: not the file that {SETTINGS} was written for; export anew")
+            raise BundleError(f"{folder / name}: does not match {SETTINGS}; export again")
     try:
         vocabulary = Vocabulary.load(folder / VOCABULARY)
     except VocabularyError as error:
@@ -126,7 +126,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def seal_bundle(folder: Path, settings: BundleSettings, about: About) -> Bundle:
-    """Writes bundle.json beside the other files, which are in `folder` already, and opens the bundle."""
+    """Write bundle.json for the other files in `folder`, and open the bundle."""
     file = {
         "settings": settings.model_dump(mode="json"),
         "about": about.model_dump(mode="json"),

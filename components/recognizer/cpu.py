@@ -1,4 +1,4 @@
-"""How many cores this process may keep busy."""
+"""The number of cores that this process may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def cores(root: Path = Path("/")) -> int:
-    """The cores that the process may run on, and no more than its control groups give it time for.
+    """The cores of the process's affinity mask, limited by the CPU quotas of its control groups.
 
     A container with a CPU quota (Kubernetes' limits, Cloud Run, `docker run --cpus`) sees all cores of its
     host: a thread for each would stop all of them, again and again, as soon as the quota is used up. Part of
@@ -20,15 +20,15 @@ def cores(root: Path = Path("/")) -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Cores' worth of time of each control group around the process that has a limit: of cgroup v2 `cpu.max`,
-    of v1 the two `cfs` files (kernel documentation, admin-guide/cgroup-v2 and scheduler/sched-bwc)."""
+    """CPU quotas in cores of the enclosing control groups that have one: `cpu.max` of cgroup v2, the two
+    `cfs` files of v1 (kernel documentation, admin-guide/cgroup-v2 and scheduler/sched-bwc)."""
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
         top = root / "sys/fs/cgroup" / controllers
         inner = top / path.lstrip("/")
-        # Inside of a container the path may be the host's, which is not to be seen there: the top is its own.
+        # Inside a container the path may be the host's, which is not visible there: the top is its own.
         for folder in {top, inner, *(p for p in inner.parents if p.is_relative_to(top))}:
             if controllers:
                 limit = [_read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period")]
@@ -41,5 +41,5 @@ def _quotas(root: Path) -> Iterator[float]:
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="ascii")
-    except OSError:  # another system, or the group is not to be seen: no limit that could be known
+    except OSError:  # another system, or an invisible group: no known limit
         return ""

@@ -1,11 +1,10 @@
-"""From memory to tokens: beam search with cached keys and values, all pictures and beams in one step.
+"""Beam search with a key-value cache, all pictures and beams in one step.
 
-The search maximizes the probability of the whole token sequence, its end included, with no bonus for length.
-Only tokens are offered that keep the answer LaTeX (`latex.validity`), with the probability that the model
-gives them. With one beam it is greedy decoding. A model that writes in both directions searches in both; what
-was found in one is scored in the other, and the mean of both decides: BTTR's re-scoring (Zhao et al. 2021).
-Where a picture is looked at in several sizes, each finds its own, all judge all, and the mean of their
-probabilities decides.
+The search maximizes the probability of the whole token sequence including its end, without length bonus.
+Tokens that would break LaTeX (`latex.constraints`) are masked; the others keep the model's probabilities. One
+beam is greedy decoding. A bidirectional model searches in both directions and re-scores each result in the
+other; the mean decides: BTTR (Zhao et al. 2021). With several scales of a picture each is searched, all
+results are scored in all of them, and the mean of the probabilities decides.
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ Ids = npt.NDArray[np.int64]
 
 _CandidateScores = dict[
     tuple[int, ...], list[float | None]
-]  # each look's score of a sequence, where it found it
+]  # by sequence: its score in each view and direction, None if not found there
 
-_NEVER = (PAD, BOS, UNK)  # no answer holds these
-_PRUNE_NATS = 8.0  # nats: what is so much less probable than the best is not looked for
-_SHRINK = 0.75  # rows are dropped when fewer than this share is still open: dropping copies the others
+_NEVER = (PAD, BOS, UNK)  # never part of a result
+_PRUNE_NATS = 8.0  # hypotheses so much less probable than the best are pruned
+_SHRINK = 0.75  # finished rows are dropped once fewer than this share is open: dropping copies the others
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ class Hypothesis:
     """A complete token sequence."""
 
     ids: tuple[int, ...]  # without <bos> and <eos>, from left to right
-    score: float  # ln of its probability, that of its end included; of both directions the mean
+    score: float  # ln of its probability including its end; the mean of both directions
 
 
 class DecodingConstraints:
-    """What a model's answers may be: grammars over its vocabulary, and the longest answer."""
+    """Constraints on results: LaTeX in both directions, and the maximum length."""
 
     def __init__(self, vocabulary: Vocabulary, max_tokens: int, bidirectional: bool = False) -> None:
         self.max_tokens, self.bidirectional = max_tokens, bidirectional
@@ -59,12 +58,12 @@ def decode(
     n_best: int = 1,
     parallel: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Finds for each of P pictures up to `n_best` sequences, the best first.
+    """Find up to `n_best` sequences for each of P pictures, the best first.
 
-    `views` are memories of the same P pictures, in one or more sizes; one beam looks at the first alone.
+    `views` are memories of the same P pictures at one or more scales; greedy decoding uses the first alone.
     Every sequence is a formula of at most `constraints.max_tokens` tokens. All views are searched in the same
-    steps; `parallel` both directions at the same time, in two threads. Raises ValueError where `n_best` is
-    more than `beam`, or one of them is less than 1.
+    steps; with `parallel`, both directions at the same time in two threads. Raises ValueError unless
+    1 <= `n_best` <= `beam`.
     """
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best} and beam {beam}: expected 1 <= n_best <= beam")
@@ -90,7 +89,7 @@ def decode(
 
 
 def greedy(engine: Engine, memory: Memory, constraint: LatexConstraint, max_tokens: int) -> list[Hypothesis]:
-    """What `search` finds with one beam, from left to right, with less ado."""
+    """Greedy decoding from left to right: `search` with one beam, without its sorting."""
     pictures = len(memory.cells)
     running = list(range(pictures))
     cache = KVCache.empty(memory, beams=1)
@@ -105,7 +104,7 @@ def greedy(engine: Engine, memory: Memory, constraint: LatexConstraint, max_toke
         ended = np.zeros(len(running), bool)
         for row, picture in enumerate(running):
             ids = written[picture]
-            if ids and ids[-1] == EOS:  # done, but not yet dropped
+            if ids and ids[-1] == EOS:  # finished, but not yet dropped
                 ended[row] = True
                 continue
             mask = constraint.mask_repetition(constraint.allowed(states[picture], max_tokens - position), ids)
@@ -138,12 +137,12 @@ def search(
     """Beam search in one direction; the most probable sequences of each picture, the best first."""
     pictures = len(memory.cells)
     found: list[list[Hypothesis]] = [[] for _ in range(pictures)]
-    running = np.arange(pictures)  # which pictures the rows are of: `beam` rows each, side by side
+    running = np.arange(pictures)  # the pictures of the rows: `beam` neighbouring rows each
     cache = KVCache.empty(memory, beam)
     tokens = np.full((pictures, beam, 1), EOS if backward else BOS, np.int64)  # grows along its last axis
     states = np.empty((pictures, beam), object)
     states.fill(constraint.start)
-    # At first all beams of a picture are the same: only one counts.
+    # At first all beams of a picture are equal: only one counts.
     scores = np.where(np.arange(beam) == 0, 0.0, -np.inf) * np.ones((pictures, 1))
 
     for position in range(max_tokens + 1):
@@ -157,7 +156,7 @@ def search(
         open_ = np.isfinite(scores).any(axis=1)
         if not open_.any():
             break
-        # Rows that are done are dropped, but not one by one: dropping copies the memory of the others.
+        # Finished rows are dropped, but not one by one: dropping copies the memory of the others.
         kept = open_ if open_.mean() < _SHRINK else np.ones_like(open_)
         parents = choice.beam[kept]
         rows = np.flatnonzero(kept)[:, None] * beam + parents
@@ -173,7 +172,7 @@ def search(
 def _collect(
     found: list[list[Hypothesis]], running: Ids, choice: _Choice, tokens: Ids, n_best: int, backward: bool
 ) -> None:
-    """Puts what ends here among the best of its picture."""
+    """Add the hypotheses that end here to the best of their picture."""
     for row, picture in enumerate(running):
         for at in np.flatnonzero(choice.ended[row]):
             ids = tokens[row, choice.ended_beam[row, at], 1:].tolist()
@@ -183,10 +182,10 @@ def _collect(
 
 
 def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) -> Scores:
-    """The beams' scores, minus infinity where a beam can't come among the best any more."""
+    """Set the scores of beams that can no longer be among the best to minus infinity."""
     for row, best in enumerate(found):
         if best:
-            # Probabilities only shrink: what is behind now stays behind.
+            # Probabilities only shrink: a beam that is behind stays behind.
             bar = max(best[0].score - _PRUNE_NATS, best[-1].score if len(best) == n_best else -np.inf)
             scores[row, scores[row] <= bar] = -np.inf
     return scores
@@ -195,13 +194,11 @@ def _pruned(scores: Scores, found: Sequence[Sequence[Hypothesis]], n_best: int) 
 def rescore(
     engine: Engine, memory: Memory, found: Sequence[Sequence[Sequence[Hypothesis]]], most: int
 ) -> list[list[Hypothesis]]:
-    """What was found of each picture in the opinion of all views, the best first; of what was found, the
-    `most` that one of them thought best.
+    """Score the best hypotheses of each picture in all views and directions; the best first, at most `most`.
 
-    `memory` has all pictures of the first view, then of the next; `found` has of the first view what each
-    direction found, then of the next. A score is the mean of both directions; of several views it is ln of
-    the mean of their probabilities: what one sees and the other does not counts for more than what both half
-    see.
+    `memory` has all pictures of the first view, then of the next; `found` has the hypotheses of each
+    direction of the first view, then of the next. A score is the mean of both directions; over several views
+    it is ln of the mean probability: what one view is sure of counts for more than what both half support.
     """
     views = len(memory.cells) // len(found[0])
     ways = len(found) // views
@@ -243,8 +240,7 @@ def _mean_log_probability(scores: Sequence[float | None], ways: int) -> float:
 def sequence_scores(
     engine: Engine, memory: Memory, asked: Sequence[Sequence[tuple[tuple[int, ...], int]]]
 ) -> list[list[float]]:
-    """ln of the probability of sequences of each picture, from left to right (0) or from right to left (1),
-    all in one step."""
+    """ln p of given sequences of each picture, left to right (0) or right to left (1), in one step."""
     most = max(map(len, asked))
     if not most:
         return [[] for _ in asked]
@@ -269,7 +265,7 @@ def _forbid(
     constraint: LatexConstraint,
     budget: int,
 ) -> None:
-    """Takes away what would not be LaTeX, would be too long, or would go round in circles."""
+    """Mask tokens that would break LaTeX, exceed the length, or repeat a cycle."""
     for row, beam in zip(*np.nonzero(np.isfinite(scores)), strict=True):
         mask = constraint.allowed(states[row, beam], budget)
         mask = constraint.mask_repetition(mask, tokens[row, beam, 1:].tolist())
@@ -288,7 +284,7 @@ def _advanced(
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """How each picture's beams go on, the best first, and which of them end here; all (pictures, beam)."""
+    """Continuations of each picture's beams, the best first, and those that end; all (pictures, beam)."""
 
     beam: Ids
     token: Ids
@@ -299,14 +295,14 @@ class _Choice:
 
 
 def _best(scores: Scores, beam: int) -> _Choice:
-    """Chooses from the scores (pictures, beam, V) of all continuations."""
+    """Choose among the scores (pictures, beam, V) of all continuations."""
     pictures, _, size = scores.shape
     row = np.arange(pictures)[:, None]
     flat = scores.reshape(pictures, -1)
     # At most `beam` of the best 2 * beam are ends, so that `beam` open ones are left.
     count = min(2 * beam, flat.shape[1])
     top = np.argpartition(-flat, count - 1, axis=1)[:, :count]
-    # By number where scores are equal: the answer must not depend on how numpy partitions.
+    # Ties are broken by index: the result must not depend on how numpy partitions.
     top = top[row, np.lexsort((top, -flat[row, top]), axis=1)]
     best, parent, token = flat[row, top], top // size, top % size
     ends = token == EOS

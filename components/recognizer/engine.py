@@ -1,4 +1,4 @@
-"""What runs the network: pictures to memory, then one token after another."""
+"""Inference engines: encode pictures to memory, then decode token by token with a key-value cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-# It would report home, and looks at this when it is imported.
+# ONNX Runtime reads this switch for its telemetry when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime as ort
@@ -22,39 +22,40 @@ Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 
-_CAPACITY = 32  # tokens that there is room for at first; most answers are shorter
+_CAPACITY = 32  # initial capacity in tokens; most sequences are shorter
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """What the decoder looks at: of each layer, keys and values of its cross-attention. A picture's beams
-    share them."""
+    """Keys and values of each layer's cross-attention, shared by a picture's beams."""
 
     keys: tuple[Floats, ...]  # (P, heads, head width, cells)
     values: tuple[Floats, ...]  # (P, heads, cells, head width)
-    cells: Tokens  # (P,): so many are the picture's own, what follows them is padding
+    cells: Tokens  # (P,): number of valid cells; the rest is padding
 
     @classmethod
     def unpadded(cls, keys: Sequence[Floats], values: Sequence[Floats]) -> Memory:
-        """The memory of pictures of one size, without padding."""
+        """Memory of pictures of one size, without padding."""
         return cls(tuple(keys), tuple(values), np.full(len(keys[0]), keys[0].shape[3], np.int64))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Memory]) -> Memory:
-        """The memory of pictures of any sizes, one part after another."""
+        """Concatenate memories of pictures of any sizes, padding them to the longest."""
         if len(parts) == 1:
             return parts[0]
-        most = max(part.keys[0].shape[3] for part in parts)
+        longest = max(part.keys[0].shape[3] for part in parts)
 
-        def together(name: str, axis: int) -> tuple[Floats, ...]:
+        def concatenated(name: str, axis: int) -> tuple[Floats, ...]:
             layers = zip(*(getattr(part, name) for part in parts), strict=True)
-            return tuple(np.concatenate([_padded(array, axis, most) for array in layer]) for layer in layers)
+            return tuple(
+                np.concatenate([_padded(array, axis, longest) for array in layer]) for layer in layers
+            )
 
         cells = np.concatenate([part.cells for part in parts])
-        return cls(together("keys", 3), together("values", 2), cells)
+        return cls(concatenated("keys", 3), concatenated("values", 2), cells)
 
     def select(self, pictures: Rows) -> Memory:
-        """The memory of some pictures, in their order."""
+        """Memory of the given pictures, in that order."""
         return Memory(
             tuple(keys[pictures] for keys in self.keys),
             tuple(values[pictures] for values in self.values),
@@ -64,7 +65,7 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What n more tokens gave."""
+    """The decoder's output for n more tokens."""
 
     logits: Floats  # (R, n, V)
     keys: tuple[Floats, ...]  # (R, heads, head width, n), of each layer
@@ -74,17 +75,17 @@ class Step:
 
 @dataclass(eq=False)
 class KVCache:
-    """What the decoder remembers of the tokens so far, in buffers that are written into and not copied."""
+    """Keys and values of the tokens so far, in preallocated buffers."""
 
-    keys: tuple[Floats, ...]  # (R, heads, head width, room), of each layer's self-attention
+    keys: tuple[Floats, ...]  # (R, heads, head width, capacity), of each layer's self-attention
     values: tuple[Floats, ...]  # (R, heads, capacity, head width)
     coverage: tuple[Floats, ...]  # (R, heads, cells): summed cross-attention of all layers but the last
-    position: int = 0  # how many tokens
-    io_binding: Any = None  # what an engine made for just these buffers
+    position: int = 0  # number of tokens
+    io_binding: Any = None  # an engine's binding to these buffers
 
     @classmethod
     def empty(cls, memory: Memory, beams: int, capacity: int = _CAPACITY) -> KVCache:
-        """Nothing remembered, for `beams` rows of each picture; with no room for what never goes on."""
+        """An empty cache for `beams` rows a picture; `capacity` 0 for one pass over whole sequences."""
         pictures, heads, width, cells = memory.keys[0].shape
         rows, layers = pictures * beams, len(memory.keys)
         return cls(
@@ -94,8 +95,8 @@ class KVCache:
         )
 
     def append(self, step: Step) -> None:
-        """Remembers a step of one token."""
-        if self.position == self.keys[0].shape[3]:  # twice the room: each token is moved once on average
+        """Append a step of one token."""
+        if self.position == self.keys[0].shape[3]:  # double the capacity: amortized, each token moves once
             self.keys = tuple(_padded(array, 3, 2 * self.position) for array in self.keys)
             self.values = tuple(_padded(array, 2, 2 * self.position) for array in self.values)
             self.io_binding = None
@@ -108,7 +109,7 @@ class KVCache:
         self.position += 1
 
     def select(self, rows: Rows) -> None:
-        """Goes on with some rows, in their order; one may occur more than once."""
+        """Keep the given rows, in that order; a row may occur more than once."""
         if np.array_equal(rows, np.arange(len(self.keys[0]))):
             return
         if len(rows) == len(self.keys[0]):
@@ -124,16 +125,16 @@ class KVCache:
 class Engine(Protocol):
     """A network that reads pictures."""
 
-    threads: int  # so many threads may ask at once, to some gain
+    threads: int  # number of threads that may profitably call at the same time
 
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
-        """Looks at pictures (P, 1, H, W) as `to_input` makes them; not `alone`: others are at it as well."""
+        """Encode pictures (P, 1, H, W) from `to_input`; `alone`: no other thread encodes at the same time."""
         ...
 
     def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
-        """Takes n tokens more, (R, n), the first one at `cache.position`; the R rows are those of the P
-        pictures, equally many of each, side by side. What it gives is remembered only if `cache` keeps it,
-        and of one token it is good until the next step."""
+        """Decode n more tokens (R, n), the first at `cache.position`; the R rows belong to the P pictures,
+        equally many each, side by side. The caller appends the result to `cache` to keep it. The result of a
+        one-token step is valid until the next step."""
         ...
 
 
@@ -141,23 +142,23 @@ class OnnxEngine:
     """ONNX Runtime on the CPU, with the two graphs of a bundle."""
 
     def __init__(self, encoder: Path, decoder: Path, threads: int = 0) -> None:
-        """Loads the graphs; `threads` = 0 takes all `cores`. Raises ValueError naming a file that is none."""
+        """Load the graphs; `threads` = 0 uses all `cores`. Raises ValueError that names an invalid file."""
         self.threads = threads or cores()
         self._encoder = _session(encoder, self.threads)
-        self._beside = _session(encoder, 1) if self.threads > 1 else self._encoder
-        # A step is so short that to wake a second thread for it takes longer than it saves.
+        self._single_threaded = _session(encoder, 1) if self.threads > 1 else self._encoder
+        # A decoder step is so short that waking a second thread costs more than it saves.
         self._decoder = _session(decoder, 1)
         self._layers = len(self._encoder.get_outputs()) // 2
-        # A model without coverage does not take where it looked.
-        self._taken = {argument.name for argument in self._decoder.get_inputs()}
-        self._given = [argument.name for argument in self._decoder.get_outputs()]
+        # A model without coverage has no `past_coverage` inputs.
+        self._input_names = {argument.name for argument in self._decoder.get_inputs()}
+        self._output_names = [argument.name for argument in self._decoder.get_outputs()]
 
     def encode(self, pictures: Floats, alone: bool = True) -> Memory:
-        outputs = (self._encoder if alone else self._beside).run(None, {"pictures": pictures})
+        outputs = (self._encoder if alone else self._single_threaded).run(None, {"pictures": pictures})
         return Memory.unpadded(outputs[: self._layers], outputs[self._layers :])
 
     def step(self, tokens: Tokens, cache: KVCache, memory: Memory) -> Step:
-        if tokens.shape[1] > 1:  # a whole answer, once
+        if tokens.shape[1] > 1:  # whole sequences, in a single pass
             return self._step(self._decoder.run(None, self._inputs(tokens, cache, memory)))
         if cache.io_binding is None or cache.io_binding.memory is not memory:
             cache.io_binding = self._bind(tokens.copy(), cache, memory)
@@ -167,8 +168,7 @@ class OnnxEngine:
         return bound.step
 
     def _bind(self, tokens: Tokens, cache: KVCache, memory: Memory) -> _BoundStep:
-        """Tells ONNX Runtime once where all lies that a step reads and writes: nothing is copied or looked up
-        from step to step."""
+        """Bind ONNX Runtime's inputs and outputs once, so that no step copies or looks up a buffer."""
         inputs = self._inputs(tokens, cache, memory)
         rows, heads, width, _ = cache.keys[0].shape
         cells = memory.keys[0].shape[3]
@@ -179,13 +179,13 @@ class OnnxEngine:
             "new_values": (rows, heads, 1, width),
             "new_attention": (rows, heads, 1, cells),
         }
-        outputs = [np.empty(shapes[name.split(".")[0]], np.float32) for name in self._given]
+        outputs = [np.empty(shapes[name.split(".")[0]], np.float32) for name in self._output_names]
         binding = self._decoder.io_binding()
         for name, array in inputs.items():
-            if not array.flags.c_contiguous:  # of another engine: ONNX Runtime is told no strides
+            if not array.flags.c_contiguous:  # from another engine: bindings have no strides
                 inputs[name] = array = np.ascontiguousarray(array)
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in zip(self._given, outputs, strict=True):
+        for name, array in zip(self._output_names, outputs, strict=True):
             binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
         return _BoundStep(binding, tokens, inputs["position"], memory, self._step(outputs), inputs)
 
@@ -203,7 +203,9 @@ class OnnxEngine:
             ("past_coverage", cache.coverage),
         ):
             names = (f"{name}.{layer}" for layer in range(len(arrays)))
-            inputs.update((n, array) for n, array in zip(names, arrays, strict=True) if n in self._taken)
+            inputs.update(
+                (n, array) for n, array in zip(names, arrays, strict=True) if n in self._input_names
+            )
         return inputs
 
     def _step(self, outputs: Sequence[Floats]) -> Step:
@@ -214,18 +216,18 @@ class OnnxEngine:
 
 @dataclass(frozen=True, eq=False)
 class _BoundStep:
-    """A step of one token, with the places of all that it reads and writes."""
+    """A one-token step bound to its buffers."""
 
     binding: ort.IOBinding
     tokens: Tokens
     position: Tokens  # ()
     memory: Memory
     step: Step
-    inputs: dict[str, npt.NDArray[Any]]  # ONNX Runtime knows their addresses: they must not go away
+    inputs: dict[str, npt.NDArray[Any]]  # kept alive: ONNX Runtime holds their addresses
 
 
 def _padded(array: Floats, axis: int, size: int) -> Floats:
-    """The array with zeros at the end of an axis."""
+    """The array padded with zeros at the end of an axis."""
     shape = list(array.shape)
     before, shape[axis] = shape[axis], size
     result = np.zeros(shape, np.float32)
@@ -236,8 +238,8 @@ def _padded(array: Floats, axis: int, size: int) -> Floats:
 def _session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    # Within a picture threads wait for each other without sleeping, which would take longer than most
-    # operations; after it they sleep at once, and leave the cores to whoever prepares the next pictures.
+    # Within a run threads spin while they wait: sleeping would take longer than most operations. After it
+    # they sleep at once and leave the cores to the preparation of the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
@@ -245,4 +247,4 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except Exception as error:  # onnxruntime's errors share no narrower base
-        raise ValueError(f"{path}: ONNX Runtime does not take it: {error}") from error
+        raise ValueError(f"{path}: ONNX Runtime rejects it: {error}") from error

@@ -1,10 +1,10 @@
-"""Which ink each token of an answer was read from.
+"""Which ink each token was read from: bounding boxes from the decoder's cross-attention.
 
-The decoder's last cross-attention says where it looked as it wrote a token; training points it at the middle
-of the symbol that is written (*guidance*): it is a blot and no outline. The outline comes from the ink, whose
-connected pieces are shared out among all tokens at once, since a piece was written for one symbol. Each
-token's best pieces would be a neighbour's ink far more often: 80 % of CROHME 2014's symbols would get a box
-that has more than half in common with the true one, and not 98 %.
+The last layer's cross-attention, which training points at the middle of the written symbol (attention
+supervision), gives a blot without outline. The outline comes from the ink: its connected components are
+assigned to all tokens at once, since a component was written for one symbol. Choosing each token's best
+components independently would often take a neighbour's ink: 80 % of CROHME 2014's symbols would get a box
+that overlaps the true one by more than half, instead of 98 %.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from components.latex.vocabulary import BOS, PAD
 from components.recognizer.engine import Engine, Floats, KVCache, Memory
 from components.recognizer.tensors import padded_shape
 
-_TAKEN = 0.25  # so much does a piece count that another token has taken: only writing that touches is shared
-_PART = 0.02  # a piece that nobody took goes with one that was looked at not more than 1 / this times as much
+_TAKEN = 0.25  # weight of a component that another token has taken: only touching ink is shared
+_PART = 0.02  # an unassigned component joins a token unless another got 1 / this times the attention
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class TokenBox:
 
 
 def attention(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) -> list[Floats]:
-    """Where the last layer looked as it wrote each picture's answer, (tokens, cells): all in one step.
+    """The last layer's cross-attention for each picture's tokens, (tokens, cells), in one step.
 
-    Empty where the engine does not tell.
+    Empty if the engine returns none.
     """
     tokens = np.full((len(answers), 1 + max(map(len, answers))), PAD, np.int64)
     for row, ids in enumerate(answers):
@@ -56,14 +56,14 @@ def attention(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) 
     layers = engine.step(tokens, KVCache.empty(memory, 1, capacity=0), memory).attention
     if not layers:
         return [np.zeros((0, 0), np.float32) for _ in answers]
-    # Place i is where it looked to write token i; what follows the last token is its end.
+    # Row i is the attention while token i was written; the one after the last token belongs to <eos>.
     return [
         layers[-1][row, :, : len(ids), : memory.cells[row]].mean(axis=0) for row, ids in enumerate(answers)
     ]
 
 
 def token_boxes(tokens: Sequence[str], seen: Floats, picture: Picture, multiple: int) -> tuple[TokenBox, ...]:
-    """Each token with its box, in pixels of the picture, from what `attention` found."""
+    """Each token with its box in pixels of the picture, from the result of `attention`."""
     inked = written(tokens)
     boxes: dict[int, Box | None] = {}
     height, width = padded_shape(picture, multiple)
@@ -76,7 +76,7 @@ def token_boxes(tokens: Sequence[str], seen: Floats, picture: Picture, multiple:
 
 
 def _spans(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Where each token stands in what `detokenize` makes of them."""
+    """The index range of each token in the LaTeX of `detokenize`."""
     end = 0
     for part in spaced(tokens):
         start, end = end, end + len(part)
@@ -85,8 +85,7 @@ def _spans(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _boxes(grid: Floats, stride: int, picture: Picture) -> Iterator[Box | None]:
-    """Around each token's share of the ink, by what `grid` (tokens, rows, columns) says; None: there is no
-    ink at all."""
+    """The box around each token's ink by the attention `grid` (tokens, rows, columns); None without ink."""
     ink = (picture < 128).view(np.uint8)
     number, labels = cv2.connectedComponents(ink, connectivity=8)
     rows, columns = np.nonzero(ink)
@@ -97,7 +96,7 @@ def _boxes(grid: Floats, stride: int, picture: Picture) -> Iterator[Box | None]:
 
 
 def _shared_out(seen: Floats, piece: npt.NDArray[np.intp], pieces: int) -> Iterator[npt.NDArray[np.bool_]]:
-    """Which pixels of ink are each token's; `seen` (tokens, pixels): how much it looked at them."""
+    """Assign ink pixels to tokens; `seen` (tokens, pixels) is the attention on them."""
     if not pieces:
         yield from np.zeros(seen.shape, np.bool_)
         return
@@ -108,19 +107,19 @@ def _shared_out(seen: Floats, piece: npt.NDArray[np.intp], pieces: int) -> Itera
     for number in range(pieces):
         own = piece == number
         takers = np.flatnonzero(taken == number)
-        if len(takers):  # more than one: writing that touches
+        if len(takers):  # more than one: touching ink
             owner[own] = takers[seen[np.ix_(takers, np.flatnonzero(own))].argmax(axis=0)]
         elif totals[most_attended[number], number] >= _PART * totals[most_attended[number]].max():
             owner[own] = most_attended[number]
     for token, row in enumerate(seen):
         mine = owner == token
-        # What others saw more of everywhere: the middle of where it looked.
+        # Ink that others attended to more everywhere: take the centre of the token's own attention.
         own = piece == taken[token]
         yield mine if mine.any() else own & (row >= 0.5 * row[own].max())
 
 
 def _taken(totals: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
-    """The piece of each token: the surest chooses first."""
+    """The component of each token, in order of attention."""
     left, result = totals.copy(), np.zeros(len(totals), np.intp)
     for _ in result:
         token, number = np.unravel_index(left.argmax(), left.shape)
@@ -131,7 +130,7 @@ def _taken(totals: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
 
 
 def _sampled(grid: Floats, rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64]) -> Floats:
-    """The grid (tokens, rows, columns) at places between its cells' middles: (tokens, places)."""
+    """Sample the grid (tokens, rows, columns) bilinearly: (tokens, places)."""
     y, x = (np.clip(at, 0, side - 1) for at, side in zip((rows, columns), grid.shape[1:], strict=True))
     top, left = y.astype(np.intp), x.astype(np.intp)
     bottom, right = np.minimum(top + 1, grid.shape[1] - 1), np.minimum(left + 1, grid.shape[2] - 1)

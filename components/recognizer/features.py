@@ -1,4 +1,4 @@
-"""What is remembered of a reading once the picture is gone: figures to compare one time with another."""
+"""Features of a prediction for drift detection, kept without the picture."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _DARK = 128  # grey; below it a pixel is ink
 
 @dataclass(frozen=True)
 class Observation:
-    """A reading in figures. Nobody can read the formula out of them."""
+    """Features of one prediction. The formula can't be recovered from them."""
 
-    tokens: int  # of the answer
+    tokens: int  # of the formula
     confidence: float  # 0 to 1
-    width: int  # of the prepared picture, pixels
+    width: int  # of the preprocessed picture, pixels
     height: int
-    ink: float  # the fraction of its pixels that are dark
+    ink: float  # fraction of dark pixels
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
 
 def observe(picture: Picture, tokens: int, confidence: float) -> Observation:
-    """The figures of a picture, as `draw` and `prepare` make it, and of its answer."""
+    """Compute the features of a preprocessed picture and its prediction."""
     height, width = picture.shape
     dark = float(np.count_nonzero(picture < _DARK)) / picture.size
     return Observation(tokens, round(confidence, 6), width, height, round(dark, 6))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from components.ink.inkml import parse_inkml
+from components.ink.inkml import looks_like_xml, parse_inkml
 from components.ink.raster import (
     Picture,
     Placement,
@@ -26,8 +26,9 @@ from components.ink.raster import (
 )
 
 MAX_PIXELS = 64_000_000  # a telephone's camera has 50 million
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")  # no format that runs other programs
 
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of its container
 _LARGE = 4096  # longest side in pixels that is looked at: the widest formula needs less
 _LOOK = 512  # longest side in pixels of the picture that paper and light are looked at on
 _FAINT = 25  # ink is at least so much darker than the paper, which is 255
@@ -63,8 +64,10 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
 
 def prepare_placed(data: bytes, settings: RasterSettings) -> tuple[Picture, Placement]:
     """As `prepare`, with where in the ink, or on the upright picture that the data hold, the result lies."""
-    if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        return draw_placed(parse_inkml(data, "ink").strokes, settings)
+    if looks_like_xml(data):
+        ink = parse_inkml(data, "ink")
+        picture, where = draw_placed(ink.strokes, settings)
+        return picture, where.moved(ink.origin)
     return prepare_picture_placed(data, settings)
 
 
@@ -105,10 +108,31 @@ def open_grey(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     except Image.DecompressionBombError:
         raise LargePictureError(f"there are more than {max_pixels:,} pixels: make it smaller") from None
     except Image.UnidentifiedImageError:
-        known = ", ".join(FORMATS)
-        raise UnknownPictureError(f"no picture of a known format ({known}), and no InkML") from None
+        raise UnknownPictureError(_unsupported(data)) from None
     except Exception as error:  # a broken file makes Pillow's decoders raise whatever they trip over
         raise PictureError(f"the picture is broken: {error}") from error
+
+
+def _unsupported(data: bytes) -> str:
+    """What to do with a file that is no picture in a supported format."""
+    start = data[:64]
+    if start.startswith(b"%PDF"):
+        return "a PDF has pages, not pixels: export the page as PNG or JPEG"
+    if start[4:8] == b"ftyp" and start[8:12] in (
+        b"heic",
+        b"heix",
+        b"hevc",
+        b"mif1",
+        b"msf1",
+        b"heim",
+        b"heis",
+    ):
+        return (
+            "HEIC is not supported: export the photograph as JPEG (on a phone: the format 'most compatible')"
+        )
+    if b"<svg" in data[:1024]:
+        return "an SVG has shapes, not pixels: export it as PNG"
+    return f"not a picture in a supported format ({', '.join(FORMATS)}), nor InkML"
 
 
 def _grey(image: Image.Image) -> Picture:

@@ -21,14 +21,14 @@ from components.recognizer.explanation import TokenBox, attention, token_boxes
 from components.recognizer.preprocessing import prepare, resized
 from components.recognizer.tensors import to_input
 
-_BATCH = 32  # rows (pictures times beams) of each size that go through the network at once: bounds the memory
-_SPREAD = 2.0  # the largest picture of a batch to its smallest
-_SHARES = 2  # batches a core, where there are several: the small ones fill up what the large ones leave
+_BATCH = 32  # rows (pictures times beams) of each scale in one batch: bounds memory
+_SPREAD = 2.0  # ratio of the largest to the smallest picture of a batch
+_SHARES = 2  # batches per core, if several: small ones fill the gaps that large ones leave
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to read the picture."""
+    """Another reading of the picture."""
 
     latex: str
     confidence: float
@@ -36,12 +36,12 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What stands on a picture."""
+    """The formula on a picture."""
 
     latex: str
     tokens: tuple[str, ...]
-    confidence: float  # 0 to 1: how probably the whole formula is right
-    alternatives: tuple[Alternative, ...] = ()  # the next best, best first
+    confidence: float  # 0 to 1: calibrated probability that the whole formula is correct
+    alternatives: tuple[Alternative, ...] = ()  # the next best readings, best first
     scores: tuple[
         float, ...
     ] = ()  # ln of the model's own probabilities of all that was found, the best first
@@ -52,7 +52,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _How:
-    """How pictures are to be read; `alone`: no others are being read at the same time."""
+    """Options of a batch; `alone`: no other batch is read at the same time."""
 
     beam: int
     n_best: int
@@ -63,7 +63,7 @@ class _How:
 class Recognizer:
     """Reads handwritten formulas.
 
-    `read` takes pictures as `raster.draw` makes them; `read_file` and `preparation.prepare` take any.
+    `read` takes pictures from `raster.draw` or `preprocessing.prepare`; `read_file` takes any file.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
@@ -73,7 +73,7 @@ class Recognizer:
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Recognizer:
-        """Opens a bundle; `threads` = 0 takes all cores. Raises BundleError."""
+        """Open a bundle; `threads` = 0 uses all cores. Raises BundleError."""
         bundle = load_bundle(folder)
         return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
 
@@ -95,7 +95,7 @@ class Recognizer:
         if min(beam, n_best) < 1:
             raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
         inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
-        # Several pictures are dealt out to the cores, each batch on one of them, what takes longest first.
+        # Several pictures are distributed over the cores, one batch each, the largest first.
         parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
         most = min(max(1, _BATCH // beam), -(-len(inputs) // parts))
         batches = list(_batches([picture.size for picture in inputs], max(1, most)))
@@ -112,12 +112,12 @@ class Recognizer:
     def _read_batch(
         self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How
     ) -> list[Prediction]:
-        """Reads pictures together."""
+        """Read pictures in one batch."""
         scales = self.settings.decoding.scales if how.beam > 1 else ()
         others = ([to_input(resized(p, scale), self.settings.multiple) for p in pictures] for scale in scales)
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
         parallel = how.alone and self.engine.threads > 1
-        # All that is found says how sure the best is.
+        # The calibration uses all hypotheses.
         answers = decode(self.engine, views, self.constraints, how.beam, how.beam, parallel)
         confidence = self.settings.decoding.calibration.for_beam(how.beam)
         readings = [self._reading(hypotheses, how.n_best, confidence) for hypotheses in answers]
@@ -130,7 +130,7 @@ class Recognizer:
         return readings
 
     def _memory(self, inputs: Sequence[Floats], alone: bool) -> Memory:
-        """Looks at pictures, those of one size together."""
+        """Encode pictures, those of one size together."""
         alike: dict[tuple[int, ...], list[int]] = {}
         for index, picture in enumerate(inputs):
             alike.setdefault(picture.shape, []).append(index)
@@ -141,11 +141,11 @@ class Recognizer:
         return memory if order == sorted(order) else memory.select(np.argsort(order))
 
     def read_ink(self, strokes: Sequence[Stroke], beam: int | None = None, n_best: int = 1) -> Prediction:
-        """Reads strokes. Raises ValueError where there is nothing to draw."""
+        """Read strokes. Raises ValueError if there is nothing to draw."""
         return self.read([draw(strokes, self.settings.raster)], beam, n_best)[0]
 
     def read_file(self, data: bytes, beam: int | None = None, n_best: int = 1) -> Prediction:
-        """Reads a picture file's or InkML's bytes. Raises PictureError, InkError."""
+        """Read the bytes of a picture file or an InkML document. Raises PictureError, InkError."""
         return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
 
     def _reading(self, hypotheses: list[Hypothesis], n_best: int, confidence: ConfidenceModel) -> Prediction:
@@ -165,8 +165,7 @@ def _picked(
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices of pictures that are decoded together, the largest first: about equally large ones, so that
-    little of their memory is padding."""
+    """Indices of pictures to decode together, the largest first: of similar size, to limit padding."""
     batch: list[int] = []
     for index in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
         if batch and (len(batch) == most or sizes[batch[0]] > _SPREAD * sizes[index]):

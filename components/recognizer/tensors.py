@@ -1,4 +1,4 @@
-"""Picture to model input. Training, evaluation and service all come here."""
+"""Convert pictures to model input, for training, evaluation and service alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.recognizer.engine import Floats
 
 
 def to_input(picture: Picture, multiple: int) -> Floats:
-    """A picture as the model takes it: float32 (1, H, W), ink 1 and paper 0.
+    """Convert a picture to the model's input: float32 (1, H, W), ink 1 and paper 0.
 
     H and W are the next multiples of `multiple`; what is added to the right and below is paper. So pictures
     of about one size share a batch, and none is ever padded to another's size: an answer can't depend on
@@ -24,6 +24,6 @@ def to_input(picture: Picture, multiple: int) -> Floats:
 
 
 def padded_shape(picture: Picture, multiple: int) -> tuple[int, int]:
-    """Height and width of what `to_input` makes of a picture."""
+    """Height and width of `to_input`'s result."""
     height, width = (-(-side // multiple) * multiple for side in picture.shape)
     return height, width

@@ -1,1 +1,1 @@
-"""MLflow: tracking, registered versions, and the bundles that they hold."""
+"""MLflow: tracking, model versions, and the bundles they hold."""

@@ -1,4 +1,4 @@
-"""Where bundles come from: the MLflow registry, a folder, or the repository itself."""
+"""Locate bundles: in the MLflow registry, in a folder, or in the repository itself."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import yaml
 from components.recognizer.bundle import SETTINGS
 from components.registry.mlflow_client import connect
 
-# The bundle that comes with the repository, and its figures beside it.
+# The bundled model: it comes with the repository, with its evaluation figures.
 SHIPPED = Path(__file__).parents[2] / "models" / "crohme"
 METRICS = "metrics.json"
 
 
 def bundle_folder(model: str) -> Path:
-    """The bundle that `model` names: a folder, or an address in the registry (models:/name@alias or
-    models:/name/version), fetched from there. Raises ValueError where the registry has no such bundle."""
+    """Return the folder of a bundle; download it if `model` is a registry URI.
+
+    A URI is models:/NAME@ALIAS or models:/NAME/VERSION. Raises ValueError if the registry has no such bundle.
+    """
     if not model.startswith("models:/"):
         return Path(model)
     mlflow = connect()
@@ -26,12 +28,12 @@ def bundle_folder(model: str) -> Path:
         raise ValueError(f"{model}: {error.message} (registry: {mlflow.get_tracking_uri()})") from None
     found = sorted(fetched.rglob(SETTINGS))
     if not found:
-        raise ValueError(f"{model}: the registered model holds no bundle ({SETTINGS})")
+        raise ValueError(f"{model}: the registered model contains no bundle ({SETTINGS} is missing)")
     return found[0].parent
 
 
 def dvc_hashes(lock: Path = Path("dvc.lock")) -> dict[str, str]:
-    """What DVC keeps each output of the pipeline under, by the output's path; nothing without a lock file."""
+    """Return the MD5 of each output of the pipeline by path, empty without a lock file."""
     if not lock.exists():
         return {}
     stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})

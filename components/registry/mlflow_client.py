@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs and models: a server's address from the environment, or a file here."""
+"""Connection to MLflow: the server of MLFLOW_TRACKING_URI, or SQLite in the working folder."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from types import ModuleType
 
 DEFAULT = "sqlite:///mlflow.db"
-ARTIFACTS = "mlartifacts"  # beside the SQLite file
+ARTIFACTS = "mlartifacts"  # folder beside the SQLite file
 
 
 def connect(experiment: str | None = None) -> ModuleType:
-    """MLflow, pointed at MLFLOW_TRACKING_URI, or at an SQLite file and a folder in the working folder.
+    """Import MLflow without telemetry, set its tracking URI, and select an experiment if one is given.
 
-    With `experiment`, what is logged goes there; its files go to `ARTIFACTS` where the tables are in a local
-    SQLite file, and where the server says otherwise. It reports nothing to anybody. Importing MLflow takes
-    some seconds, so only who needs it does.
+    With a local SQLite file, artifacts of the experiment go to ARTIFACTS beside it; a server decides itself.
+    The import takes seconds, hence not at the top of the module.
     """
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it looks at import
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import
     os.environ["DO_NOT_TRACK"] = "1"
     import mlflow
 
-    # A new SQLite file tells of a hundred migrations.
+    # A new SQLite file logs a hundred migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
@@ -37,7 +36,7 @@ def connect(experiment: str | None = None) -> ModuleType:
 
 
 def git_commit() -> str:
-    """The commit of the work tree, marked where it has changes; 'unknown' outside git."""
+    """Return the commit of the work tree, with `-dirty` if it has changes; `unknown` outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"

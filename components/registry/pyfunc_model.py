@@ -1,7 +1,7 @@
-"""What `mlflow.pyfunc.load_model` gives: a bundle that reads pictures and ink, without PyTorch.
+"""The MLflow pyfunc model: recognizes pictures and ink with a bundle, without PyTorch.
 
-MLflow keeps this file as the model's code (models from code: nothing is pickled), and beside it the packages
-that reading needs.
+MLflow stores this file as the model's code (models from code: nothing is pickled), together with the packages
+that it imports.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from components.recognizer.recognizer import Prediction, Recognizer
 
 
 class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
-    """Reads one formula a row."""
+    """Recognize one formula per row."""
 
-    # Else MLflow advises at every load to type `model_input`, which would rule out most of what is read here.
+    # MLflow would advise at every load to type `model_input`, which would exclude most accepted inputs.
     _skip_type_hint_validation = True
 
     recognizer: Recognizer
@@ -33,12 +33,12 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
     def predict(  # type: ignore[no-untyped-def]
         self, context: PythonModelContext, model_input, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The columns `latex`, `confidence` (0 to 1) and `error`, a row for each row of `model_input`.
+        """Return columns `latex`, `confidence` (0 to 1) and `error`, one row per row of `model_input`.
 
-        A row (of a list, or of a table's first column) is a picture's bytes, the same in base64, InkML text,
-        or the path of a picture or InkML file. A row that can't be read has empty LaTeX, confidence 0, and
-        the reason in `error`; otherwise that is empty. `params`: `beam`, beams of the search (0: as the
-        bundle is configured).
+        A row (of a list, or of a table's first column) is the bytes of a picture, the same in base64, InkML
+        text, or the path of a picture or InkML file. An invalid row has empty LaTeX, confidence 0 and the
+        reason in `error`, which is empty otherwise. `params`: `beam`, the number of beams (0: as the bundle
+        is configured).
         """
         rows = _rows(model_input)
         pictures, errors = {}, {}
@@ -67,11 +67,11 @@ def _rows(model_input: Any) -> list[Any]:
 
 
 def _content(row: object) -> bytes:
-    """The bytes of a picture or an InkML file, however they are given. Raises ValueError, OSError."""
+    """Return the bytes of a picture or InkML file. Raises ValueError, OSError."""
     if isinstance(row, bytes | bytearray):
         return bytes(row)
     if not isinstance(row, str):
-        raise ValueError(f"expected a picture's bytes, base64, InkML or a path, got {type(row).__name__}")
+        raise ValueError(f"expected picture bytes, base64, InkML or a path, got {type(row).__name__}")
     if row.lstrip("\ufeff \t\r\n").startswith("<"):
         return row.encode()
     if len(row) < 4096 and "\0" not in row and (path := Path(row)).suffix and path.is_file():
@@ -79,7 +79,7 @@ def _content(row: object) -> bytes:
     try:
         return base64.b64decode(row.rpartition("base64,")[2], validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f"neither InkML, nor base64, nor the path of a file: {row[:60]!r}") from None
+        raise ValueError(f"not InkML, base64 or the path of a file: {row[:60]!r}") from None
 
 
 mlflow.models.set_model(HandwrittenMath())

@@ -1,4 +1,4 @@
-"""The application: its parts put together, and what goes wrong told as problems."""
+"""The ASGI application: routes, middleware, and errors as problem documents."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from components.serving.access.proxies import trust_proxies
 from components.serving.observability import metrics
 from components.serving.observability.request_context import RequestContextMiddleware, context_of
 from components.serving.routes import feedback, pages, predict, status
+from components.serving.routing import LenientRouting
+from components.serving.schemas.openapi import describe_security
 from components.serving.schemas.problems import MEDIA_TYPE, Problem, internal
 from components.serving.state import AppState
 
 
 def build_app(state: AppState) -> ASGIApp:
-    """All routes, observed."""
+    """Assemble routes, error handlers and middleware."""
     app = FastAPI(
         title="Handwritten mathematics to LaTeX",
         version=state.version,
@@ -27,6 +30,7 @@ def build_app(state: AppState) -> ASGIApp:
         openapi_url="/docs.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.service = state
     app.include_router(predict.router)
@@ -41,11 +45,23 @@ def build_app(state: AppState) -> ASGIApp:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=state.settings.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=[
+                *("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "X-Request-ID"),
+                *("traceparent", "tracestate"),  # W3C Trace Context
+            ],
             expose_headers=["X-Request-ID", "X-Cache", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
-    return RequestContextMiddleware(app, state.counts, state.history.sample)
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description = generate()
+        describe_security(description, required=state.settings.auth == "required")
+        return description
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    observed = RequestContextMiddleware(LenientRouting(app), state.counts, state.history.sample)
+    return trust_proxies(observed, state.settings.proxies)
 
 
 async def _problem(request: Request, error: Any) -> Response:
@@ -61,7 +77,7 @@ async def _internal(request: Request, error: Any) -> Response:
 
 
 async def _by_status(request: Request, error: Any) -> Response:
-    kind, detail = _BY_STATUS.get(error.status_code, ("refused", "This request is not possible."))
+    kind, detail = _BY_STATUS.get(error.status_code, ("refused", "The request was refused."))
     return await _problem(request, Problem(error.status_code, kind, detail, error.headers))
 
 
@@ -71,6 +87,6 @@ async def _invalid(request: Request, error: Any) -> Response:
 
 
 _BY_STATUS = {
-    404: ("not-found", "There is nothing at this address; `/docs.json` lists what there is."),
-    405: ("method-not-allowed", "This address does not take this method; `/docs.json` says which it takes."),
+    404: ("not-found", "No such path; `/docs.json` lists all."),
+    405: ("method-not-allowed", "This path does not support the method; `/docs.json` lists those it does."),
 }

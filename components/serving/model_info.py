@@ -1,4 +1,4 @@
-"""The model as the service knows it: a bundle in BentoML's model store, with what it came from."""
+"""The served model: a bundle in BentoML's model store, with its lineage; and the checks at startup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def describe_model(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
-    """What the API tells of a model, from what promotion wrote beside the bundle."""
+    """Describe a model for the API, from the metadata that promotion stored with the bundle."""
     return Model(
         info=ModelInfo(
             name=NAME,
@@ -39,26 +39,28 @@ def describe_model(metadata: Mapping[str, Any], bundle: Bundle) -> Model:
 
 
 def check_startup(settings: Settings, keys: Keys) -> str | None:
-    """Says loudly what is switched off; returns why the service must not start."""
+    """Warn about disabled protections; return why the service must not start, if it must not."""
     if settings.auth == "required" and not len(keys):
         return (
-            "serve: no API key is configured. Make one by `python -m components.serving.access.api_keys "
+            "serve: no API key is configured. Create one with `python -m components keys "
             "--file keys.json add NAME` and set API_KEYS_FILE=keys.json; "
-            "or let everybody in, on a laptop: AUTH=off"
+            "or disable keys, on a laptop: AUTH=off"
         )
     if settings.auth == "off":
-        logger.warning("AUTH=off: anybody who reaches this address may read pictures")
+        logger.warning("AUTH=off: anybody who reaches this address may use the service")
     if settings.rate_limits == "off":
-        logger.warning("RATE_LIMITS=off: nobody is kept from asking as much as they like")
+        logger.warning("RATE_LIMITS=off: requests are not limited")
     for name in ("monitor_folder", "feedback_folder"):
         folder: Path | None = getattr(settings, name)
         if folder is not None and (fault := _unwritable(folder)):
-            logger.error("%s: %s: %s; answers go on, nothing is kept there", name.upper(), folder, fault)
+            logger.error(
+                "%s: %s: %s; serving continues, nothing is stored there", name.upper(), folder, fault
+            )
     return None
 
 
 def _unwritable(folder: Path) -> str | None:
-    """Why nothing can be written there."""
+    """Why the folder is not writable; None if it is."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The service's settings: environment variables, validated, read once."""
+"""Settings of the service: environment variables, validated, read once."""
 
 from __future__ import annotations
 
@@ -10,89 +10,85 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(ValueError):
-    """An environment variable has a value that can't be used; the message names it."""
+    """An environment variable has an invalid value; the message names it."""
 
 
 class Settings(BaseSettings):
-    """Each field is an environment variable of the same name, in capitals; an empty one counts as not set."""
+    """Each field is an environment variable of the same name in capitals; an empty one counts as unset."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
-    # Who may call
+    # Access
     auth: Literal["required", "optional", "off"] = Field(
         "required",
-        description="`required`: a key for all reading; `optional`: a key doubles the limits; `off`",
+        description="`required`: an API key for every prediction; `optional`: a key raises the limits; `off`",
     )
     api_keys_file: Path | None = Field(
         None,
-        description="keys file, as `python -m components.serving.access.api_keys` writes it; "
-        "read again when it changes",
+        description="keys file, as `python -m components keys` writes it; read again when it changes",
     )
-    api_keys: SecretStr | None = Field(None, description="what such a file holds, where there is no file")
-    api_key_pepper: SecretStr = Field(
-        SecretStr(""), description="secret that keys are hashed with, besides themselves"
+    api_keys: SecretStr | None = Field(
+        None, description="inline contents of the keys file; used when `API_KEYS_FILE` is unset"
     )
+    api_key_pepper: SecretStr = Field(SecretStr(""), description="secret pepper of the keys' hashes")
     trusted_proxies: str = Field(
-        "", description="addresses or networks, with commas, whose `X-Forwarded-For` is believed"
+        "", description="comma-separated addresses or networks whose `X-Forwarded-For` is trusted"
     )
-    cors_origins: str = Field("", description="origins, with commas, whose pages may call; `*`: all")
+    cors_origins: str = Field("", description="comma-separated origins for CORS; `*`: all")
 
-    # How much
-    rate_limits: Literal["on", "off"] = Field("on", description="`off`: no limits at all")
-    rate_limit_minute: int = Field(10, ge=1, description="pictures a minute and caller without a key")
-    rate_limit_hour: int = Field(100, ge=1, description="pictures an hour")
-    rate_limit_day: int = Field(500, ge=1, description="pictures a day")
-    rate_limit_at_once: int = Field(5, ge=1, description="requests at the same time")
-    rate_limit_key_factor: int = Field(
-        2, ge=1, description="times as much with a key that has no limits of its own"
-    )
-    max_queue: int = Field(128, ge=1, description="requests at once from all callers; more are answered 503")
-    max_bytes: int = Field(10 << 20, ge=1 << 10, description="the largest picture, bytes")
-    max_batch_bytes: int = Field(32 << 20, ge=1 << 10, description="the largest batch, bytes")
-    max_pixels: int = Field(25_000_000, ge=1 << 10, description="the largest picture, pixels")
-    max_ink_bytes: int = Field(2 << 20, ge=1 << 10, description="the largest ink, bytes")
-    max_points: int = Field(100_000, ge=1, description="the longest ink, points")
+    # Limits
+    rate_limits: Literal["on", "off"] = Field("on", description="`off`: no rate limits")
+    rate_limit_minute: int = Field(10, ge=1, description="pictures per minute, per caller without a key")
+    rate_limit_hour: int = Field(100, ge=1, description="pictures per hour")
+    rate_limit_day: int = Field(500, ge=1, description="pictures per day")
+    rate_limit_at_once: int = Field(5, ge=1, description="concurrent requests per caller")
+    rate_limit_key_factor: int = Field(2, ge=1, description="factor for keys without limits of their own")
+    max_queue: int = Field(128, ge=1, description="concurrent requests of all callers; beyond it 503")
+    max_bytes: int = Field(10 << 20, ge=1 << 10, description="maximum picture size, bytes")
+    max_batch_bytes: int = Field(32 << 20, ge=1 << 10, description="maximum batch size, bytes")
+    max_pixels: int = Field(25_000_000, ge=1 << 10, description="maximum picture size, pixels")
+    max_ink_bytes: int = Field(2 << 20, ge=1 << 10, description="maximum ink size, bytes")
+    max_points: int = Field(100_000, ge=1, description="maximum points of an ink")
 
-    # Where what is shared between replicas lies
+    # State shared between replicas
     redis_url: SecretStr | None = Field(
         None,
-        description="`redis://…`: limits, answers and what they were about, of all replicas; else in memory",
+        description="`redis://…`: shares rate limits, cache and feedback records across replicas; "
+        "default: per-process memory",
     )
-    redis_timeout: float = Field(0.25, gt=0, description="seconds until Redis counts as away")
-    cache_answers: int = Field(2048, ge=0, description="answers kept in memory; 0: none, nowhere")
-    cache_seconds: int = Field(86_400, ge=1, description="how long an answer is kept, seconds")
+    redis_timeout: float = Field(0.25, gt=0, description="seconds until Redis counts as unavailable")
+    cache_answers: int = Field(2048, ge=0, description="predictions cached in memory; 0: no cache at all")
+    cache_seconds: int = Field(86_400, ge=1, description="lifetime of a cached prediction, seconds")
 
     # Prediction
     beam: int | None = Field(None, ge=1, le=10, description="beams of the search; default: the model's own")
-    threads: int = Field(
-        0, ge=0, description="threads of ONNX Runtime; 0: one a core that the CPU quota pays for"
-    )
-    batch_size: int = Field(16, ge=1, le=64, description="pictures read together at most; 1: one at a time")
-    read_timeout: float = Field(30, gt=0, description="seconds until a request is given up")
+    threads: int = Field(0, ge=0, description="threads of ONNX Runtime; 0: one per core of the CPU quota")
+    batch_size: int = Field(16, ge=1, le=64, description="maximum pictures per batch; 1: no batching")
+    read_timeout: float = Field(30, gt=0, description="seconds until a request times out")
 
-    # What is kept of readings
+    # Records
     monitor_folder: Path | None = Field(
-        None, description="folder for figures of readings, of this replica alone; none: nothing is recorded"
+        None, description="folder of this replica's prediction log; unset: none"
     )
-    monitor_share: float = Field(0.1, ge=0, le=1, description="share of readings that are recorded")
+    monitor_share: float = Field(0.1, ge=0, le=1, description="share of predictions recorded")
     monitor_pictures: Literal["off", "on"] = Field(
-        "off", description="`on`: the prepared picture is recorded with them"
+        "off", description="`on`: records the preprocessed picture as well"
     )
     feedback_folder: Path | None = Field(
-        None, description="folder for corrections (`POST /feedback`); none: they are not taken"
+        None, description="folder for corrections (`POST /feedback`); unset: not accepted"
     )
-    feedback_seconds: int = Field(3600, ge=1, description="how long an answer can be corrected, seconds")
+    feedback_seconds: int = Field(3600, ge=1, description="how long a prediction can be corrected, seconds")
 
-    # What is told
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of the log")
+    # Observability
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="log level")
     otel_exporter_otlp_endpoint: str | None = Field(
-        None, description="OpenTelemetry collector (HTTP) that traces go to; none: no tracing"
+        None, description="OpenTelemetry collector (HTTP); unset: no tracing"
     )
-    trace_share: float = Field(0.1, ge=0, le=1, description="share of requests that are traced")
+    trace_share: float = Field(0.1, ge=0, le=1, description="share of requests traced")
 
     @property
     def tracing(self) -> dict[str, Any]:
-        """What BentoML's `tracing` section says."""
+        """BentoML's `tracing` section."""
         if self.otel_exporter_otlp_endpoint is None:
             return {}
         endpoint = f"{self.otel_exporter_otlp_endpoint.rstrip('/')}/v1/traces"
@@ -104,7 +100,7 @@ class Settings(BaseSettings):
 
     @property
     def monitoring(self) -> dict[str, Any]:
-        """What BentoML's `monitoring` section says: to files or not at all."""
+        """BentoML's `monitoring` section: files or nothing."""
         if self.monitor_folder is None:
             return {"enabled": False}
         return {
@@ -126,7 +122,7 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Reads the environment. Raises SettingsError."""
+    """Read the environment. Raises SettingsError."""
     try:
         return Settings()
     except ValidationError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import Literal
 
 from fastapi import Request
 
+from components.serving.access.addresses import network
 from components.serving.access.api_keys import Keys
 from components.serving.access.rate_limits import Caller, Limits, allowance
 from components.serving.inference.client import InferenceClient
@@ -88,7 +88,7 @@ class AppState:
         presented = _presented_key(request) if self.settings.auth != "off" else None
         if presented is None:
             host = request.client.host if request.client else "unknown"
-            return Caller(f"at:{_network(host)}", host, allowance(self.settings, None))
+            return Caller(f"at:{network(host)}", host, allowance(self.settings, None))
         key = self.keys.find(presented)
         if key is None:
             raise Problem(
@@ -141,12 +141,3 @@ def _presented_key(request: Request) -> str | None:
         return key.strip()
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _network(host: str) -> str:
-    """The network that an address is counted by: an IPv6 user owns a whole /64."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else host

@@ -1,4 +1,4 @@
-"""Stage `calibrate`: what a confidence is worth, learnt on the validation split."""
+"""Stage `calibrate`: fit the calibration of confidences on the validation split."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ CALIBRATION, REPORT = Path("data/calibration.json"), Path("reports/calibration.j
 
 
 def calibrate(params: Params) -> Calibration:
-    """Reads the validation split with one beam and with `decoding.beam`, and writes what was learnt of each:
-    for its formulas, or for train's (`evaluate.calibrate_for`).
+    """Fit the calibration of greedy decoding and of beam search on the validation split.
 
-    Raises ValueError where the split has too few inks, FileNotFoundError where it or the model is missing.
+    With `evaluate.calibrate_for: train` the inks are importance-weighted to match train's labels. Raises
+    ValueError if the split has too few inks, FileNotFoundError without the split or the model.
     """
     recognizer = load_torch_recognizer(MODEL, params.decoding)
     data = LabelledShards(VALID, 0)
     beams = {"greedy": 1, "beam": max(params.decoding.beam, 2)}
     symbols = LabelledSymbols(
-        evenly(split_symbols(VALID), params.evaluate.calibrate_symbols) if params.evaluate.calibrate_symbols else [],
+        evenly(split_symbols(VALID), params.evaluate.calibrate_symbols)
+        if params.evaluate.calibrate_symbols
+        else [],
         recognizer.settings.raster,
     )
     both = {name: read_dataset(data, recognizer, beam)[0] for name, beam in beams.items()}
@@ -61,7 +63,7 @@ def calibrate(params: Params) -> Calibration:
             f"{name}_exprate": sum(answer.right for answer in answers) / len(answers),
             f"{name}_ece_before": reliability(answers).ece,
             f"{name}_symbols": sum(a.right for a in alone[name]) / len(alone[name]) if alone[name] else None,
-            f"{name}_ece": after.ece,  # on the very inks that it was learnt on: test's is in metrics.json
+            f"{name}_ece": after.ece,  # on the inks it was fitted on; the test split's is in metrics.json
         }
     calibration = Calibration(**found)
     with atomic_write(CALIBRATION) as beside:
@@ -71,7 +73,7 @@ def calibrate(params: Params) -> Calibration:
 
 
 def as_train(answers: Sequence[Answer]) -> tuple[npt.NDArray[np.float64], float]:
-    """How much each answer counts where valid's formulas stand for train's; how many inks that is worth."""
+    """Importance weights that make valid's labels like train's, and their effective sample size."""
     # scikit-learn takes a second to import.
     from components.evaluation.importance import effective_sample_size, importance_weights
 
@@ -85,7 +87,7 @@ def _confident(answer: Answer, confidence: ConfidenceModel) -> Answer:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         calibration = calibrate(load_params())
     except (ParamsError, ValueError, OSError) as error:

@@ -25,18 +25,18 @@ from components.files import atomic_folder
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
-CORRECTIONS = "corrections"  # the folder of train that they lie in
+CORRECTIONS = "corrections"  # their folder in train
 
-Folders = Mapping[str, Sequence[Path]]  # of a split
-Put = Callable[[Path, Path], object]  # copies a file, or moves it
+Folders = Mapping[str, Sequence[Path]]  # by split
+Put = Callable[[Path, Path], object]  # copies or moves a file
 
 
 class SourceError(ValueError):
-    """The source has not what params.yaml says; the message names the field."""
+    """The source does not match params.yaml; the message names the field."""
 
 
 def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[str, int]:
-    """Makes `raw` anew; returns how many InkML files each split has. Raises SourceError and OSError."""
+    """Replace `raw`; returns the number of InkML files of each split. Raises SourceError and OSError."""
     with atomic_folder(raw) as part:
         if data.source == "synthetic":
             _write_synthetic(data, seed, part)
@@ -60,7 +60,7 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
 
 
 def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
-    from components.synthesis.handwriting import write_split  # matplotlib: only where it is needed
+    from components.synthesis.handwriting import write_split  # imports matplotlib
 
     p = data.synthetic
     for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):
@@ -86,7 +86,7 @@ def _add_archive(data: DataParams, name: str, part: Path, downloads: Path) -> No
 
 
 def _from_archive(source: ArchiveParams, limit: int, part: Path, downloads: Path) -> None:
-    """Places what a folder, a local archive or an archive from the network has."""
+    """Place the files of a folder, a local archive or a downloaded archive."""
     _check_disjoint(source.splits)
     archive = _archive(source, downloads)
     if archive.is_dir():
@@ -99,7 +99,7 @@ def _from_archive(source: ArchiveParams, limit: int, part: Path, downloads: Path
 
 
 def _archive(source: ArchiveParams, downloads: Path) -> Path:
-    """The archive or folder on this machine, fetched where need be, and checked."""
+    """The archive or folder on this machine, downloaded if necessary, and verified."""
     if source.archive is not None:
         if not source.archive.exists():
             raise SourceError(f"archive: {source.archive} does not exist; name a .zip, .tar.* or folder")
@@ -107,14 +107,14 @@ def _archive(source: ArchiveParams, downloads: Path) -> Path:
             check(source.archive, source.bytes, source.sha256)
         return source.archive
     if source.url is None:
-        raise SourceError("archive, url: neither is set; name an archive, or an address to get it from")
+        raise SourceError("archive, url: set one of them, to a local archive or an address to download")
     target = downloads / (PurePosixPath(urlsplit(source.url).path).name or "archive")
     fetch(source.url, target, bytes=source.bytes, sha256=source.sha256)
     return target
 
 
 def _check_disjoint(splits: Splits) -> None:
-    """No folder of one split may hold one of another: files would be learned and then asked for."""
+    """Refuse a folder of one split inside another split's: training files would be in the test set."""
     folders = [(split, PurePosixPath(folder)) for split in SPLITS for folder in getattr(splits, split)]
     for i, (split, folder) in enumerate(folders):
         if folder.is_absolute() or ".." in folder.parts:
@@ -125,14 +125,13 @@ def _check_disjoint(splits: Splits) -> None:
 
 
 def _folders(splits: Splits, root: Path) -> Folders:
-    """The folders of each split, all of which are there."""
+    """The existing folders of each split."""
     for split in SPLITS:
         for folder in getattr(splits, split):
             if next(_inkml(root / folder), None) is None:
                 there = sorted({path.parent.relative_to(root).as_posix() for path in _inkml(root)})
                 raise SourceError(
-                    f"splits.{split}: there is no InkML in {folder}; there is in: "
-                    f"{', '.join(there[:10]) or 'no folder'}"
+                    f"splits.{split}: no InkML in {folder}; found in: {', '.join(there[:10]) or 'no folder'}"
                 )
     return {split: [root / folder for folder in getattr(splits, split)] for split in SPLITS}
 
@@ -152,7 +151,7 @@ def _own_folders(source: FolderParams) -> Folders:
 
 
 def _place(folders: Folders, limit: int, part: Path, put: Put) -> None:
-    """Puts each split's InkML where it belongs: the same files for the same source and limit."""
+    """Place each split's InkML: the same files for the same source and limit."""
     jobs = [
         (path, part / split / relative)
         for split in SPLITS
@@ -164,7 +163,7 @@ def _place(folders: Folders, limit: int, part: Path, put: Put) -> None:
 
 
 def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Each file under the name that it gets: below the name of its folder where a split has several."""
+    """Each file by its target name: below its folder's name if a split has several."""
     names = [folder.name for folder in folders]
     if len(set(names)) < len(names):
         raise SourceError(f"splits: two folders of one split have the same name: {', '.join(names)}")
@@ -175,23 +174,23 @@ def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _spread(files: Sequence[tuple[str, Path]], limit: int) -> Sequence[tuple[str, Path]]:
-    """At most `limit` of the files (0: all), at even distances."""
+    """At most `limit` of the files (0: all), evenly spaced."""
     if not 0 < limit < len(files):
         return files
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
 def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
-    """Puts corrections beside the train that `part` has."""
+    """Add corrections to the train split of `part`."""
     if not folder.is_dir():
-        raise SourceError(f"data.corrections: {folder} is not there; make it, or set it to null")
+        raise SourceError(f"data.corrections: {folder} does not exist; create it, or set it to null")
     target = part / "train" / CORRECTIONS
     if target.exists():
-        raise SourceError(f"data.corrections: train of the source has a folder {CORRECTIONS} of its own")
+        raise SourceError(f"data.corrections: the source's train split has its own folder {CORRECTIONS}")
     found = sorted(_inkml(folder))
     if not found:
         return
-    from components.data.correction_filter import admitted  # Dask: only where there are corrections
+    from components.data.correction_filter import admitted  # imports Dask
 
     asked = [path for split in ("valid", "test") for path in _inkml(part / split)]
     chosen = admitted(found, asked, _count(part / "train"), data)
@@ -199,7 +198,7 @@ def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
         place = (target / path.relative_to(folder)).with_suffix(".inkml")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
-    print(f"corrections: {len(chosen):,} go to train", flush=True)
+    print(f"corrections: {len(chosen):,} added to train", flush=True)
 
 
 def _count(folder: Path) -> int:
@@ -215,7 +214,7 @@ def _is_inkml(path: Path | PurePosixPath) -> bool:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         params = load_params()
         counts = download(params.data, params.seed, RAW, DOWNLOADS)

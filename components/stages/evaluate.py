@@ -1,4 +1,4 @@
-"""Stage `evaluate`: how well the trained model reads the test split; or any model any folder of InkML.
+"""Stage `evaluate`: measure the trained model on the test split; or any model on a folder of InkML.
 
 In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER`.
 """
@@ -30,8 +30,8 @@ WORST = 40
 
 
 def run_pipeline() -> None:
-    """Reads the test split with the checkpoint, as params.yaml says, and writes reports/."""
-    # Imported here: reading with a bundle needs no PyTorch.
+    """Evaluate the checkpoint on the test split and write reports/."""
+    # Imported here: evaluating a bundle needs no PyTorch.
     from components.model.torch_engine import load_torch_recognizer
 
     params = load_params()
@@ -45,7 +45,7 @@ def run_pipeline() -> None:
 
 
 def run_alone(folder: Path, out: Path, model: str, beam: int | None, limit: int) -> None:
-    """Reads every labelled InkML file under `folder` with `model` and writes the report to `out`.
+    """Evaluate `model` on every labelled InkML file under `folder` and write the report to `out`.
 
     Raises ValueError or OSError where there is nothing to evaluate, or no model.
     """
@@ -54,7 +54,7 @@ def run_alone(folder: Path, out: Path, model: str, beam: int | None, limit: int)
     answers, rejects = read_dataset(data, recognizer, beam)
     write_csv(("file", "reason"), ((r.file, r.reason) for r in rejects), out / "rejected.csv")
     if not answers:
-        raise ValueError(f"{folder}: none of {len(data)} InkML files can be used: {out / 'rejected.csv'}")
+        raise ValueError(f"{folder}: none of {len(data)} InkML files is usable: {out / 'rejected.csv'}")
     about = {
         "rejected": len(rejects),
         "beam": beam or recognizer.settings.decoding.beam,
@@ -63,13 +63,13 @@ def run_alone(folder: Path, out: Path, model: str, beam: int | None, limit: int)
     }
     report(answers, data, out, WORST, about)
     if rejects:
-        print(f"{len(rejects)} of {len(data)} files do not count: {out / 'rejected.csv'}")
+        print(f"{len(rejects)} of {len(data)} files were rejected: {out / 'rejected.csv'}")
 
 
 def report(
     answers: Sequence[Answer], data: Labelled, out: Path, show: int, about: Mapping[str, object]
 ) -> Evaluation:
-    """Writes metrics.json, predictions.parquet, plots/ and worst.html to `out`, and prints the table."""
+    """Write metrics.json, predictions.parquet, plots/ and worst.html to `out`, and print the summary."""
     from components.evaluation.report.plots import write_plots
 
     evaluation = evaluate(answers)
@@ -89,14 +89,16 @@ def report(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m components.stages.evaluate", description=__doc__)
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="labelled InkML, searched in depth")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where the results go (default: reports/evaluate/FOLDER)"
+        "--data", type=Path, metavar="FOLDER", help="folder of labelled InkML, searched recursively"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the results (default: reports/evaluate/FOLDER)"
     )
     parser.add_argument(
         "--model",
         default=str(SHIPPED),
-        help="bundle folder, as data/bundle, or models:/… (default: the one that comes with the repository)",
+        help="bundle folder such as data/bundle, or models:/… (default: the bundled model)",
     )
     parser.add_argument("--beam", type=count, metavar="N", help="beams (default: the model's own)")
     parser.add_argument("--limit", type=count, default=0, metavar="N", help="use at most N files")

@@ -1,4 +1,4 @@
-"""Stage `export`: the trained model as a bundle that needs no PyTorch, refused where it reads differently."""
+"""Stage `export`: export the model as an ONNX bundle; refused unless it reads as PyTorch does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("dat
 CALIBRATION = Path("data/calibration.json")
 METRICS, REPORT = Path("reports/metrics.json"), Path("reports/export.json")
 
-_TIE = 1e-3  # two tokens whose log-probabilities differ by less are equally good for PyTorch itself
+_TIE = 1e-3  # tokens whose log-probabilities differ by less are a tie in PyTorch itself
 _PICTURES = 256  # in memory at once
 
 
@@ -43,18 +43,18 @@ class ExportError(ValueError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the bundle's readings compare with PyTorch's, both with one beam on the same CPU."""
+    """Comparison of the bundle's predictions with PyTorch's, greedy, on the same CPU."""
 
     inks: int
     equal: int
-    ties: int  # read differently where PyTorch's own two best tokens are equally probable
-    largest_difference: float  # of the confidences of equal readings
+    ties: int  # predictions that differ where PyTorch's two best tokens tie
+    largest_difference: float  # of the confidences of equal predictions
 
 
 def export(params: Params) -> Comparison:
-    """Writes the bundle, if it reads the test split as PyTorch does, and the report.
+    """Write the bundle and the report.
 
-    Raises ExportError where it does not; then there is no bundle.
+    Raises ExportError, and writes no bundle, if it reads the test split differently from PyTorch.
     """
     checkpoint = load_model(MODEL)
     with atomic_folder(BUNDLE) as folder:
@@ -82,10 +82,9 @@ def export(params: Params) -> Comparison:
 
 
 def write_example(recognizer: Recognizer, path: Path) -> str:
-    """Writes the picture of the test split that is read most surely, of the longer ones. Returns what stands
-    there."""
+    """Write the most confidently read picture of the test split, among the longer ones; returns its LaTeX."""
     _, pictures = next(_chunks(TEST, _PICTURES))
-    readings = recognizer.read(pictures)
+    readings = recognizer.read(pictures, beam=1)  # as health checks read it
     typical = sorted(len(reading.tokens) for reading in readings)[len(readings) // 2]
     best = max(
         range(len(readings)),
@@ -96,7 +95,7 @@ def write_example(recognizer: Recognizer, path: Path) -> str:
 
 
 def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Comparison:
-    """Reads a split with PyTorch and with the bundle. Raises ExportError at the first real difference."""
+    """Read a split with PyTorch and with the bundle. Raises ExportError at the first real difference."""
     equal = ties = 0
     largest = 0.0
     count = sum(pq.read_metadata(path).num_rows for path in shard_paths(split))
@@ -104,7 +103,7 @@ def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Co
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("comparing with PyTorch", total=count)
         for ids, pictures in _chunks(split, count):
-            pairs = zip(ids, pictures, theirs.read(pictures), ours.read(pictures), strict=True)
+            pairs = zip(ids, pictures, theirs.read(pictures, 1), ours.read(pictures, 1), strict=True)
             for id, picture, their, our in pairs:
                 if their.tokens == our.tokens:
                     equal += 1
@@ -123,7 +122,7 @@ def compare(theirs: Recognizer, ours: Recognizer, split: Path, limit: int) -> Co
 
 
 def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], other: Sequence[str]) -> float:
-    """By how much ln p the recognizer prefers the first token in which `one` differs from `other`."""
+    """By how much the recognizer's ln p prefers the first token in which `one` differs from `other`."""
     vocabulary, engine = recognizer.vocabulary, recognizer.engine
     first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
     place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
@@ -160,14 +159,14 @@ def _size(folder: Path) -> int:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         comparison = export(load_params())
     except (ValueError, OSError) as error:
         sys.exit(f"export: {error}")
     print(
-        f"{BUNDLE}: {_size(BUNDLE) / 1e6:.1f} MB. Of {comparison.inks} inks it reads {comparison.equal} as "
-        f"PyTorch does, and {comparison.ties} otherwise where PyTorch itself is undecided. Report: {REPORT}"
+        f"{BUNDLE}: {_size(BUNDLE) / 1e6:.1f} MB. Of {comparison.inks} inks {comparison.equal} are "
+        f"read as in PyTorch; {comparison.ties} differ where PyTorch's best tokens tie. Report: {REPORT}"
     )
 
 

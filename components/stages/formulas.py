@@ -37,7 +37,9 @@ def make_lists(params: Params) -> dict[str, int]:
 
 def _labels(split: Path) -> set[str]:
     return {
-        latex for path in shard_paths(split) for latex in pq.read_table(path, columns=["latex"])["latex"].to_pylist()
+        latex
+        for path in shard_paths(split)
+        for latex in pq.read_table(path, columns=["latex"])["latex"].to_pylist()
     }
 
 

@@ -24,13 +24,13 @@ REJECTED = Path("reports/rejected.csv")
 
 
 class RejectedError(ValueError):
-    """More files can't be used than `data.max_rejected` allows."""
+    """More files are unusable than `data.max_rejected` allows."""
 
 
 def run(
     params: Params, raw: Path = RAW, shards: Path = SHARDS, report: Path = REPORT, rejected: Path = REJECTED
 ) -> dict[str, Outcome]:
-    """Makes `shards` anew, whole or not at all, and both reports.
+    """Replace `shards` atomically, and write both reports.
 
     Raises RejectedError, ClusterError, and OSError (FileNotFoundError where a split has no InkML).
     """
@@ -60,8 +60,8 @@ def _check(outcomes: Mapping[str, Outcome], limit: float, listed: Path) -> None:
             examples = "; ".join(f"{reject.file}: {reject.reason}" for reject in outcome.rejects[:3])
             raise RejectedError(
                 f"{len(outcome.rejects):,} of {outcome.files:,} files of {split} ({outcome.rejected:.1%}) "
-                f"can't be used, more than data.max_rejected ({limit:.1%}) allows: {examples}. "
-                f"{listed} has them all; mend or remove them, or raise data.max_rejected"
+                f"are unusable, more than data.max_rejected ({limit:.1%}) allows: {examples}. "
+                f"{listed} lists them; repair or remove them, or raise data.max_rejected"
             )
 
 
@@ -70,14 +70,14 @@ def _counts(outcome: Outcome) -> dict[str, int]:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         outcomes = run(load_params())
     except (ParamsError, RejectedError, ClusterError, OSError) as error:
         sys.exit(f"rasterize: {error}")
     for split, outcome in outcomes.items():
-        print(f"{split}: {outcome.used:,} of {outcome.files:,} inks are used")
-    print(f"{SHARDS}: Parquet shards. What is not used, and why: {REJECTED}")
+        print(f"{split}: {outcome.used:,} of {outcome.files:,} inks used")
+    print(f"{SHARDS}: Parquet shards. Rejected files with reasons: {REJECTED}")
 
 
 if __name__ == "__main__":

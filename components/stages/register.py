@@ -1,4 +1,4 @@
-"""Stage `register`: the bundle as a version in the MLflow registry, with what tells where it came from."""
+"""Stage `register`: register the bundle as a version in the MLflow registry, with its lineage."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
 _SOURCE = Path(components.__path__[0])
 _MODEL = Path("registry/pyfunc_model.py")
 _MODULES = (Path("__init__.py"), Path("files.py"), _MODEL)
-_PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what reading needs
+_PACKAGES = ("ink", "latex", "recognizer")  # of `components`: what inference needs
 _REQUIREMENTS = ("mlflow", "numpy", "opencv-python-headless", "pillow", "lxml", "pydantic", "onnxruntime")
 
 
 def register(params: Params) -> dict[str, Any]:
-    """Makes a version of the bundle, or finds the one that there is, and points the alias at it.
+    """Register the bundle, or find its version, and point the alias at it.
 
     Returns what the report says. The same bundle with the same code to read it is registered once.
     """
@@ -66,7 +66,7 @@ def _new_version(mlflow: ModuleType, name: str, bundle: Bundle, identity: dict[s
     with mlflow.start_run(run_name=f"register {bundle.version}", tags={**lineage, **below}):
         logged = _log(mlflow, bundle)
         mlflow.log_metrics(metrics, model_id=logged.model_id)
-        # Tags come with the version, not after it: a killed run leaves no version that is not recognized.
+        # Tags are set with the version, not after it: a killed run leaves no version without them.
         made = mlflow.register_model(logged.model_uri, name, tags=lineage)
     card = (bundle.folder / CARD).read_text(encoding="utf-8")
     mlflow.MlflowClient().update_model_version(name, made.version, description=card)
@@ -77,7 +77,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
-    # A column without a name, so that a list will do; of bytes, which MLflow lets strings pass for.
+    # An unnamed column, so that a list will do; of bytes, for which MLflow accepts strings.
     signature = ModelSignature(
         Schema([ColSpec(DataType.binary)]),
         Schema(
@@ -89,7 +89,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
         ),
         ParamSchema([ParamSpec("beam", DataType.long, 0)]),
     )
-    # It wants to know the version of pip, which uv does without.
+    # It asks for the version of pip, which an environment of uv lacks.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with TemporaryDirectory() as folder:
         code = Path(folder) / _SOURCE.name
@@ -108,7 +108,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
 
 
 def _code() -> list[Path]:
-    """The files that the model takes along, relative to `components`."""
+    """The code files packed with the model, relative to `components`."""
     inside = [path for package in _PACKAGES for path in (_SOURCE / package).rglob("*.py")]
     return [*_MODULES, *sorted(path.relative_to(_SOURCE) for path in inside)]
 
@@ -121,7 +121,7 @@ def _code_hash() -> str:
 
 
 def _figures(metrics: dict[str, Any]) -> dict[str, float]:
-    """What MLflow takes of the report: numbers."""
+    """The numbers of the report, which MLflow accepts as metrics."""
     return {
         f"test_{name}": float(value)
         for name, value in metrics.items()
@@ -136,7 +136,7 @@ _EXAMPLE = (
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         done = register(load_params())
     except (ValueError, OSError) as error:
@@ -145,7 +145,7 @@ def main() -> None:
     how = "registered as" if done["new"] else "was registered already:"
     print(f"bundle {done['bundle']} {how} {done['model']}, version {done['version']}, in {done['registry']}")
     if done["registry"].startswith("sqlite:"):
-        print(f"all versions: mlflow ui --backend-store-uri {done['registry']}")
+        print(f"all versions: MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {done['registry']}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ TRAIN, BANK, REPORT = Path("data/shards/train"), Path("data/symbols.parquet"), P
 
 def make_bank(params: Params) -> SymbolBank:
     """Writes the bank and how many samples each class has of each source; an empty one where none is needed."""
-    bank = build_bank(params.synthesize.symbols, TRAIN, params.seed) if params.synthesize.count else SymbolBank([])
+    bank = (
+        build_bank(params.synthesize.symbols, TRAIN, params.seed)
+        if params.synthesize.count
+        else SymbolBank([])
+    )
     bank.save(BANK)
     counts = {token: dict(Counter(s.source for s in bank.all(token))) for token in bank.tokens}
     write_json({"classes": len(counts), "samples": len(bank), "counts": counts}, REPORT)

@@ -24,6 +24,7 @@ from components.ink.raster import RasterSettings
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import tokenize
 from components.latex.tree import Tree, TreeError, parse
+from components.random_streams import Stream
 from components.stages.formulas import HELD_OUT, LISTED
 from components.stages.symbols import BANK
 from components.synthesis.formula_lists import FormulaList, is_held_out, load_formulas
@@ -65,10 +66,16 @@ def synthesize(params: Params) -> int:
 
 
 def write_formulas(
-    train: Path, folder: Path, settings: RasterSettings, seed: int, wanted: SynthesizeParams, number: int, count: int
+    train: Path,
+    folder: Path,
+    settings: RasterSettings,
+    seed: int,
+    wanted: SynthesizeParams,
+    number: int,
+    count: int,
 ) -> int:
     """Writes shard `number` with `count` formulas; returns the count."""
-    rng = np.random.default_rng([seed, 8, number])
+    rng = np.random.default_rng([seed, Stream.SYNTHESIS, number])
     rows = list(_rows(train, settings, wanted, number, count, rng))
     write_shard(rows, folder / f"part-{number:05d}.parquet")
     return len(rows)
@@ -97,7 +104,9 @@ def _rows(
                 failure = str(error)
             failed += 1
             if failed > _FAILURES + count:
-                raise ValueError(f"{failed} formulas of {made + failed} could not be written; the last: {failure}")
+                raise ValueError(
+                    f"{failed} formulas of {made + failed} could not be written; the last: {failure}"
+                )
         yield row_of_ink(ink, name, settings)
 
 
@@ -117,7 +126,9 @@ class Material:
         if kind < 0:
             return self._sampled(wanted.max_tokens, rng)
         if len(self.lists) and kind < wanted.formulas.share:
-            return self.lists.draw(rng) if rng.random() < 0.5 else self.mixture.formula(rng, wanted.max_tokens)
+            return (
+                self.lists.draw(rng) if rng.random() < 0.5 else self.mixture.formula(rng, wanted.max_tokens)
+            )
         return self.labels.formula(rng, wanted.max_tokens)
 
     def _sampled(self, max_tokens: int, rng: np.random.Generator) -> Tree:
@@ -126,22 +137,32 @@ class Material:
             tokens = tokenize(normalize(sample(source)))
             if len(tokens) <= max_tokens:
                 return parse(tokens)
-        raise ValueError(f"the samplers' formulas are longer than synthesize.max_tokens ({max_tokens}); raise it")
+        raise ValueError(
+            f"the samplers' formulas are longer than synthesize.max_tokens ({max_tokens}); raise it"
+        )
 
 
 @lru_cache(maxsize=1)
 def _material(train: Path, wanted: SynthesizeParams) -> Material:
     bank = SymbolBank.load(BANK, dict(wanted.symbols.weights))
     if not len(bank):
-        raise ValueError(f"{BANK}: no symbol; name a source in synthesize.symbols, or set synthesize.count to 0")
+        raise ValueError(
+            f"{BANK}: no symbol; name a source in synthesize.symbols, or set synthesize.count to 0"
+        )
     trees = trees_of(read_table(train, ["tokens"])["tokens"].to_pylist())
     lists = FormulaList(load_formulas(LISTED))
     labels = Recombination(trees)
     if not len(lists):
         return Material(bank, labels, labels, lists, held_out_labels())
-    rng = np.random.default_rng([10, len(lists)])  # the same in every process: all shards have one material
+    rng = np.random.default_rng(
+        [Stream.SYMBOLS, len(lists)]
+    )  # the same in every process: all shards have one material
     return Material(
-        bank, labels, Recombination([*trees, *(lists.draw(rng) for _ in range(_DRAWN))]), lists, held_out_labels()
+        bank,
+        labels,
+        Recombination([*trees, *(lists.draw(rng) for _ in range(_DRAWN))]),
+        lists,
+        held_out_labels(),
     )
 
 
@@ -151,7 +172,7 @@ def held_out_labels() -> frozenset[str]:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         count = synthesize(load_params())
     except (ParamsError, ValueError, OSError) as error:

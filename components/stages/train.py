@@ -1,4 +1,4 @@
-"""Stage `train`: teaches the recognizer, or goes on where a stopped training was; tells MLflow."""
+"""Stage `train`: train the model, or resume an interrupted training; tracked in MLflow."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/model.pt"),
 )
 SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
-_SHOWN = 12  # pictures of valid that MLflow gets, with what was read
+_SHOWN = 12  # pictures of valid logged to MLflow, with their predictions
 
 
 def train(params: Params) -> dict[str, Any]:
-    """Trains as `params` say and writes model, summary and history. Returns the summary."""
+    """Train and write model, summary and history; returns the summary."""
     from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
@@ -84,14 +84,14 @@ def train(params: Params) -> dict[str, Any]:
 
 
 def forget_others(folder: Path) -> None:
-    """Removes what trainings of other parameters or data left to go on from: DVC keeps their results."""
+    """Remove checkpoints of trainings with other parameters or data: DVC keeps their results."""
     for other in RUNS.glob("*"):
         if other != folder and other.is_dir():
             shutil.rmtree(other)
 
 
 class Tracked:
-    """The MLflow run of a training; the same one when the training goes on."""
+    """The MLflow run of a training; a resumed training continues it."""
 
     def __init__(self, mlflow: Any, id: str) -> None:
         self.mlflow, self.id = mlflow, id
@@ -109,7 +109,7 @@ class Tracked:
 
 @contextmanager
 def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]:
-    """Opens the training's MLflow run on the process that leads; None on the others of a DDP run."""
+    """Open the training's MLflow run on rank 0; None on other ranks of a DDP run."""
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
@@ -118,7 +118,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     mlflow = connect(params.register_.name)
     note = folder / "mlflow_run"
     known = note.read_text() if note.exists() else None
-    # A run that is gone (another server, a fresh database) is not gone on with: the training is.
+    # If the run is gone (another server, a fresh database), a new one continues the training.
     if known and not _exists(mlflow, known):
         known = None
     with mlflow.start_run(run_id=known, log_system_metrics=True) as run:
@@ -136,7 +136,7 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
 
 
 def samples(checkpoint: Any) -> Any:
-    """A figure of some pictures of valid, each with its label and what was read."""
+    """A figure of some pictures of valid with labels and predictions."""
     from matplotlib.figure import Figure
 
     from components.model.dataset import InkDataset
@@ -175,11 +175,11 @@ def _exists(mlflow: Any, run: str) -> bool:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
-    # Lightning's advertisements and its advice on its own internals; faults still show.
+    """Run the stage with params.yaml."""
+    # Silences Lightning's advertisements and advice; errors still show.
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
-    # Of every size that a batch can have there is a kernel for each layer: room for all of them.
+    # oneDNN caches a kernel per layer and batch size: make room for all of them.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "100000")
     try:
         summary = train(load_params())
@@ -188,7 +188,7 @@ def main() -> None:
     print(
         f"{MODEL}: ExpRate {summary['valid_exprate']:.1%} on valid after epoch {summary['best_epoch']}, "
         f"{summary['parameters']:,} parameters, {summary['seconds']:.0f} s. History: {HISTORY}. "
-        "Runs: mlflow ui"
+        "Runs: MLFLOW_DISABLE_TELEMETRY=true mlflow ui"
     )
 
 

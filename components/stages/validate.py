@@ -1,4 +1,4 @@
-"""Stage `validate`: data/shards must keep what they promise, or the pipeline stops here.
+"""Stage `validate`: check data/shards against expectations; the pipeline stops if they fail.
 
 Writes reports/validation.json, and Data Docs to look at in reports/data_docs.
 """
@@ -24,7 +24,7 @@ REPORT = Path("reports/validation.json")
 def run(
     params: Params, shards: Path = SHARDS, counts: Path = COUNTS, docs: Path = DOCS, report: Path = REPORT
 ) -> tuple[Finding, ...]:
-    """Validates the shards and writes both reports. Raises OSError and ValueError of what is not there."""
+    """Validate the shards and write both reports. Raises OSError and ValueError for missing inputs."""
     with atomic_folder(docs) as part:
         findings = validate(shards, _rejected(counts), params, part)
     met = all(finding.met for finding in findings)
@@ -33,18 +33,18 @@ def run(
 
 
 def _rejected(counts: Path) -> dict[str, float]:
-    """The fraction of each split's files that could not be used, as `rasterize` counted them."""
+    """The fraction of rejected files of each split, from `rasterize`'s report."""
     try:
         content = json.loads(counts.read_text(encoding="utf-8"))
         return {split: content[split]["rejected"] / content[split]["files"] for split in SPLITS}
     except FileNotFoundError:
-        raise FileNotFoundError(f"{counts} is not there; run `dvc repro rasterize` first") from None
+        raise FileNotFoundError(f"{counts} does not exist; run `dvc repro rasterize` first") from None
     except (ValueError, LookupError, TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{counts}: not what `rasterize` writes ({error}); run it again") from None
+        raise ValueError(f"{counts}: not written by `rasterize` ({error}); run it again") from None
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     print("validating (Great Expectations takes some seconds to load)", flush=True)
     try:
         findings = run(load_params())
@@ -53,10 +53,8 @@ def main() -> None:
     if broken := [finding for finding in findings if not finding.met]:
         for finding in broken:
             print(f"validate: {finding}", file=sys.stderr)
-        sys.exit(
-            f"validate: {len(broken)} of {len(findings)} expectations are not met; look at {DOCS}/index.html"
-        )
-    print(f"{DOCS}/index.html: all {len(findings)} expectations are met")
+        sys.exit(f"validate: {len(broken)} of {len(findings)} expectations failed; see {DOCS}/index.html")
+    print(f"{DOCS}/index.html: all {len(findings)} expectations met")
 
 
 if __name__ == "__main__":

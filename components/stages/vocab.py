@@ -1,4 +1,4 @@
-"""Stage `vocab`: the tokens of the training split, and how much of valid and test they cover."""
+"""Stage `vocab`: build the vocabulary of the training split, and its coverage of valid and test."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ VOCAB, REPORT = Path("data/vocab.json"), Path("reports/vocab.json")
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a split a vocabulary can write; shares are fractions."""
+    """Coverage of a split by a vocabulary; shares are fractions."""
 
     labels: int
-    labels_covered: float  # all of whose tokens are known: no recognizer with this vocabulary gets more right
+    labels_covered: float  # labels of known tokens only: an upper bound of ExpRate
     tokens: int
     tokens_covered: float
-    unknown: list[tuple[str, int]]  # what is not known and how often it occurs, the most frequent first
+    unknown: list[tuple[str, int]]  # unknown tokens with their frequency, the most frequent first
 
 
 def coverage(vocabulary: Vocabulary, labels: Iterable[Sequence[str]]) -> Coverage:
-    """Counts what `vocabulary` knows of the tokens of `labels`; nothing is covered of no label."""
+    """Measure how many tokens and labels `vocabulary` covers; 0 without labels."""
     count = covered = tokens = 0
     unknown: Counter[str] = Counter()
     for label in labels:
@@ -50,7 +50,12 @@ def coverage(vocabulary: Vocabulary, labels: Iterable[Sequence[str]]) -> Coverag
 
 
 def make_vocabulary(
-    shards: Path, min_count: int, vocab: Path, report: Path, synthetic: Path | None = None, splits: Sequence[str] = SPLITS
+    shards: Path,
+    min_count: int,
+    vocab: Path,
+    report: Path,
+    synthetic: Path | None = None,
+    splits: Sequence[str] = SPLITS,
 ) -> dict[str, Coverage]:
     """Writes the vocabulary of the shards' training split, and of `synthetic` formulas where training has
     some, and what it covers of each split.
@@ -76,13 +81,13 @@ def make_vocabulary(
 
 
 def _labels(split: Path) -> Iterator[list[str]]:
-    """The tokens of all labels of a split, a shard in memory at a time."""
+    """The tokens of all labels of a split, one shard in memory at a time."""
     for path in shard_paths(split):
         yield from pq.read_table(path, columns=["tokens"])["tokens"].to_pylist()
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         params = load_params()
         synthetic = SYNTHETIC if params.synthesize.count else None
@@ -92,8 +97,8 @@ def main() -> None:
     for split, part in covered.items():
         unknown = ", ".join(f"{token} ({count})" for token, count in part.unknown[:10])
         lacking = f"; lacks {unknown}" if unknown else ""
-        print(f"{split}: {part.labels_covered:.1%} of {part.labels} labels can be written{lacking}")
-    print(f"{VOCAB}: {len(Vocabulary.load(VOCAB))} tokens. All counts: {REPORT}")
+        print(f"{split}: {part.labels_covered:.1%} of {part.labels} labels covered{lacking}")
+    print(f"{VOCAB}: {len(Vocabulary.load(VOCAB))} tokens. Frequencies: {REPORT}")
 
 
 if __name__ == "__main__":

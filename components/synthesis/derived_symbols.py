@@ -60,7 +60,8 @@ def curve(*points: Point) -> Recipe:
         pieces = []
         for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
             pieces.append(
-                0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * (b - c) + d - a) * t**3)
+                0.5
+                * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * (b - c) + d - a) * t**3)
             )
         return (np.concatenate([*pieces, p[-2:-1]]).astype(np.float32),)
 

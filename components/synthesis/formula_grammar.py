@@ -20,6 +20,7 @@ OPERATORS = ("+", "+", "-", "-", r"\pm")
 FUNCTIONS = ("sin", "cos", "tan", "log")
 _MATHTEXT = {r"\le": r"\leq", r"\ne": r"\neq"}  # MathWriting's spelling → mathtext's
 _SHORTEST = 3  # tokens: alone, a symbol or two are often another symbol in another hand
+_TRIES = 10_000  # a formula of the shortest length comes up every few
 
 
 @dataclass(frozen=True)
@@ -143,13 +144,14 @@ def drawn_leaves(node: Node, start: int = 0) -> tuple[list[int], list[int]]:
 
 
 def formula(rng: np.random.Generator, max_tokens: int) -> Node:
-    """One random formula of 3 to `max_tokens` tokens."""
-    while True:
+    """One random formula of 3 to `max_tokens` tokens. Raises ValueError if `max_tokens` is too small."""
+    for _ in range(_TRIES):
         node = _expression(rng, depth=0)
         if rng.random() < 0.35:
             node = Row((node, Leaf(str(rng.choice(RELATIONS))), _expression(rng, depth=1)))
         if _SHORTEST <= _length(node) <= max_tokens:
             return node
+    raise ValueError(f"none of {_TRIES} formulas has {_SHORTEST} to {max_tokens} tokens: raise max_tokens")
 
 
 def _expression(rng: np.random.Generator, depth: int) -> Node:

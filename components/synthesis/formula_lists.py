@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from components.data.labels import label_of
 from components.files import write_text
 from components.ink.inkml import InkError, parse_inkml
 from components.latex.normalizer import LabelError, normalize
@@ -67,9 +68,7 @@ def labels_of(path: Path) -> Iterator[str]:
     """The normalized labels of all InkML in an archive or a folder."""
     for name, data in _files(path, (".inkml",)):
         try:
-            label = parse_inkml(data, name).label
-            if label is not None:
-                yield normalize(label)
+            yield label_of(parse_inkml(data, name))
         except (InkError, LabelError):
             continue  # what has no readable label can't be given away
 

@@ -15,16 +15,47 @@ from components.latex.commands import ACCENTS, LARGE
 _SMALL, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
 _CAPITALS = _SMALL.upper()
 _COMMON = "xyzabcnmkijtpqrsuvfgh"
-_GREEK = (
-    r"\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \pi \rho \sigma "
-    r"\tau \upsilon \phi \varphi \chi \psi \omega \vartheta \varsigma \Gamma \Delta \Theta \Lambda \Xi \Pi "
-    r"\Sigma \Upsilon \Phi \Psi \Omega"
-).split()
-_OPERATORS = (r"+ + + - - - \cdot \cdot \times / \pm \mp \div \circ \ast \cup \cap \wedge \vee \oplus \otimes "
-              r"\backslash \odot \ominus \bullet").split()  # fmt: skip
-_RELATIONS = (r"= = = = < > \le \ge \ne \in \approx \equiv \sim \simeq \subset \subseteq \supset \notin \cong "
-              r"\propto \ll \gg \rightarrow \Rightarrow \mapsto \leftrightarrow \iff \perp \models \vdash : "
-              r"\leftarrow \Leftrightarrow \triangleq \hookrightarrow \longrightarrow \supseteq \ni").split()  # fmt: skip
+_GREEK = [
+    r"\alpha",
+    r"\beta",
+    r"\gamma",
+    r"\delta",
+    r"\epsilon",
+    r"\zeta",
+    r"\eta",
+    r"\theta",
+    r"\iota",
+    r"\kappa",
+    r"\lambda",
+    r"\mu",
+    r"\nu",
+    r"\xi",
+    r"\pi",
+    r"\rho",
+    r"\sigma",
+    r"\tau",
+    r"\upsilon",
+    r"\phi",
+    r"\varphi",
+    r"\chi",
+    r"\psi",
+    r"\omega",
+    r"\vartheta",
+    r"\varsigma",
+    r"\Gamma",
+    r"\Delta",
+    r"\Theta",
+    r"\Lambda",
+    r"\Xi",
+    r"\Pi",
+    r"\Sigma",
+    r"\Upsilon",
+    r"\Phi",
+    r"\Psi",
+    r"\Omega",
+]
+_OPERATORS = [r"+", r"+", r"+", r"-", r"-", r"-", r"\cdot", r"\cdot", r"\times", r"/", r"\pm", r"\mp", r"\div", r"\circ", r"\ast", r"\cup", r"\cap", r"\wedge", r"\vee", r"\oplus", r"\otimes", r"\backslash", r"\odot", r"\ominus", r"\bullet"]  # fmt: skip
+_RELATIONS = [r"=", r"=", r"=", r"=", r"<", r">", r"\le", r"\ge", r"\ne", r"\in", r"\approx", r"\equiv", r"\sim", r"\simeq", r"\subset", r"\subseteq", r"\supset", r"\notin", r"\cong", r"\propto", r"\ll", r"\gg", r"\rightarrow", r"\Rightarrow", r"\mapsto", r"\leftrightarrow", r"\iff", r"\perp", r"\models", r"\vdash", r":", r"\leftarrow", r"\Leftrightarrow", r"\triangleq", r"\hookrightarrow", r"\longrightarrow", r"\supseteq", r"\ni"]  # fmt: skip
 _FENCES = (("(", ")"), ("(", ")"), ("[", "]"), (r"\{", r"\}"), ("|", "|"), (r"\langle", r"\rangle"),
            (r"\lfloor", r"\rfloor"), (r"\lceil", r"\rceil"), ("||", "||"))  # fmt: skip
 _ALIKE = (
@@ -54,7 +85,7 @@ class Source:
 
     def of(self, choices: Sequence[str]) -> str:
         """One of the choices that can be written; the first where none can."""
-        possible = [c for c in choices if len(c) > 1 and not c.startswith("\\") or c in self._known]
+        possible = [c for c in choices if (len(c) > 1 and not c.startswith("\\")) or c in self._known]
         return possible[int(self.rng.integers(len(possible)))] if possible else choices[0]
 
     def chance(self, p: float) -> bool:
@@ -165,7 +196,9 @@ def bars(s: Source) -> str:
         text = f"{s.of('PEpf')}({s.letter()}|{s.letter()})"
     else:
         text = rf"\{{{s.letter()}|{s.relation()}\}}"
-    return text + (f"^{{{s.of('2np')}}}" if s.chance(0.15) else "") + (f"={s.atom()}" if s.chance(0.4) else "")
+    return (
+        text + (f"^{{{s.of('2np')}}}" if s.chance(0.15) else "") + (f"={s.atom()}" if s.chance(0.4) else "")
+    )
 
 
 def primes(s: Source) -> str:
@@ -186,7 +219,11 @@ def dots(s: Source) -> str:
         return rf"{x}_{{1}},{x}_{{2}},\ldots,{x}_{{{s.of('nmk')}}}"
     if kind < 0.85:
         return rf"{x}_{{1}}+{x}_{{2}}+\cdots+{x}_{{n}}"
-    return f"{x}:{s.of(_CAPITALS)}\\rightarrow {s.of(_CAPITALS)}" if s.chance(0.6) else f"{s.number()}:{s.number()}"
+    return (
+        f"{x}:{s.of(_CAPITALS)}\\rightarrow {s.of(_CAPITALS)}"
+        if s.chance(0.6)
+        else f"{s.number()}:{s.number()}"
+    )
 
 
 def alike(s: Source) -> str:
@@ -320,7 +357,10 @@ def limits(s: Source) -> str:
         under = s.of((i, rf"{i}\in {s.letter()}", rf"{i}\ge {s.of(_DIGITS)}", rf"{i}<{n}", rf"{i}\ne j"))
         return rf"{large}_{{{under}}}{body}"
     if kind < 0.7:
-        low, high = s.of(("0", "a", r"-\infty", "-1", s.atom())), s.of(("1", "b", r"\infty", r"\pi", s.atom()))
+        low, high = (
+            s.of(("0", "a", r"-\infty", "-1", s.atom())),
+            s.of(("1", "b", r"\infty", r"\pi", s.atom())),
+        )
         scripts = s.of((f"_{{{low}}}^{{{high}}}", f"_{{{low}}}^{{{high}}}", f"_{{{s.letter()}}}", ""))
         integral = s.of((r"\int", r"\int", r"\int", r"\iint", r"\oint", r"\iiint"))
         return rf"{integral}{scripts}{body}d{s.of('xtyzsr')}"

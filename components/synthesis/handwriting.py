@@ -21,6 +21,7 @@ from dask.system import CPU_COUNT
 
 from components.ink.ink import Ink, Stroke, Symbol
 from components.ink.inkml import write_inkml
+from components.random_streams import Stream
 from components.synthesis.formula_grammar import Node, drawn_leaves, formula, label_tokens, mathtext
 
 Points = npt.NDArray[np.float64]
@@ -91,7 +92,7 @@ _SPLIT_NUMBER = {"test": 0, "valid": 1, "train": 2}
 def _formulas(split: str, count: int, seed: int, max_tokens: int) -> Iterator[Node]:
     """Formulas of one split. A label belongs to the split that a hash of it names, so that no two splits
     share one, whatever their sizes: one in eight to test, one in eight to valid, the rest to train."""
-    rng = np.random.default_rng([seed, 3, _SPLIT_NUMBER[split]])
+    rng = np.random.default_rng([seed, Stream.FORMULAS, _SPLIT_NUMBER[split]])
     seen: set[tuple[str, ...]] = set()
     tries = 0
     while len(seen) < count:
@@ -162,7 +163,7 @@ class Writer:
     def __init__(self, number: int, seed: int) -> None:
         self.number = number
         self._seed = seed
-        rng = np.random.default_rng([seed, 4, number])
+        rng = np.random.default_rng([seed, Stream.WRITER, number])
         self.font = str(rng.choice(_HANDS))
         self.slant = rng.normal(0.08, 0.12)
         self.widen = np.exp(rng.normal(0, 0.12))
@@ -232,7 +233,7 @@ class Writer:
         if placed.token in _NO_HAND:
             font = "futural"
         strokes = [np.array(s) for s in _hershey(font, character)]
-        habit = np.random.default_rng([self._seed, 5, self.number, sum(placed.token.encode())])
+        habit = np.random.default_rng([self._seed, Stream.HABIT, self.number, sum(placed.token.encode())])
         left, top, right, bottom = placed.box
         points = np.concatenate(strokes)
         low, size = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-3)

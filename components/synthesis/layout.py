@@ -316,9 +316,7 @@ class _Hand:
         for line, up, down in zip(lines, high, deep, strict=True):
             y -= up
             for place, cell in enumerate(line):
-                x = sum(widths[:place]) + gap * place + (
-                    0.0 if at_left else (widths[place] - cell.width) / 2
-                )
+                x = sum(widths[:place]) + gap * place + (0.0 if at_left else (widths[place] - cell.width) / 2)
                 whole.add(cell, x, y)
             y -= down + lead
         return whole

@@ -40,21 +40,17 @@ _KINDS = {  # symbols that can take each other's place
 }
 _RENAMED = 0.15  # of the symbols
 _EXCHANGED = 0.15  # of the arguments
-_TRIES = 1000
+_TRIES = 1000  # before no formula counts as possible
 _SHORTEST = 3  # tokens: alone, many a symbol could be another one
-
-
-class RecombinationError(ValueError):
-    """No formula can be made of the labels; the message says what to change."""
 
 
 class Recombination:
     """Makes formulas of those that it is given (normalized, as trees)."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
-        """Raises RecombinationError where there is no tree."""
+        """Raises ValueError where there is no tree."""
         if not trees:
-            raise RecombinationError("no label of the training split can be taken apart")
+            raise ValueError("no label of the training split can be taken apart")
         self._trees = trees
         self._arguments: dict[str, list[Tree]] = defaultdict(list)
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -71,14 +67,17 @@ class Recombination:
         }
 
     def formula(self, rng: np.random.Generator, max_tokens: int) -> Tree:
-        """A new formula of at most `max_tokens` tokens; equal generators give equal formulas."""
+        """A new formula of at most `max_tokens` tokens; equal generators give equal formulas.
+
+        Raises ValueError where the trees give none so short.
+        """
         for _ in range(_TRIES):
             tree = self._changed(self._base(rng), rng)
             if _SHORTEST <= sum(1 for _ in tokens_of(tree)) <= max_tokens:
                 return tree
-        raise RecombinationError(
-            f"{_TRIES} formulas in a row have fewer than {_SHORTEST} or more than {max_tokens} tokens; "
-            "raise synthesize.max_tokens"
+        raise ValueError(
+            f"none of {_TRIES} recombined formulas has {_SHORTEST} to {max_tokens} tokens: "
+            "raise synthesize.max_tokens, or give train shorter labels"
         )
 
     def _base(self, rng: np.random.Generator) -> Tree:
@@ -89,10 +88,9 @@ class Recombination:
         if choice < 0.75:  # a part: a formula that is soon read teaches to look
             return _slice(tree, rng)
         left, right = _slice(tree, rng), _slice(self._any(rng), rng)
-        joints = [kind for kind in ("relation", "operator") if kind in self._symbols]
-        if not joints:  # of a training split that has neither
-            return row([left, right])
-        return row([left, Tree(self._symbol(joints[int(rng.integers(len(joints)))], rng)), right])
+        kind = "relation" if rng.random() < 0.5 else "operator"
+        joint = [Tree(self._symbol(kind, rng))] if kind in self._symbols else []  # train may have none
+        return row([left, *joint, right])
 
     def _any(self, rng: np.random.Generator) -> Tree:
         return self._trees[int(rng.integers(len(self._trees)))]

@@ -33,7 +33,9 @@ class Sample:
 class SymbolBank:
     """Samples of symbols. `weights` says how often a source is drawn from, compared to 1."""
 
-    def __init__(self, samples: Iterable[tuple[str, Sample]], weights: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, samples: Iterable[tuple[str, Sample]], weights: dict[str, float] | None = None
+    ) -> None:
         self._samples: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
         for token, sample in samples:
             self._samples[token][sample.source].append(sample)
@@ -113,7 +115,10 @@ class SymbolBank:
         columns = zip(table["token"], table["source"], table["hand"], table["strokes"], strict=True)
         return cls(
             (
-                (token, Sample(tuple(np.asarray(s, np.float32).reshape(-1, 2) for s in strokes), source, hand))
+                (
+                    token,
+                    Sample(tuple(np.asarray(s, np.float32).reshape(-1, 2) for s in strokes), source, hand),
+                )
                 for token, source, hand, strokes in columns
             ),
             weights,

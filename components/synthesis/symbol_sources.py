@@ -22,6 +22,7 @@ from components.data.shards import InkTable, read_table
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml, read_inkml
 from components.latex.tokenizer import tokenize
+from components.random_streams import Stream
 from components.synthesis.derived_symbols import derived_samples
 from components.synthesis.symbol_bank import Sample, SymbolBank, samples_of
 from components.synthesis.thinning import trace
@@ -30,16 +31,99 @@ Found = Iterator[tuple[str, Sample]]
 
 OMNIGLOT_HELD_OUT = frozenset(range(17, 21))  # drawers whose symbols are for measuring alone
 
-_HASY = (
-    r"\int \sum \infty \alpha \xi \equiv \partial \mathbb{R} \in \square \forall \approx \sim \Rightarrow "
-    r"\subseteq \pi \pm \ne \varphi \times"
-).split()
+_HASY = [
+    r"\int",
+    r"\sum",
+    r"\infty",
+    r"\alpha",
+    r"\xi",
+    r"\equiv",
+    r"\partial",
+    r"\mathbb{R}",
+    r"\in",
+    r"\square",
+    r"\forall",
+    r"\approx",
+    r"\sim",
+    r"\Rightarrow",
+    r"\subseteq",
+    r"\pi",
+    r"\pm",
+    r"\ne",
+    r"\varphi",
+    r"\times",
+]
 _LATIN_FONTS = ("futural", "rowmans", "cursive", "scripts")
-_GREEK = (
-    r"a \alpha b \beta c \gamma d \delta e \epsilon f \zeta g \eta h \theta i \iota j \kappa k \lambda l \mu "
-    r"m \nu n \xi p \pi q \rho r \sigma s \tau t \upsilon u \phi v \chi w \psi x \omega "
-    r"C \Gamma D \Delta H \Theta K \Lambda N \Xi P \Pi R \Sigma T \Upsilon U \Phi W \Psi X \Omega"
-).split()
+_GREEK = [
+    r"a",
+    r"\alpha",
+    r"b",
+    r"\beta",
+    r"c",
+    r"\gamma",
+    r"d",
+    r"\delta",
+    r"e",
+    r"\epsilon",
+    r"f",
+    r"\zeta",
+    r"g",
+    r"\eta",
+    r"h",
+    r"\theta",
+    r"i",
+    r"\iota",
+    r"j",
+    r"\kappa",
+    r"k",
+    r"\lambda",
+    r"l",
+    r"\mu",
+    r"m",
+    r"\nu",
+    r"n",
+    r"\xi",
+    r"p",
+    r"\pi",
+    r"q",
+    r"\rho",
+    r"r",
+    r"\sigma",
+    r"s",
+    r"\tau",
+    r"t",
+    r"\upsilon",
+    r"u",
+    r"\phi",
+    r"v",
+    r"\chi",
+    r"w",
+    r"\psi",
+    r"x",
+    r"\omega",
+    r"C",
+    r"\Gamma",
+    r"D",
+    r"\Delta",
+    r"H",
+    r"\Theta",
+    r"K",
+    r"\Lambda",
+    r"N",
+    r"\Xi",
+    r"P",
+    r"\Pi",
+    r"R",
+    r"\Sigma",
+    r"T",
+    r"\Upsilon",
+    r"U",
+    r"\Phi",
+    r"W",
+    r"\Psi",
+    r"X",
+    r"\Omega",
+]
 
 
 class SymbolSourceError(ValueError):
@@ -58,12 +142,14 @@ def build_bank(params: SymbolsParams, train: Path, seed: int) -> SymbolBank:
         if path is None:
             continue
         if not path.exists():
-            raise SymbolSourceError(f"synthesize.symbols.{name}: {path} does not exist; name another, or null")
+            raise SymbolSourceError(
+                f"synthesize.symbols.{name}: {path} does not exist; name another, or null"
+            )
         samples += [(token, s) for token, s in read(path) if _is_token(token)]
     if params.fonts:
         samples += list(font_symbols())
     if params.derived:
-        samples += list(derived_samples(SymbolBank(samples), np.random.default_rng([seed, 10])))
+        samples += list(derived_samples(SymbolBank(samples), np.random.default_rng([seed, Stream.SYMBOLS])))
     if not samples:
         raise SymbolSourceError("synthesize.symbols: no source has a symbol; name one")
     return SymbolBank(samples, params.weights)
@@ -80,9 +166,7 @@ def _is_token(token: str) -> bool:
 
 def _from_train(train: Path) -> Found:
     inks = InkTable(read_table(train, ["strokes", "symbols"]))
-    return iter(
-        list(samples_of(((inks.strokes(i), inks.symbols(i)) for i in range(len(inks))), "train"))
-    )
+    return iter(list(samples_of(((inks.strokes(i), inks.symbols(i)) for i in range(len(inks))), "train")))
 
 
 def mathwriting_symbols(archive: Path, held_out: bool = False) -> Found:

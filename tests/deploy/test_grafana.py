@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -52,15 +51,12 @@ def test_each_query_asks_for_what_there_is_and_all_is_asked_for() -> None:
     assert {name for name, m in measured().items() if not series(m) & asked} == set()
 
 
-def test_the_service_tells_these_names() -> None:
-    async def test() -> None:
-        async with serving() as service:
-            await service.predict()
-            text = (await service.client.get("/metrics")).text
-            told = {family.name for family in text_string_to_metric_families(text)}
-            assert set(measured()) <= told
-
-    asyncio.run(test())
+async def test_the_service_tells_these_names() -> None:
+    async with serving() as service:
+        await service.predict()
+        text = (await service.client.get("/metrics")).text
+        told = {family.name for family in text_string_to_metric_families(text)}
+        assert set(measured()) <= told
 
 
 def test_panels_do_not_overlap() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from components.deployment.service_process import NotReadyError, Served
+from components.deployment.service_process import NotReadyError, ServiceProcess
 
 SERVE = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "{port}")
 
@@ -25,7 +25,7 @@ def failing(words: str) -> Sequence[str]:
 
 
 def test_it_serves_for_the_length_of_the_block(folder: Path) -> None:
-    with Served(SERVE, {}) as service:
+    with ServiceProcess(SERVE, {}) as service:
         assert httpx.get(f"{service.address}/readyz").status_code == 200
         assert service.seconds > 0
     with pytest.raises(httpx.ConnectError):
@@ -33,7 +33,7 @@ def test_it_serves_for_the_length_of_the_block(folder: Path) -> None:
 
 
 def test_where_its_port_is_taken_meanwhile_it_takes_another(folder: Path) -> None:
-    service = Served(SERVE, {})
+    service = ServiceProcess(SERVE, {})
     first = service.port
     with socket.socket() as other:
         other.bind(("127.0.0.1", first))
@@ -45,7 +45,7 @@ def test_where_its_port_is_taken_meanwhile_it_takes_another(folder: Path) -> Non
 def test_a_port_is_not_tried_for_ever(folder: Path) -> None:
     with (
         pytest.raises(NotReadyError, match="Address already in use"),
-        Served(failing("Address already in use"), {}),
+        ServiceProcess(failing("Address already in use"), {}),
     ):
         pass
     assert (folder / "starts").read_text() == "xxx"
@@ -53,8 +53,8 @@ def test_a_port_is_not_tried_for_ever(folder: Path) -> None:
 
 def test_what_fails_for_another_reason_is_not_started_again(folder: Path) -> None:
     with (
-        pytest.raises(NotReadyError, match="its last words: no such model"),
-        Served(failing("no such model"), {}),
+        pytest.raises(NotReadyError, match="no such model"),
+        ServiceProcess(failing("no such model"), {}),
     ):
         pass
     assert (folder / "starts").read_text() == "x"

@@ -1,4 +1,4 @@
-"""prefect.yaml gives a work pool what `python -m flows serve` serves: the same flows at the same times."""
+"""prefect.yaml gives a work pool what `python -m flows schedule` serves: the same flows at the same times."""
 
 from __future__ import annotations
 

@@ -1,84 +1,134 @@
-"""What the registry is told, and in which order."""
+"""What the flow `promote` makes of a verdict: alias, decision, approval. Libraries and registry are fakes."""
 
 from __future__ import annotations
 
-import json
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from prefect.logging import disable_run_logger
 
-from components.recognizer.bundle import BundleError
+from components.config import Params
 from components.registry.model_versions import (
+    CHALLENGER,
     CHAMPION,
-    PREVIOUS,
+    DECISION,
     ROLLED_BACK,
-    Registered,
-    Registry,
+    ModelVersion,
     RegistryError,
 )
 from flows import promotion
+from flows.promotion import Approval, Outcome, approved
 
 
-class Client:
-    """Writes down what it is asked; fails at what it is told to fail at."""
+class FakeRegistry:
+    """Two versions by alias; records tags and promotions."""
 
-    def __init__(self, fails: str | None = None) -> None:
-        self.asked: list[tuple[str, ...]] = []
-        self._fails = fails
+    name = "ocr"
 
-    def set_registered_model_alias(self, name: str, alias: str, version: str) -> None:
-        self._note("alias", alias, version)
+    def __init__(self, **tags: str) -> None:
+        self.versions = {
+            CHAMPION: ModelVersion("ocr", "1", "run", {"bundle": "a"}, {}),
+            CHALLENGER: ModelVersion("ocr", "2", "run", {"bundle": "b", **tags}, {}),
+        }
+        self.tags: dict[str, str] = {}
+        self.promoted: list[str] = []
+        self.read_only = False
 
-    def delete_model_version_tag(self, name: str, version: str, key: str) -> None:
-        self._note("untag", version, key)
+    def find(self, alias: str) -> ModelVersion | None:
+        return self.versions.get(alias)
 
-    def _note(self, *words: str) -> None:
-        if self._fails in words:
-            from mlflow.exceptions import MlflowException
+    def resolve(self, uri: str) -> ModelVersion:
+        return self.versions[uri.partition("@")[2]]
 
-            raise MlflowException("the registry is away")
-        self.asked.append(words)
+    def tag(self, version: str, tags: dict[str, str]) -> None:
+        if self.read_only:
+            raise RegistryError("registry: read-only")
+        self.tags |= tags
+
+    def promote(self, version: ModelVersion, champion: ModelVersion | None) -> None:
+        self.promoted.append(version.version)
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Registry:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    return Registry("ocr")
+def compared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ModelVersion | None]]:
+    """Replaces tasks by their functions, evaluation by a passing verdict; has the champions compared with."""
+    champions: list[ModelVersion | None] = []
+
+    def compare(registry: Any, params: Any, challenger: Any, champion: ModelVersion | None) -> Any:
+        champions.append(champion)
+        verdict = SimpleNamespace(promoted=True, reason="better")
+        return SimpleNamespace(verdict=verdict, candidate=None, report=Path("report.md"))
+
+    monkeypatch.setattr(promotion, "compare", compare)
+    monkeypatch.setattr(promotion, "package", lambda *_: "ocr:bento")
+    for name in ("resolve", "move_alias", "record_decision"):
+        monkeypatch.setattr(promotion, name, getattr(promotion, name).fn)
+    with disable_run_logger():
+        yield champions
 
 
-def version(number: str, **tags: str) -> Registered:
-    return Registered("ocr", number, "run", tags, {})
+def promote(registry: FakeRegistry, params: Params, *, force: bool = False, ignore: bool = False) -> Outcome:
+    return promotion._promote(registry, params, None, force, ignore)  # type: ignore[arg-type]
 
 
-def test_the_champion_is_the_last_to_move(registry: Registry) -> None:
-    registry._client = client = Client()
-    registry.crown(version("2"), version("1"))
-    assert client.asked == [("alias", PREVIOUS, "1"), ("alias", CHAMPION, "2")]
+def with_approval(params: Params) -> Params:
+    return params.model_copy(
+        update={"promotion": params.promotion.model_copy(update={"approval": True, "approval_hours": 1.0})}
+    )
 
 
-@pytest.mark.parametrize("fails", [PREVIOUS, CHAMPION])
-def test_a_registry_that_goes_away_leaves_the_old_champion(registry: Registry, fails: str) -> None:
-    registry._client = client = Client(fails)
-    with pytest.raises(RegistryError, match="the registry is away"):
-        registry.crown(version("2"), version("1"))
-    assert ("alias", CHAMPION, "2") not in client.asked
+def test_a_version_that_passes_becomes_champion(compared: list[Any], params: Params) -> None:
+    registry = FakeRegistry()
+    assert promote(registry, params).promoted
+    assert registry.promoted == ["2"] and registry.tags[DECISION].startswith("promoted")
 
 
-def test_who_is_champion_again_was_not_rolled_back(registry: Registry) -> None:
-    registry._client = client = Client()
-    registry.crown(version("2", **{ROLLED_BACK: "2026-01-01"}), version("3"))
-    assert client.asked[-1] == ("untag", "2", ROLLED_BACK)
-
-
-def test_a_champion_of_another_format_is_named_with_the_way_out(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("tags", [{DECISION: "rejected: worse"}, {ROLLED_BACK: "2026-01-02"}])
+def test_a_version_that_was_rejected_or_rolled_back_needs_force(
+    compared: list[Any], params: Params, tags: dict[str, str]
 ) -> None:
-    folder = tmp_path / "bundle"
-    shutil.copytree(exported / "data/bundle", folder)
-    content = json.loads((folder / "bundle.json").read_text())
-    content["settings"]["format"] = 99
-    (folder / "bundle.json").write_text(json.dumps(content))
-    monkeypatch.setattr(promotion, "bundle_folder", lambda address: folder)
-    with pytest.raises(BundleError, match=r"version 1, the champion, can't be compared(.|\n)*--afresh"):
-        promotion._readable(version("1"))
+    registry = FakeRegistry(**tags)
+    assert not promote(registry, params).promoted and not compared
+    assert promote(registry, params, force=True).promoted and registry.promoted == ["2"]
+
+
+def test_an_ignored_champion_is_not_compared(compared: list[Any], params: Params) -> None:
+    promote(FakeRegistry(), params, ignore=True)
+    assert compared == [None]
+
+
+def test_a_decision_that_cannot_be_recorded_does_not_undo_a_promotion(
+    compared: list[Any], params: Params
+) -> None:
+    registry = FakeRegistry()
+    registry.read_only = True
+    assert promote(registry, params).promoted and registry.promoted == ["2"]
+
+
+def test_without_approval_the_champion_stays(
+    compared: list[Any], params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    registry = FakeRegistry()
+    monkeypatch.setattr(promotion, "pause_flow_run", lambda **_: Approval(promote=False, by="Ada"))
+    assert not promote(registry, with_approval(params)).promoted
+    assert not registry.promoted and registry.tags[DECISION].startswith("rejected")
+
+
+def test_silence_is_no_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_out(**_: Any) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(promotion, "pause_flow_run", time_out)
+    with disable_run_logger():
+        assert not approved(ModelVersion("ocr", "2", "run", {}, {}), "better", 1)
+
+
+def test_approval_needs_a_server_that_people_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with pytest.raises(ValueError, match="PREFECT_API_URL"):
+        approved(ModelVersion("ocr", "2", "run", {}, {}), "better", 1)

@@ -18,12 +18,20 @@ import httpx
 import numpy as np
 import pytest
 
-from components.deployment.service_process import Served, free_port
+from components.deployment.service_process import ServiceProcess, free_port
 from components.ink.raster import RasterSettings, draw
+from tests.integration.clone import train
 from tests.recognizer.inks import formula
+from tests.shared import copy_of, made_once
 
 ROOT = Path(__file__).parents[2]
 SERVE = ROOT / ".venv-serve" / "bin" / "bentoml"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone of the repository in which all stages but `register` have run. Stories take copies of it."""
+    return made_once(tmp_path_factory, "trained", train)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,7 @@ def registry(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Regist
 
 def registered(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """A registry with the bundle of a project folder."""
-    folder = tmp_path_factory.mktemp("registered") / "project"
-    shutil.copytree(exported, folder)
-    for name in ("mlflow.db", "mlartifacts"):  # of tests that register too
-        (folder / name).unlink() if (folder / name).is_file() else shutil.rmtree(folder / name, True)
+    folder = copy_of(exported, tmp_path_factory.mktemp("registered") / "project")
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "presets", folder / "presets")
     environment = {
@@ -80,7 +85,7 @@ def promoted(registry: Registry, *what: str) -> str:
     return done.stdout.strip()
 
 
-Serve = Callable[..., Served]
+Serve = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
@@ -91,16 +96,16 @@ def serve(registry: Registry, model: str, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.chdir(ROOT)
     with ExitStack() as running:
 
-        def start(**settings: object) -> Served:
+        def start(**settings: object) -> ServiceProcess:
             return running.enter_context(service_of(registry, model, **settings))
 
         yield start
 
 
-def service_of(registry: Registry, model: str, **settings: object) -> Served:
+def service_of(registry: Registry, model: str, **settings: object) -> ServiceProcess:
     """A service with settings (environment variables), not started yet."""
     usual = {"AUTH": "off", "RATE_LIMITS": "off"}
-    return Served(
+    return ServiceProcess(
         [str(SERVE), "serve", "service:HandwrittenMath", "--arg", f"model={model}",
          "--host", "127.0.0.1", "--port", "{port}"],
         usual | {name.upper(): str(value) for name, value in settings.items()},

@@ -1,4 +1,4 @@
-"""A model that has learnt a few inks by heart: small, soon trained, and right about them in any hand."""
+"""A small model overfitted to three formulas: trained in seconds, and right about them in any handwriting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KNOWN: dict[str, tuple[Stroke, ...]] = {
 }
 TOKENS = {"x": ["x"], "x=": ["x", "="], r"x=\frac{1}{2}": ["x", "=", r"\frac", "{", "1", "}", "{", "2", "}"]}
 
-# Which strokes are which token, of all three.
+# The strokes of each token, in all three formulas.
 WRITTEN = {0: slice(0, 2), 1: slice(2, 4), 2: slice(5, 6), 4: slice(4, 5), 7: slice(6, 7)}
 
 _HAND = AugmentConfig(
@@ -51,7 +51,7 @@ _HANDS = 8
 
 
 def learnt_project(folder: Path, params: Params) -> Path:
-    """The folder after `export`: the model, and a test split of the inks that it knows."""
+    """Make a project folder as after `export`, with a test split of the known inks."""
     (folder / "data/shards/test").mkdir(parents=True)
     (folder / "reports").mkdir()
     checkpoint = learnt(params)
@@ -74,7 +74,7 @@ def learnt_project(folder: Path, params: Params) -> Path:
 
 
 def learnt(params: Params, steps: int = 300) -> Checkpoint:
-    """The model, after it has seen each ink in some hundred hands."""
+    """Train the model on some hundred distortions of each ink."""
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     vocabulary = Vocabulary.build(TOKENS.values())
@@ -87,7 +87,7 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     for step in range(steps):
-        # One ink a batch: a picture beside larger ones would be padded as it never is when read alone.
+        # One formula per batch: in a mixed one, pictures would have padding that they lack when read alone.
         name = list(KNOWN)[step % len(KNOWN)]
         pictures, tokens, middles = _batch(name, vocabulary, raster, model.multiple, rng)
         output = model(pictures, tokens[:, :-1])
@@ -107,7 +107,7 @@ def learnt(params: Params, steps: int = 300) -> Checkpoint:
 def _batch(
     name: str, vocabulary: Vocabulary, raster: RasterSettings, multiple: int, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """An ink in several hands: pictures, tokens, and the middle of each token's strokes, in pixels."""
+    """Distort an ink several times: pictures, tokens, and the centre of each token's strokes, in pixels."""
     hands = [distort(KNOWN[name], 14, _HAND, rng) for _ in range(_HANDS)]
     inputs = [to_input(draw(strokes, raster), multiple) for strokes in hands]
     height, width = (max(made.shape[side] for made in inputs) for side in (1, 2))

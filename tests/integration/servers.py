@@ -1,4 +1,4 @@
-"""Servers of Prefect and MLflow for a test, as an operator runs them."""
+"""Prefect and MLflow servers for tests, run as an operator runs them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import httpx
 
 from components.deployment.service_process import free_port
 
-_PATIENCE = 180  # seconds: Prefect's server takes half a minute on a busy machine
+_START_TIMEOUT = 180  # seconds; Prefect's server takes half a minute on a busy machine
 
 
 class Server:
-    """A server that can be killed and started again, on the same port, with what it had."""
+    """A server that can be killed and restarted on the same port with the same data."""
 
     def __init__(
         self, command: Sequence[str], health: str, folder: Path, environment: Mapping[str, str]
@@ -35,25 +35,25 @@ class Server:
                 self._command, cwd=self._folder, env=os.environ | dict(self._environment),
                 stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until and self._process.poll() is None:
+        deadline = time.monotonic() + _START_TIMEOUT
+        while time.monotonic() < deadline and self._process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(self.url + self._health, timeout=5).status_code == 200:
                     return
             time.sleep(0.1)
         raise RuntimeError(
-            f"{self._command} does not start: {(self._folder / 'server.log').read_text()[-2000:]}"
+            f"{self._command} did not start: {(self._folder / 'server.log').read_text()[-2000:]}"
         )
 
     def stop(self) -> None:
-        """At once: nobody says goodbye."""
+        """Kill the server, as in a crash."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, 9)
         self._process.wait()
 
 
 def prefect_server(folder: Path) -> Server:
-    """Prefect's own server, with a database in `folder`."""
+    """Start a Prefect server with its database in `folder`."""
     folder.mkdir()
     environment = {
         "PREFECT_HOME": str(folder),
@@ -65,7 +65,7 @@ def prefect_server(folder: Path) -> Server:
 
 
 def mlflow_server(folder: Path) -> Server:
-    """MLflow over HTTP, registry and runs in a database, files served by it."""
+    """Start an MLflow server with its database in `folder`; it serves artifacts as well."""
     folder.mkdir()
     command = ["mlflow", "server", "--workers", "1", "--artifacts-destination", str(folder / "artifacts"),
                "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]  # fmt: skip

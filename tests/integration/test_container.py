@@ -2,6 +2,7 @@
 
 It brings what it needs where it can: the engine from Debian's packages, and a base image that debootstrap
 makes, so that no image registry is needed. The engine is its own, in its own folder, and goes at the end.
+`make test-all` runs this; `make test` installs no engine.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PACKAGES = "python3,python3-venv,ca-certificates"  # of the base image
 LARGEST = 800_000_000  # bytes
 MEMORY = 8 << 30  # bytes that must be free for images and containers to be kept there
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 
 @dataclass(frozen=True)

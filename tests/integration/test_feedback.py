@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from components.ink.correction import Correction
-from components.serving.access.api_keys import add
+from components.serving.access.api_keys import add_key
 from tests.integration.conftest import RedisServer, Serve, pictures, predict
 
 pytestmark = pytest.mark.slow
@@ -90,12 +90,12 @@ def test_a_disk_that_is_full_costs_no_answer(serve: Serve, tmp_path: Path) -> No
         while 'ocr_records_total{outcome="failed"} 6.0' not in client.get("/metrics").text:
             assert time.monotonic() < until
             time.sleep(0.1)
-    assert service.log.count("readings can't be recorded") == 1
+    assert service.log.count("predictions can't be recorded") == 1
 
 
 def test_who_got_a_wrong_answer_corrects_it_by_its_id(serve: Serve, tmp_path: Path) -> None:
     file, folder = tmp_path / "keys.json", tmp_path / "corrections"
-    ada, bob = ({"x-api-key": add(file, name, "")} for name in ("Ada", "Bob"))
+    ada, bob = ({"x-api-key": add_key(file, name, "")} for name in ("Ada", "Bob"))
     service = serve(auth="required", api_keys_file=file, feedback_folder=folder)
     [picture] = pictures(1)
     with httpx.Client(base_url=service.address, timeout=30) as client:

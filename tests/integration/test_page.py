@@ -18,12 +18,12 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from components.config import Params
-from components.deployment.service_process import Served
+from components.deployment.service_process import ServiceProcess
 from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings, draw
-from components.serving.access.api_keys import add
+from components.serving.access.api_keys import add_key
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.integration.conftest import CHALLENGER, SERVE, Registry, promoted, registered, service_of
 from tests.integration.learnt import KNOWN, learnt_project
@@ -52,7 +52,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(reads: tuple[Registry, str], kept: Path) -> Iterator[Served]:
+def service(reads: tuple[Registry, str], kept: Path) -> Iterator[ServiceProcess]:
     """Open to all, without limits."""
     with service_of(*reads, feedback_folder=kept) as running:
         yield running
@@ -84,7 +84,7 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     }
 
 
-def at(page: Page, service: Served) -> Hand:
+def at(page: Page, service: ServiceProcess) -> Hand:
     page.goto(f"{service.address}/")
     return Hand(page)
 
@@ -105,7 +105,7 @@ def problem(status: int, kind: str, detail: str, **headers: str) -> dict[str, ob
 
 
 class TestWriting:
-    def test_what_is_written_is_read_and_typeset(self, page: Page, service: Served) -> None:
+    def test_what_is_written_is_read_and_typeset(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.write(KNOWN[EQUATION])
         hand.sees(EQUATION)
@@ -116,7 +116,7 @@ class TestWriting:
         assert page.locator("#readings button").count() == 3, "alternatives"
         expect(page.locator("#spoken")).to_contain_text(f"Read: {EQUATION}")
 
-    def test_strokes_are_undone_and_done_again(self, page: Page, service: Served) -> None:
+    def test_strokes_are_undone_and_done_again(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         expect(page.get_by_role("button", name="Undo")).to_be_disabled()
         hand.write(KNOWN["x="])
@@ -134,7 +134,7 @@ class TestWriting:
         hand.press("Undo")
         hand.sees("x=")
 
-    def test_the_eraser_takes_whole_strokes_in_one_step(self, page: Page, service: Served) -> None:
+    def test_the_eraser_takes_whole_strokes_in_one_step(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x="])
         hand.sees("x=")
@@ -146,7 +146,7 @@ class TestWriting:
         hand.press("Undo")
         hand.sees("x=")
 
-    def test_the_last_ink_wins_whatever_comes_first(self, page: Page, service: Served) -> None:
+    def test_the_last_ink_wins_whatever_comes_first(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         held: list[Route] = []
         page.route(WHERE, lambda route: held.append(route) if not held else route.continue_())
@@ -161,7 +161,7 @@ class TestWriting:
         hand.sees("x")
 
     @pytest.mark.parametrize("page", [{"device_scale_factor": 3}], indirect=True)
-    def test_it_is_sharp_on_a_fine_screen(self, page: Page, service: Served) -> None:
+    def test_it_is_sharp_on_a_fine_screen(self, page: Page, service: ServiceProcess) -> None:
         at(page, service)
         width, shown = page.evaluate("(c => [c.width, c.clientWidth])(document.getElementById('ink'))")
         assert width == 3 * shown
@@ -170,7 +170,7 @@ class TestWriting:
 class TestHands:
     """What is a pen, a finger, or none of them."""
 
-    def test_one_finger_writes_and_two_do_not(self, page: Page, service: Served) -> None:
+    def test_one_finger_writes_and_two_do_not(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.touch("Start", hand.place(50, 50))
         hand.touch("Move", hand.place(90, 90))
@@ -187,7 +187,7 @@ class TestHands:
         hand.touch("End")
         assert hand.strokes == "Writing area, 2 strokes"
 
-    def test_a_palm_does_not_write(self, page: Page, service: Served) -> None:
+    def test_a_palm_does_not_write(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.touch("Start", hand.place(150, 150), radius=60)
         hand.touch("Move", hand.place(160, 190), radius=60)
@@ -202,7 +202,7 @@ class TestHands:
         hand.touch("End")
         assert hand.strokes == "Writing area, 1 stroke"
 
-    def test_pressure_makes_the_line_broader(self, page: Page, service: Served) -> None:
+    def test_pressure_makes_the_line_broader(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.pen([hand.place(50, 50), hand.place(250, 50)], force=0.1)
         hand.pen([hand.place(50, 150), hand.place(250, 150)], force=1.0)
@@ -213,7 +213,7 @@ class TestHands:
 
 
 class TestFiles:
-    def test_a_picture_is_chosen_and_taken_away(self, page: Page, service: Served) -> None:
+    def test_a_picture_is_chosen_and_taken_away(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         page.locator("#file").set_input_files(
             {"name": "f.png", "mimeType": "image/png", "buffer": picture(EQUATION)}
@@ -226,7 +226,7 @@ class TestFiles:
         hand.sees("x")
 
     @pytest.mark.parametrize("how", ["drop", "paste"])
-    def test_it_is_dropped_or_pasted(self, page: Page, service: Served, how: str) -> None:
+    def test_it_is_dropped_or_pasted(self, page: Page, service: ServiceProcess, how: str) -> None:
         hand = at(page, service)
         page.evaluate(
             """([how, data]) => {
@@ -242,7 +242,7 @@ class TestFiles:
         )
         hand.sees("x=")
 
-    def test_ink_is_opened_and_written_on(self, page: Page, service: Served, tmp_path: Path) -> None:
+    def test_ink_is_opened_and_written_on(self, page: Page, service: ServiceProcess, tmp_path: Path) -> None:
         hand = at(page, service)
         file = tmp_path / "f.inkml"
         with file.open("wb") as out:
@@ -253,7 +253,9 @@ class TestFiles:
         hand.press("Undo")
         assert hand.strokes == "Empty writing area"
 
-    def test_ink_of_another_form_goes_to_the_service_as_it_is(self, page: Page, service: Served) -> None:
+    def test_ink_of_another_form_goes_to_the_service_as_it_is(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
         hand = at(page, service)
         # What the pen did in the air, which the page leaves to the service to leave out.
         traces = "".join(
@@ -269,14 +271,14 @@ class TestFiles:
         ("content", "message"),
         [
             (b"hello", "not a kind of file that is read here"),
-            (picture("x")[:150], "That can't be read. The picture is broken"),
+            (picture("x")[:150], "That can't be read."),
             (cv2.imencode(".png", np.full((60, 90), 255, np.uint8))[1].tobytes(), "Nothing is written there"),
             (b"<ink><trace>1 2 3 broken</trace></ink>", "That can't be read."),
         ],
         ids=["text", "cut short", "blank", "broken ink"],
     )
     def test_what_can_not_be_read_is_said_so(
-        self, page: Page, service: Served, content: bytes, message: str
+        self, page: Page, service: ServiceProcess, content: bytes, message: str
     ) -> None:
         hand = at(page, service)
         page.locator("#file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": content})
@@ -289,7 +291,9 @@ class TestFiles:
 
 
 class TestCorrecting:
-    def test_another_reading_is_chosen_and_sent(self, page: Page, service: Served, kept: Path) -> None:
+    def test_another_reading_is_chosen_and_sent(
+        self, page: Page, service: ServiceProcess, kept: Path
+    ) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x="])
         hand.sees("x=")
@@ -306,7 +310,7 @@ class TestCorrecting:
         assert correction.strokes is not None and len(correction.strokes) == 4
 
     def test_what_is_put_right_by_hand_is_sent_and_typeset(
-        self, page: Page, service: Served, kept: Path
+        self, page: Page, service: ServiceProcess, kept: Path
     ) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x"])
@@ -325,7 +329,7 @@ class TestCorrecting:
         }
 
     @pytest.mark.parametrize("page", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
-    def test_the_latex_is_copied(self, page: Page, service: Served) -> None:
+    def test_the_latex_is_copied(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x"])
         hand.sees("x")
@@ -338,7 +342,7 @@ class TestRefusals:
     def test_a_key_is_asked_for_and_kept_in_the_tab_alone(
         self, page: Page, reads: tuple[Registry, str], tmp_path: Path
     ) -> None:
-        key = add(tmp_path / "keys.json", "Ada's tablet", "")
+        key = add_key(tmp_path / "keys.json", "Ada's tablet", "")
         with service_of(
             *reads,
             auth="required",
@@ -347,7 +351,7 @@ class TestRefusals:
             api_keys_file=tmp_path / "keys.json",
         ) as service:
             hand = at(page, service)
-            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
             hand.write(KNOWN["x"])
             hand.told("This needs an API key")
             page.get_by_label("API key").fill("hm_12345678_wrong")
@@ -367,7 +371,7 @@ class TestRefusals:
             page.reload()
             expect(page.locator("#key-state")).to_have_text("In use: Ada's tablet.")
             hand.press("Forget")
-            expect(page.locator("#key-state")).to_have_text("Prediction needs one here.")
+            expect(page.locator("#key-state")).to_have_text("Reading needs one here.")
             assert page.evaluate("sessionStorage.length") == 0
 
     def test_limits_that_are_reached_are_shown_and_not_run_against(
@@ -381,7 +385,7 @@ class TestRefusals:
             hand.write(KNOWN["x="][2:3])
             page.wait_for_timeout(1000)
             hand.write(KNOWN["x="][3:])
-            hand.told("The limit is reached. 2 pictures a minute are allowed; go on in")
+            hand.told("The limit is reached. The limit is 2 pictures a minute")
             expect(page.locator("#countdown")).to_contain_text("Tries again in")
             expect(page.locator("#tiers")).to_contain_text("0 of 2 left this minute, all again in")
             asked: list[str] = []
@@ -399,7 +403,7 @@ class TestRefusals:
         ],
     )
     def test_what_passes_is_tried_again(
-        self, page: Page, service: Served, status: int, kind: str, message: str
+        self, page: Page, service: ServiceProcess, status: int, kind: str, message: str
     ) -> None:
         hand = at(page, service)
         # Instead of a service that is busy just now.
@@ -417,13 +421,13 @@ class TestRefusals:
             large = np.random.default_rng(1).integers(0, 255, (200, 200), np.uint8)
             file = cv2.imencode(".png", large)[1].tobytes()
             page.locator("#file").set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": file})
-            hand.told("That is too large. More than 2,000 bytes are not taken")
+            hand.told("That is too large. The limit is 2,000 bytes")
             hand.press("Clear")
             hand.write(KNOWN[EQUATION])
             hand.told("points are more than 30")
 
     def test_words_of_something_between_are_not_taken_for_an_answer(
-        self, page: Page, service: Served
+        self, page: Page, service: ServiceProcess
     ) -> None:
         hand = at(page, service)
         # Instead of a proxy that has its own page for everything.
@@ -477,7 +481,9 @@ class TestLooking:
             timeout=5000,
         )
 
-    def test_pointing_at_a_symbol_lights_its_ink_and_no_other(self, page: Page, service: Served) -> None:
+    def test_pointing_at_a_symbol_lights_its_ink_and_no_other(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x="])
         hand.sees("x=")
@@ -490,7 +496,9 @@ class TestLooking:
         page.locator("h1").hover()
         self.lights(page)
 
-    def test_the_cursor_in_the_latex_lights_the_token_behind_it(self, page: Page, service: Served) -> None:
+    def test_the_cursor_in_the_latex_lights_the_token_behind_it(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x="])
         hand.sees("x=")
@@ -503,7 +511,7 @@ class TestLooking:
         page.keyboard.press("Home")
         self.lights(page)
 
-    def test_other_ink_and_other_readings_are_not_lit(self, page: Page, service: Served) -> None:
+    def test_other_ink_and_other_readings_are_not_lit(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x="])
         hand.sees("x=")
@@ -520,7 +528,7 @@ class TestLooking:
         page.locator("#formula [data-tokens], #formula mi").first.hover()
         self.lights(page)
 
-    def test_a_picture_is_marked_where_the_symbol_is(self, page: Page, service: Served) -> None:
+    def test_a_picture_is_marked_where_the_symbol_is(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         page.locator("#file").set_input_files(
             {"name": "f.png", "mimeType": "image/png", "buffer": picture("x=")}
@@ -551,7 +559,7 @@ class TestEverybody:
         ids=["wide", "dark", "narrow"],
     )
     @pytest.mark.parametrize("where", ["", "dashboard"])
-    def test_axe_finds_nothing_serious(self, page: Page, service: Served, where: str) -> None:
+    def test_axe_finds_nothing_serious(self, page: Page, service: ServiceProcess, where: str) -> None:
         page.goto(f"{service.address}/{where}")
         if where:
             expect(page.locator("figure")).to_have_count(7)
@@ -567,7 +575,7 @@ class TestEverybody:
             if v["impact"] in ("serious", "critical")
         ] == []
 
-    def test_all_can_be_reached_by_keys_and_is_seen(self, page: Page, service: Served) -> None:
+    def test_all_can_be_reached_by_keys_and_is_seen(self, page: Page, service: ServiceProcess) -> None:
         hand = at(page, service)
         hand.write(KNOWN["x"])
         hand.sees("x")
@@ -586,7 +594,9 @@ class TestEverybody:
         page.keyboard.press("Enter")
         expect(page.locator("#eraser")).to_have_attribute("aria-pressed", "true")
 
-    def test_half_an_hour_of_writing_leaves_nothing_in_memory(self, page: Page, service: Served) -> None:
+    def test_half_an_hour_of_writing_leaves_nothing_in_memory(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
         """As many strokes as one writes in half an hour, a formula at a time, as fast as they can be made."""
         hand = at(page, service)
         answer = {"formula": "x", "confidence": 1, "processing_time": 0.01, "mathml": "", "alternatives": []}
@@ -605,7 +615,7 @@ class TestEverybody:
         assert late < early + 300_000, f"{early / 1e6:.2f} MB grew to {late / 1e6:.2f} MB"
 
 
-def test_the_dashboard_shows_what_was_measured(page: Page, service: Served) -> None:
+def test_the_dashboard_shows_what_was_measured(page: Page, service: ServiceProcess) -> None:
     hand = at(page, service)
     hand.write(KNOWN["x"], at=(77, 77))
     hand.sees("x")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from components.deployment.service_process import Served
+from components.deployment.service_process import ServiceProcess
 from components.recognizer.bundle import load_bundle
 from components.registry.bundles import SHIPPED
 from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictures, predict, promoted
@@ -34,7 +34,7 @@ def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry,
         pytest.skip("needs the serving environment: ./setup.sh serve")
     command = [str(SERVE), "serve", tag, "--host", "127.0.0.1", "--port", "{port}"]
     home = Path(registry.environment["BENTOML_HOME"])
-    with Served(command, {"AUTH": "off", "RATE_LIMITS": "off"}, home=home) as service:
+    with ServiceProcess(command, {"AUTH": "off", "RATE_LIMITS": "off"}, home=home) as service:
         assert predict(httpx.Client(base_url=service.address, timeout=30), pictures(1)[0]).status_code == 200
         assert httpx.get(f"{service.address}/model/info").json()["version"] == "1"
 
@@ -61,7 +61,7 @@ def test_a_bento_that_answers_otherwise_is_removed(registry: Registry, model: st
     file.write_text(json.dumps(content))
     done = run("build", registry, BENTOML_HOME=str(home))
     assert done.returncode == 1 and not done.stdout
-    assert "/health answers 503" in done.stderr and "it is removed" in done.stderr
+    assert "/health answers 503" in done.stderr
     assert not list(home.glob("bentos/*/*/bento.yaml"))
 
 

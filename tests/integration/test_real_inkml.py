@@ -13,7 +13,7 @@ from components.ink.inkml import InkError, parse_inkml
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
-@pytest.mark.slow
+@pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.parametrize(
     ("archive", "rejected", "unlabelled", "counts"),
     [

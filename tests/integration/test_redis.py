@@ -84,7 +84,7 @@ def test_when_it_goes_in_mid_traffic_answers_go_on_and_when_it_is_back_it_is_use
         back = predict(client, picture)
         left = '"minute";r=29' if how == "dies" else '"minute";r=28'
         assert left in back.headers["RateLimit"], "counted there again"
-    assert service.log.count("Redis is away") == service.log.count("Redis is back") == 1
+    assert service.log.count("Redis is unavailable") == service.log.count("Redis is available again") == 1
 
 
 def test_a_redis_that_was_never_there_keeps_nobody_from_answers(serve: Serve) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from components.recognizer.recognizer import Recognizer
-from components.serving.access.api_keys import add
+from components.serving.access.api_keys import add_key
 from tests.integration.conftest import ROOT, SERVE, Registry, Serve, pictures, predict
 
 pytestmark = pytest.mark.slow
@@ -109,7 +109,7 @@ def test_without_keys_it_does_not_start_and_says_what_to_do(registry: Registry, 
 
 def test_keys_are_asked_for_and_revoked_while_it_runs(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    key = add(file, "Ada", "pepper")
+    key = add_key(file, "Ada", "pepper")
     service = serve(auth="required", api_keys_file=file, api_key_pepper="pepper", rate_limits="on")
     [picture] = pictures(1)
     with httpx.Client(base_url=service.address, timeout=30) as client:

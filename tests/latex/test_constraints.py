@@ -333,6 +333,7 @@ def test_every_mathwriting_label_is_let_through() -> None:
     check_labels(labels)
 
 
+@pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
 def test_every_crohme_label_is_let_through() -> None:
     labels = set()

@@ -59,6 +59,7 @@ def test_knows_every_glyph_of_mathwriting() -> None:
     assert {glyph for glyph in glyphs - signs if normalize(glyph) != glyph} == {r"\|"}  # drawn as two bars
 
 
+@pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
 def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -> None:
     rejected: dict[str, str] = {}

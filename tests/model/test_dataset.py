@@ -162,3 +162,15 @@ def test_an_ink_without_symbols_guides_nothing(still: InkDataset, monkeypatch: p
 )
 def test_tokens_find_their_symbols(label: str, symbols: str, expected: dict[int, int]) -> None:
     assert aligned(label, [Symbol(token, (0,)) for token in symbols]) == expected
+
+
+@pytest.mark.parametrize("spare", [1, 2, 5])
+def test_a_batch_never_has_more_positions_than_the_network(
+    job: TrainingJob, shards: Path, spare: int
+) -> None:
+    longest = max(map(len, InkDataset(shards / "train", job.vocabulary, job.raster, **SIDE).tokens))
+    side = SIDE | {"max_tokens": longest + spare}  # rarely a multiple of what lengths are rounded to
+    inks = InkDataset(shards / "train", job.vocabulary, job.raster, variation=job.train.augment, **side)
+    index = max(inks.usable, key=lambda number: len(inks.tokens[number]))
+    batch = inks[BatchSpec((index,), 0, 1.0)]
+    assert len(inks.tokens[index]) < batch.tokens.shape[1] <= longest + spare

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from components.model.checkpoint import load_model
-from components.model.torch_engine import TorchEngine
 from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
 CURVE = ("epoch", "train_loss", "valid_loss", "valid_exprate", "lr")
@@ -111,7 +110,7 @@ def test_a_length_that_no_label_has_is_an_error(job: TrainingJob, tmp_path: Path
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="dvc repro train"):
-        TorchEngine.load(tmp_path / "none.pt")
+        load_model(tmp_path / "none.pt")
     torch.save({"weights": {}}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"other\.pt: not a model of this version"):
         load_model(tmp_path / "other.pt")

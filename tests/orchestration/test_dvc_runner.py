@@ -1,4 +1,4 @@
-"""Stages through DVC, in a small project of its own: order, caching, limits, and what a kill leaves."""
+"""Stages run through DVC in a small project: order, caching, time limits, and recovery after a kill."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ import psutil
 import pytest
 import yaml
 
-from components.orchestration.dvc_runner import StageError, mend_lock, plan, run_stage
+from components.orchestration.dvc_runner import (
+    PipelineRun,
+    Plan,
+    StageError,
+    StageRun,
+    plan,
+    restore_lock,
+    run_stage,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -37,10 +45,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_order_and_the_needs_are_those_of_dvc_yaml(project: Path) -> None:
+def test_a_stage_is_due_if_it_changed_or_depends_on_one_that_ran() -> None:
+    dependencies = {"a": frozenset[str](), "b": frozenset({"a"}), "c": frozenset({"b"})}
+    found = Plan(("a", "b", "c"), dependencies, frozenset({"c"}))
+    assert [found.is_due(stage, {"a"}) for stage in found.order] == [False, True, True]
+    assert not found.is_due("b", set())
+
+
+def test_a_run_lists_the_stages_that_were_not_cached() -> None:
+    runs = StageRun("a", "cached", 0), StageRun("b", "restored", 1), StageRun("c", "ran", 2)
+    assert PipelineRun(runs).changed == ("b", "c")
+
+
+def test_order_and_dependencies_are_those_of_dvc_yaml(project: Path) -> None:
     found = plan()
     assert set(found.order) == set(PROJECT) and found.order.index("first") < found.order.index("second")
-    assert found.needs["second"] == {"first"} and not found.needs["first"]
+    assert found.dependencies["second"] == {"first"} and not found.dependencies["first"]
     assert found.changed == set(PROJECT)
 
 
@@ -52,13 +72,23 @@ def test_a_stage_runs_once_and_then_is_cached(project: Path) -> None:
     assert plan().changed == {"second", "aside"}
 
 
-def test_a_failed_stage_says_its_own_last_lines(project: Path) -> None:
+def test_a_stage_whose_earlier_outputs_are_restored_counts_as_changed(project: Path) -> None:
+    """DVC's run cache: no stage runs, but those that depend on the outputs have to."""
+    for content in (MAKE, MAKE.replace("'1'", "'2'"), MAKE):
+        Path("make.py").write_text(content)
+        lines: list[str] = []
+        outcome = run_stage("first", lines.append, 60).outcome
+    assert outcome == "restored" and not lines
+    assert Path("one").read_text() == "1"
+
+
+def test_a_failed_stage_reports_the_last_lines_of_its_output(project: Path) -> None:
     Path("make.py").write_text("print('looking'); raise SystemExit('make: there is no ink in data/ink')\n")
     with pytest.raises(StageError) as raised:
         run_stage("first", print, 60)
     message = str(raised.value)
-    assert "stage first failed" in message and "make: there is no ink in data/ink" in message
-    assert "looking" in message and "reproduce" not in message
+    assert "make: there is no ink in data/ink" in message and "looking" in message
+    assert "reproduce" not in message, "none of DVC's own lines"
 
 
 def test_a_broken_dvc_yaml_is_named(project: Path) -> None:
@@ -76,7 +106,7 @@ def test_a_stage_that_hangs_is_killed_with_all_that_it_started(project: Path) ->
         "print('waiting for ever', flush=True); time.sleep(1000)\n"
     )
     start = time.monotonic()
-    with pytest.raises(StageError, match=r"longer than its limit of 0\.1 min(.|\n)*waiting for ever"):
+    with pytest.raises(StageError, match=r"pipeline\.time_limits(.|\n)*waiting for ever"):
         run_stage("first", print, 6)
     assert time.monotonic() - start < 40
     assert gone(int(Path("child").read_text()))
@@ -84,7 +114,7 @@ def test_a_stage_that_hangs_is_killed_with_all_that_it_started(project: Path) ->
     assert run_stage("first", print, 60).outcome == "ran", "DVC is not left locked"
 
 
-def test_a_flow_that_was_killed_leaves_no_stage_that_writes_under_the_next(project: Path) -> None:
+def test_a_stage_whose_flow_was_killed_is_killed_before_the_next_run(project: Path) -> None:
     hang = "import time, os\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(1000)\n"
     Path("make.py").write_text(hang)
     flow = subprocess.Popen(
@@ -104,24 +134,25 @@ def test_a_flow_that_was_killed_leaves_no_stage_that_writes_under_the_next(proje
     left = int(Path("pid").read_text())
     assert psutil.pid_exists(left), "the stage outlives its flow, for the moment"
     Path("make.py").write_text(MAKE)
-    assert run_stage("first", print, 60).outcome == "ran"
+    assert "first" in plan().changed, "the stage does not hold DVC's locks any more"
     assert gone(left)
+    assert run_stage("first", print, 60).outcome == "ran"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
-def test_a_half_written_lock_file_is_replaced_by_the_last_whole_one(project: Path, share: float) -> None:
+def test_a_truncated_lock_file_is_restored_from_its_backup(project: Path, share: float) -> None:
     for stage in ("first", "second"):
         run_stage(stage, print, 60)
     lock = Path("dvc.lock")
     whole = lock.read_text()
-    lock.write_text(whole[: int(share * len(whole))])  # as DVC leaves it when it is killed while it writes
-    mend_lock()
+    lock.write_text(whole[: int(share * len(whole))])  # as after a kill while DVC writes
+    restore_lock()
     assert lock.read_text() == whole
     assert plan().changed == {"aside"}
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within some seconds: who is killed may take a moment."""
+    """Return whether a process ends within some seconds."""
     try:
         process = psutil.Process(pid)
         until = time.monotonic() + 5

@@ -72,6 +72,27 @@ def test_inkml_is_drawn() -> None:
     np.testing.assert_array_equal(prepare(buffer.getvalue(), SETTINGS), DRAWN)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_inkml_is_known_by_its_first_character(encoding: str) -> None:
+    buffer = BytesIO()
+    write_inkml(Ink("formula", formula()), buffer)
+    text = "\n" + buffer.getvalue().decode().partition("?>")[2]
+    np.testing.assert_array_equal(prepare(text.encode(encoding), SETTINGS), DRAWN)
+
+
+def test_ink_far_from_the_origin_is_drawn_and_found_where_it_is() -> None:
+    traces = "".join(
+        f"<trace>{','.join(f'{x + 1.7e9!r} {y - 1.7e9!r}' for x, y in stroke.tolist())}</trace>"
+        for stroke in formula()
+    )
+    picture, where = prepare_placed(f"<ink>{traces}</ink>".encode(), SETTINGS)
+    assert np.abs(picture.astype(int) - DRAWN).mean() < 1
+    points = np.concatenate(formula())
+    left, top, *_ = where.back(ink_box(picture))
+    assert abs(left - 1.7e9 - points[:, 0].min()) < np.ptp(points[:, 0]) / 20
+    assert abs(top + 1.7e9 - points[:, 1].min()) < np.ptp(points[:, 1]) / 20
+
+
 @pytest.mark.parametrize("times", [0.3, 1, 1.7, 7], ids=lambda times: f"{times} as large")
 def test_ink_is_found_where_it_was_on_the_picture(times: float) -> None:
     photo = cv2.resize(photograph(), None, fx=times, fy=times, interpolation=cv2.INTER_AREA)
@@ -169,8 +190,8 @@ def test_a_wide_drawing_on_a_transparent_ground_keeps_its_own_paper() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "no picture of a known format"),
-        (b"%PDF-1.7 and so on", "no picture of a known format"),
+        (b"", "supported format"),
+        (b"%PDF-1.7 and so on", "PDF"),
         (encoded(DRAWN)[:-60], "the picture is broken"),
         (encoded(photograph(), "JPEG")[:2000], "the picture is broken"),
         (encoded(np.full((50, 50), 250, np.uint8)), "nothing is written"),

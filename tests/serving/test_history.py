@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from prometheus_client import Counter, Histogram
 
@@ -115,14 +113,11 @@ def test_stability_is_nothing_for_the_same_and_much_for_another() -> None:
     assert psi((99, 0), (200, 200)) is None is psi((), ())
 
 
-def test_the_route_tells_it_and_needs_no_key() -> None:
-    async def test() -> None:
-        async with serving(auth="required", rate_limits="on") as service:
-            assert [m["answered"] for m in (await service.client.get("/history")).json()["minutes"]] == [0]
-            headers = {"content-type": "image/png"}
-            assert (await service.client.post("/predict", content=png(), headers=headers)).status_code == 401
-            minutes = (await service.client.get("/history")).json()["minutes"]
-            assert sum(m["refused"] for m in minutes) == 1  # two minutes, where one ended meanwhile
-            assert sum(m["problems"].get("key-needed", 0) for m in minutes) == 1
-
-    asyncio.run(test())
+async def test_the_route_tells_it_and_needs_no_key() -> None:
+    async with serving(auth="required", rate_limits="on") as service:
+        assert [m["answered"] for m in (await service.client.get("/history")).json()["minutes"]] == [0]
+        headers = {"content-type": "image/png"}
+        assert (await service.client.post("/predict", content=png(), headers=headers)).status_code == 401
+        minutes = (await service.client.get("/history")).json()["minutes"]
+        assert sum(m["refused"] for m in minutes) == 1  # two minutes, where one ended meanwhile
+        assert sum(m["problems"].get("key-needed", 0) for m in minutes) == 1

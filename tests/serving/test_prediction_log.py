@@ -74,119 +74,100 @@ def outcomes() -> dict[str, float]:
     return {name: metrics.records.labels(name)._value.get() for name in ("kept", "failed", "dropped")}
 
 
-def test_a_record_has_figures_of_the_reading_and_no_picture(monitored: Monitored, tmp_path: Path) -> None:
-    async def test() -> None:
-        async with serving(**monitored()) as service:
-            answer = await service.predict(**{"x-request-id": "mine-1"})
-            await service.client.post("/predict/strokes", json={"strokes": CROSS})
-            picture, strokes = records(tmp_path, 2)
-            assert set(picture) - {"request_id", "trace_id"} == COLUMNS
-            [job, _] = service.reader.requests
-            assert (picture["request"], picture["model"], picture["kind"]) == ("mine-1", "3", "picture")
-            assert (picture["width"], picture["height"]) == (job.width, job.height)
-            assert (picture["tokens"], picture["confidence"]) == (8, 0.75)
-            assert picture["ink"] == pytest.approx(np.mean(job.picture < 128), abs=1e-6)
-            assert 0 < picture["seconds"] < answer.json()["processing_time"]
-            assert strokes["kind"] == "strokes" and strokes["request"] != "mine-1"
-            assert answer.json()["formula"] not in (tmp_path / "readings/data/data.0.log").read_text()
-
-    asyncio.run(test())
-
-
-def test_the_picture_goes_along_where_asked_for(monitored: Monitored, tmp_path: Path) -> None:
-    async def test() -> None:
-        async with serving(**monitored(monitor_pictures="on")) as service:
-            await service.predict()
-            [record] = records(tmp_path, 1)
-            data = np.frombuffer(base64.b64decode(record["picture"]), np.uint8)
-            seen = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            assert np.array_equal(seen, service.reader.requests[0].picture)
-
-    asyncio.run(test())
-
-
-def test_what_was_known_or_is_looked_at_for_health_is_not_recorded(
+async def test_a_record_has_figures_of_the_reading_and_no_picture(
     monitored: Monitored, tmp_path: Path
 ) -> None:
-    async def test() -> None:
-        async with serving(**monitored()) as service:
-            await service.client.get("/health")
-            for _ in range(3):
-                await service.predict()
-            images = [base64.b64encode(png(width)).decode() for width in (0, 8, 16)]
-            await service.client.post("/predict/batch", json={"images": images})
-            kept = records(tmp_path, 3)
-            assert [record["kind"] for record in kept] == ["picture"] * 3
-            assert len({record["width"] for record in kept}) == 3
+    async with serving(**monitored()) as service:
+        answer = await service.predict(**{"x-request-id": "mine-1"})
+        await service.client.post("/predict/strokes", json={"strokes": CROSS})
+        picture, strokes = records(tmp_path, 2)
+        assert set(picture) - {"request_id", "trace_id"} == COLUMNS
+        [job, _] = service.reader.requests
+        assert (picture["request"], picture["model"], picture["kind"]) == ("mine-1", "3", "picture")
+        assert (picture["width"], picture["height"]) == (job.width, job.height)
+        assert (picture["tokens"], picture["confidence"]) == (8, 0.75)
+        assert picture["ink"] == pytest.approx(np.mean(job.picture < 128), abs=1e-6)
+        assert 0 < picture["seconds"] < answer.json()["processing_time"]
+        assert strokes["kind"] == "strokes" and strokes["request"] != "mine-1"
+        assert answer.json()["formula"] not in (tmp_path / "readings/data/data.0.log").read_text()
 
-    asyncio.run(test())
+
+async def test_the_picture_goes_along_where_asked_for(monitored: Monitored, tmp_path: Path) -> None:
+    async with serving(**monitored(monitor_pictures="on")) as service:
+        await service.predict()
+        [record] = records(tmp_path, 1)
+        data = np.frombuffer(base64.b64decode(record["picture"]), np.uint8)
+        seen = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(seen, service.reader.requests[0].picture)
+
+
+async def test_what_was_known_or_is_looked_at_for_health_is_not_recorded(
+    monitored: Monitored, tmp_path: Path
+) -> None:
+    async with serving(**monitored()) as service:
+        await service.client.get("/health")
+        for _ in range(3):
+            await service.predict()
+        images = [base64.b64encode(png(width)).decode() for width in (0, 8, 16)]
+        await service.client.post("/predict/batch", json={"images": images})
+        kept = records(tmp_path, 3)
+        assert [record["kind"] for record in kept] == ["picture"] * 3
+        assert len({record["width"] for record in kept}) == 3
 
 
 @pytest.mark.parametrize("settings", [{"monitor_folder": None}, {"monitor_share": 0.0}])
-def test_without_a_folder_or_a_share_nothing_is_recorded(
+async def test_without_a_folder_or_a_share_nothing_is_recorded(
     monitored: Monitored, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    async def test() -> None:
-        async with serving(**monitored(**settings)) as service:
-            before = outcomes()
-            for width in (0, 8, 16):
-                await service.predict(width)
-            assert outcomes() == before and not list(tmp_path.iterdir())
-
-    asyncio.run(test())
+    async with serving(**monitored(**settings)) as service:
+        before = outcomes()
+        for width in (0, 8, 16):
+            await service.predict(width)
+        assert outcomes() == before and not list(tmp_path.iterdir())
 
 
-def test_a_share_is_about_that_share(monitored: Monitored, tmp_path: Path) -> None:
-    async def test() -> None:
-        async with serving(**monitored(monitor_share=0.5), cache_answers=0) as service:
-            before = outcomes()["kept"]
-            for _ in range(100):
-                await service.predict()
-            service.state.prediction_log._hand.shutdown()
-            assert 20 < outcomes()["kept"] - before == len(records(tmp_path)) < 80
-
-    asyncio.run(test())
+async def test_a_share_is_about_that_share(monitored: Monitored, tmp_path: Path) -> None:
+    async with serving(**monitored(monitor_share=0.5), cache_answers=0) as service:
+        before = outcomes()["kept"]
+        for _ in range(100):
+            await service.predict()
+        service.state.prediction_log._hand.shutdown()
+        assert 20 < outcomes()["kept"] - before == len(records(tmp_path)) < 80
 
 
-def test_a_disk_that_refuses_costs_records_one_line_of_log_and_no_answer(
+async def test_a_disk_that_refuses_costs_records_one_line_of_log_and_no_answer(
     monitored: Monitored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def test() -> None:
-        folder = tmp_path / "away"
-        folder.write_text("a file is in the way")
-        before = outcomes()
-        async with serving(**monitored(monitor_folder=folder), cache_answers=0) as service:
-            for _ in range(3):
-                assert (await service.predict()).status_code == 200
-            while outcomes()["failed"] < before["failed"] + 3:
-                await asyncio.sleep(0.01)
-            folder.unlink()
+    folder = tmp_path / "away"
+    folder.write_text("a file is in the way")
+    before = outcomes()
+    async with serving(**monitored(monitor_folder=folder), cache_answers=0) as service:
+        for _ in range(3):
             assert (await service.predict()).status_code == 200
-            assert len(records(folder, 1)) == 1
-            service.state.prediction_log._hand.shutdown()
-        assert outcomes()["failed"] == before["failed"] + 3
-        said = [record for record in caplog.records if record.name == prediction_log.__name__]
-        assert [record.levelname for record in said] == ["ERROR", "WARNING"]
+        while outcomes()["failed"] < before["failed"] + 3:
+            await asyncio.sleep(0.01)
+        folder.unlink()
+        assert (await service.predict()).status_code == 200
+        assert len(records(folder, 1)) == 1
+        service.state.prediction_log._hand.shutdown()
+    assert outcomes()["failed"] == before["failed"] + 3
+    said = [record for record in caplog.records if record.name == prediction_log.__name__]
+    assert [record.levelname for record in said] == ["ERROR", "WARNING"]
 
-    asyncio.run(test())
 
-
-def test_a_disk_that_hangs_holds_no_answer_and_little_memory(
+async def test_a_disk_that_hangs_holds_no_answer_and_little_memory(
     monitored: Monitored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test() -> None:
-        monkeypatch.setattr(prediction_log, "_WAITING", 2)
-        before = outcomes()
-        async with serving(**monitored(), cache_answers=0) as service:
-            monkeypatch.setattr(bentoml, "monitor", lambda name: time.sleep(0.5))
-            start = time.monotonic()
-            for _ in range(5):
-                assert (await service.predict()).status_code == 200
-            assert time.monotonic() - start < 0.5
-            assert outcomes()["dropped"] == before["dropped"] + 3
-            service.state.prediction_log._hand.shutdown()
-
-    asyncio.run(test())
+    monkeypatch.setattr(prediction_log, "_WAITING", 2)
+    before = outcomes()
+    async with serving(**monitored(), cache_answers=0) as service:
+        monkeypatch.setattr(bentoml, "monitor", lambda name: time.sleep(0.5))
+        start = time.monotonic()
+        for _ in range(5):
+            assert (await service.predict()).status_code == 200
+        assert time.monotonic() - start < 0.5
+        assert outcomes()["dropped"] == before["dropped"] + 3
+        service.state.prediction_log._hand.shutdown()
 
 
 def day_file(path: Path) -> tuple[DayFile, Callable[[str], None]]:

@@ -115,7 +115,7 @@ class TestAlone:
         *table, _, results, rejected = capsys.readouterr().out.splitlines()
         assert any("all" in line and "75.00%" in line for line in table)
         assert str(tmp_path / "out/metrics.json") in results
-        assert "3 of 7 files do not count" in rejected
+        assert "3 of 7 files were rejected" in rejected
 
     def test_limit_takes_an_even_spread(self, folder: Path, tmp_path: Path) -> None:
         alone("--data", folder, "--out", tmp_path / "out", "--limit", 3)
@@ -154,7 +154,7 @@ def test_fetches_a_bundle_from_the_registry(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    mlflow = connect()  # MLflow itself remembers the registry of tests before
+    mlflow = connect("evaluate")  # MLflow itself remembers registry and experiment of tests before
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle/bundle.json").write_text("{}")
     with mlflow.start_run() as run:

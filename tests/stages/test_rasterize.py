@@ -235,6 +235,7 @@ def test_a_copy_of_an_ink_has_its_hash_wherever_it_stands() -> None:
     assert ink_hash([np.concatenate(strokes)]) != ink_hash(strokes), "the pen was not lifted"
 
 
+@pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
 def test_of_crohme_only_what_has_a_fault_is_rejected(tmp_path: Path, params: Params) -> None:
     archive = SHARED / "crohme.tar.xz"
@@ -248,7 +249,7 @@ def test_of_crohme_only_what_has_a_fault_is_rejected(tmp_path: Path, params: Par
     with (tmp_path / "rejected.csv").open(newline="") as file:
         listed = {f"{row['split']}/{row['file']}": row["reason"] for row in csv.DictReader(file)}
     assert listed.pop("train/MfrDB/MfrDB3088.inkml") == "the file is empty"
-    for mute in ("rit_4295_2", "rit_4295_3", "ritm_426_0"):
-        assert "no label" in listed.pop(f"valid/{mute}.inkml")
+    # Their only label is MathML.
+    assert not {f"valid/{name}.inkml" for name in ("rit_4295_2", "rit_4295_3", "ritm_426_0")} & set(listed)
     assert not [name for name in listed if name.startswith("train/")]
     assert len(listed) <= 4, listed  # labels that no LaTeX parser takes

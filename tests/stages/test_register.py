@@ -17,8 +17,10 @@ from components.recognizer.recognizer import Recognizer
 from components.registry.bundles import bundle_folder
 from components.registry.mlflow_client import connect
 from components.stages import register
-from tests.conftest import METRICS
+from tests.architecture.imports import modules, reachable
 from tests.recognizer.inks import formula
+from tests.shared import copy_of
+from tests.tiny import METRICS
 
 pytestmark = pytest.mark.slow
 
@@ -56,10 +58,11 @@ print(json.dumps([answer.to_dict("records") for answer in answers]))
 
 
 @pytest.fixture(scope="module")
-def registered(exported: Path, params: Params) -> Path:
-    """The project folder after `register`, run twice."""
+def registered(exported: Path, params: Params, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder after `register`, run twice."""
+    folder = copy_of(exported, tmp_path_factory.mktemp("registered") / "project")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(exported)
+        patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         Path("dvc.lock").write_text(LOCK)
         assert register.register(params)["new"]
@@ -67,7 +70,7 @@ def registered(exported: Path, params: Params) -> Path:
         assert (again["new"], again["version"]) == (False, 1)
         png = cv2.imencode(".png", draw(formula(), RasterSettings()))[1].tobytes()
         Path("formula.png").write_bytes(png)
-    return exported
+    return folder
 
 
 @pytest.fixture
@@ -103,6 +106,14 @@ def test_nothing_is_pickled_and_only_what_reading_needs_is_packed(here: Path) ->
     assert "onnxruntime==" in requirements.read_text() and "torch" not in requirements.read_text()
 
 
+def test_the_packed_code_is_all_that_it_imports() -> None:
+    packed = {register._SOURCE / file for file in register._code()}
+    needed = {modules()[name] for name in reachable(["components.registry.pyfunc_model"]) & modules().keys()}
+    assert {register._SOURCE / "registry/pyfunc_model.py", register._SOURCE / "files.py"} <= packed
+    empty = {register._SOURCE / "registry/__init__.py"}  # a docstring; MLflow imports the model by its path
+    assert needed - packed - empty == set()
+
+
 def test_it_reads_pictures_and_ink_without_torch_and_without_pickle(here: Path, tmp_path: Path) -> None:
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -125,7 +136,7 @@ def test_it_reads_pictures_and_ink_without_torch_and_without_pickle(here: Path, 
             assert (row["latex"], row["error"]) == (reading.latex, "")
             assert row["confidence"] == pytest.approx(reading.confidence, rel=1e-4)
     assert [bool(row["error"]) for row in mixed] == [False, True, True]
-    assert "nowhere.png" in mixed[1]["error"] and "no picture" in mixed[2]["error"]
+    assert "nowhere.png" in mixed[1]["error"] and "picture" in mixed[2]["error"]
 
 
 def test_the_registry_s_address_names_a_bundle(here: Path) -> None:

@@ -77,6 +77,6 @@ def test_the_stage_says_what_it_made(
     (tmp_path / "presets").symlink_to(Path("presets").resolve())
     monkeypatch.chdir(tmp_path)
     vocab.main()
-    assert "test: 33.3% of 3 labels can be written; lacks b (2)" in capsys.readouterr().out
+    assert "test: 33.3% of 3 labels covered; lacks b (2)" in capsys.readouterr().out
     assert Path("data/vocab.json").exists()
     assert Path("reports/vocab.json").exists()

@@ -53,3 +53,16 @@ def test_equal_seeds_give_equal_formulas() -> None:
     made = Recombination(trees_of(map(tokenize, LABELS)))
     one, other = ([made.formula(np.random.default_rng([7, n]), 20) for n in range(20)] for _ in range(2))
     assert one == other
+
+
+def test_labels_without_operators_are_recombined_all_the_same() -> None:
+    made = Recombination(trees_of(map(tokenize, ["x", "y^{2}", "abc"])))
+    rng = np.random.default_rng(1)
+    formulas = [tuple(tokens_of(made.formula(rng, 20))) for _ in range(50)]
+    assert {token for tokens in formulas for token in tokens} <= set("xyabc2^{}")
+
+
+def test_a_length_that_no_formula_has_is_refused() -> None:
+    made = Recombination(trees_of(map(tokenize, ["x"])))
+    with pytest.raises(ValueError, match=r"synthesize\.max_tokens"):
+        made.formula(np.random.default_rng(1), 1)

@@ -1,24 +1,18 @@
-"""API keys: made, listed and revoked by a command; the service knows only their hashes.
-
-    python -m components.serving.access.api_keys add "Ada's tablet" --expires 90 --minute 60
-    python -m components.serving.access.api_keys list
-    python -m components.serving.access.api_keys revoke 3f9c2a7b
+"""API keys: created, listed and revoked in a file; the service knows only their hashes.
 
 A key is `hm_ID_SECRET`. The ID finds the entry; the secret has 256 random bits, so that a fast hash
-(HMAC-SHA-256, RFC 2104, with the pepper as its key) is as safe as a slow one.
+(HMAC-SHA-256, RFC 2104, keyed with the pepper) is as safe as a slow one. `python -m components keys` edits
+the file.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import hmac
 import logging
-import os
 import secrets
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, flock
@@ -26,17 +20,18 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from components.serving.settings import Settings, load_settings
+from components.files import atomic_write
+from components.serving.settings import Settings
 
 _PREFIX = "hm_"
-_RELOAD_SECONDS = 5.0  # seconds between two looks at the file
-_DUMMY_HASH = "0" * 64  # compared with where no entry is found: a wrong ID takes as long as a wrong secret
+RELOAD_SECONDS = 5.0  # between two checks of the file
+_DUMMY_HASH = "0" * 64  # compared if no entry is found: a wrong ID takes as long as a wrong secret
 
 logger = logging.getLogger(__name__)
 
 
 class KeyLimits(BaseModel):
-    """What one key may, where it differs from the rest; None: as the rest."""
+    """A key's own limits; None: the default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,7 +42,7 @@ class KeyLimits(BaseModel):
 
 
 class Key(BaseModel):
-    """An entry of the file of keys."""
+    """An entry of the keys file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -67,14 +62,14 @@ class _File(BaseModel):
 
 
 class KeysError(ValueError):
-    """The keys can't be used as they are; the message says where and why."""
+    """The keys are unusable; the message says where and why."""
 
 
 class Keys:
-    """The keys that the service knows."""
+    """The keys that the service accepts."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises KeysError where keys are configured that can't be read."""
+        """Raises KeysError for configured keys that can't be read."""
         self._pepper = settings.api_key_pepper.get_secret_value()
         self._path = settings.api_keys_file
         self._checked_at = time.monotonic()
@@ -86,11 +81,11 @@ class Keys:
         self._entries = _by_id(_parsed(self._text, where)) if self._text else {}
 
     def __len__(self) -> int:
-        """How many can be used now."""
+        """The number of valid keys."""
         return sum(_fault(key) is None for key in self._entries.values())
 
     def find(self, presented: str) -> Key | None:
-        """The entry of a key that is known and neither revoked nor expired."""
+        """The entry of a valid key; None if it is unknown, revoked or expired."""
         self._reload()
         id, _, secret = presented.removeprefix(_PREFIX).partition("_")
         key = self._entries.get(id) if presented.startswith(_PREFIX) else None
@@ -100,12 +95,12 @@ class Keys:
         return key if _fault(key) is None else None
 
     def _reload(self) -> None:
-        """Reads the file again; keeps what was known where it can't be read.
+        """Reload the file if it has changed; keep the current keys if it can't be read.
 
-        The text is compared, and not the time of its last change, which mounted secrets do not tell.
+        Compares the text, not the modification time, which mounted secrets do not update.
         """
         now = time.monotonic()
-        if self._path is None or now - self._checked_at < _RELOAD_SECONDS:
+        if self._path is None or now - self._checked_at < RELOAD_SECONDS:
             return
         self._checked_at = now
         try:
@@ -113,20 +108,20 @@ class Keys:
             if text != self._text:
                 self._entries = _by_id(_parsed(text, str(self._path)))
                 self._text = text
-                logger.info("API keys read again: %d can be used", len(self))
+                logger.info("API keys reloaded: %d valid", len(self))
         except KeysError as error:
-            logger.error("the API keys stay as they were: %s", error)
+            logger.error("the API keys are unchanged: %s", error)
 
 
 def hashed(secret: str, pepper: str) -> str:
-    """What is stored of a key's secret."""
+    """The stored hash of a key's secret."""
     return hmac.new(pepper.encode(), secret.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
-def add(
+def add_key(
     path: Path, name: str, pepper: str, expires: timedelta | None = None, limits: KeyLimits | None = None
 ) -> str:
-    """Makes a key and its entry. Returns the key, which nothing else ever shows. Raises KeysError."""
+    """Create a key and its entry. Returns the key, which is shown nowhere else. Raises KeysError."""
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     now = datetime.now(UTC).replace(microsecond=0)
     try:
@@ -148,13 +143,13 @@ def add(
 
 
 def revoke(path: Path, id: str) -> Key:
-    """Marks an entry as revoked. Raises KeysError where there is none."""
+    """Mark an entry as revoked. Raises KeysError if there is none."""
     with _editing(path) as entries:
         for index, key in enumerate(entries):
             if key.id == id:
                 entries[index] = key.model_copy(update={"revoked": datetime.now(UTC).replace(microsecond=0)})
                 return entries[index]
-        raise KeysError(f"{path}: there is no key {id}; `list` shows those there are")
+        raise KeysError(f"{path}: no key {id}; `python -m components keys list` shows the keys")
 
 
 def list_keys(path: Path) -> tuple[Key, ...]:
@@ -164,16 +159,17 @@ def list_keys(path: Path) -> tuple[Key, ...]:
 
 @contextmanager
 def _editing(path: Path) -> Iterator[list[Key]]:
-    """The entries, to be changed; written whole or not at all, by one process at a time."""
+    """The entries, to be edited; written atomically, by one process at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         entries = list(_read(path).keys) if path.exists() else []
         yield entries
-        beside = path.with_name(f".{path.name}.part")
-        beside.touch(mode=0o600)
-        beside.write_text(_File(keys=tuple(entries)).model_dump_json(indent=2, exclude_none=True) + "\n")
-        beside.replace(path)
+        with atomic_write(path) as temporary:
+            temporary.touch(mode=0o600)
+            temporary.write_text(
+                _File(keys=tuple(entries)).model_dump_json(indent=2, exclude_none=True) + "\n"
+            )
 
 
 def _by_id(file: _File) -> dict[str, Key]:
@@ -188,9 +184,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise KeysError(
-            f"{path}: {error.strerror}; `python -m components.serving.access.api_keys add` makes it"
-        ) from None
+        raise KeysError(f"{path}: {error.strerror}; `python -m components keys add` creates it") from None
     except UnicodeDecodeError:
         raise KeysError(f"{path}: not text") from None
 
@@ -205,7 +199,7 @@ def _parsed(text: str, where: str) -> _File:
 
 
 def _fault(key: Key) -> str | None:
-    """Why a key can't be used."""
+    """Why a key is invalid; None if it is valid."""
     if key.revoked is not None:
         return f"revoked {key.revoked:%Y-%m-%d}"
     if key.expires is not None and key.expires <= datetime.now(UTC):
@@ -213,51 +207,8 @@ def _fault(key: Key) -> str | None:
     return None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m components.serving.access.api_keys", description="Makes, lists and revokes API keys."
-    )
-    parser.add_argument(
-        "--file", type=Path, default=Path(os.environ.get("API_KEYS_FILE") or "keys.json"),
-        help="file of keys (default: API_KEYS_FILE, else keys.json)",
-    )  # fmt: skip
-    commands = parser.add_subparsers(required=True, dest="command")
-    new = commands.add_parser("add", help="make a key, and show it this once")
-    new.add_argument("name", help="whose it is")
-    new.add_argument(
-        "--expires", type=int, metavar="DAYS", help="days that it is good for (default: for ever)"
-    )
-    for tier in KeyLimits.model_fields:
-        new.add_argument(f"--{tier.replace('_', '-')}", type=int, metavar="N", help=f"its own limit: {tier}")
-    commands.add_parser("list", help="show all keys, without their secrets")
-    commands.add_parser("revoke", help="make a key unusable").add_argument("id")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "add":
-            limits = KeyLimits(**{tier: getattr(options, tier) for tier in KeyLimits.model_fields})
-            expires = timedelta(days=options.expires) if options.expires else None
-            pepper = load_settings().api_key_pepper.get_secret_value()
-            made = add(options.file, options.name, pepper, expires, limits)
-            print(f"{options.file}: written. The key, which is not shown again:", file=sys.stderr)
-            print(made)
-        elif options.command == "revoke":
-            gone = revoke(options.file, options.id)
-            print(
-                f"{gone.id} ({gone.name}) is revoked; a running service knows within {_RELOAD_SECONDS:.0f} s"
-            )
-        else:
-            for key in list_keys(options.file):
-                own = ", ".join(f"{tier} {n}" for tier, n in key.limits.model_dump(exclude_none=True).items())
-                state = _fault(key) or (f"until {key.expires:%Y-%m-%d}" if key.expires else "for ever")
-                print(
-                    f"{key.id}  {key.created:%Y-%m-%d}  {state:20}  {key.name}{f'  ({own})' if own else ''}"
-                )
-    except ValueError as error:  # KeysError, or a limit that is no number of requests
-        print(f"keys: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def describe(key: Key) -> str:
+    """One line about a key: ID, creation, validity, name and its own limits."""
+    limits = ", ".join(f"{tier} {n}" for tier, n in key.limits.model_dump(exclude_none=True).items())
+    state = _fault(key) or (f"until {key.expires:%Y-%m-%d}" if key.expires else "no expiry")
+    return f"{key.id}  {key.created:%Y-%m-%d}  {state:20}  {key.name}{f'  ({limits})' if limits else ''}"

@@ -1,8 +1,8 @@
-"""How much a caller may: so many pictures a minute, an hour, a day, and so many requests at once.
+"""Rate limits of a caller: pictures a minute, an hour and a day, and concurrent requests.
 
-The `limits` library counts, in fixed windows that begin with a caller's first request: exact under
-concurrency, and one number for a caller and window. Replicas that share a Redis share the counts; while it is
-away each counts for itself.
+The `limits` library counts in fixed windows that begin with a caller's first request: exact under
+concurrency, and one number per caller and window. Replicas that share a Redis share the counts; while it is
+unavailable each replica counts alone.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from components.serving.schemas.problems import Problem
 from components.serving.settings import Settings
 from components.serving.storage.redis_client import RedisClient, RedisUnavailable
 
-_LEASE = 120  # seconds after which a request of a replica that died no longer counts
+_LEASE = 120  # seconds until a request of a dead replica no longer counts
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one caller may."""
+    """A caller's limits."""
 
     minute: int
     hour: int
@@ -48,17 +48,17 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: a key, or an address."""
+    """The caller: an API key, or an address."""
 
-    id: str  # what is counted by
-    name: str  # what logs say
+    id: str  # key of the counts
+    name: str  # shown in logs
     allowance: Allowance
     keyed: bool = False
 
 
 @dataclass(frozen=True)
 class Tier:
-    """How one limit of a caller stands."""
+    """State of one limit of a caller."""
 
     name: str
     limit: int
@@ -68,7 +68,7 @@ class Tier:
 
 
 def allowance(settings: Settings, key: Key | None) -> Allowance:
-    """What a caller with this key may: what the key says, else so many times what one without may."""
+    """The limits of a caller with this key: the key's own, else a multiple of those without a key."""
     factor = settings.rate_limit_key_factor if key is not None else 1
     usual = {
         tier: factor * getattr(settings, f"rate_limit_{tier}")
@@ -78,7 +78,7 @@ def allowance(settings: Settings, key: Key | None) -> Allowance:
 
 
 class Limits:
-    """Counts what callers use."""
+    """Counts and limits the callers' requests."""
 
     def __init__(self, settings: Settings, redis: RedisClient | None) -> None:
         self.on = settings.rate_limits == "on"
@@ -97,18 +97,18 @@ class Limits:
         self._running: Counter[str] = Counter()
 
     async def use(self, caller: Caller, pictures: int = 1) -> None:
-        """Counts so many pictures, or none of them. Raises Problem (429)."""
+        """Count so many pictures, all or none. Raises Problem (429)."""
         if not self.on:
             return
         for name, item in _items(caller.allowance):
-            # Several must fit as a whole; a count that is over is never taken back.
+            # Several must fit together; an exceeded count is never taken back.
             fits = pictures == 1 or await self._ask(FixedWindowRateLimiter.test, item, caller, cost=pictures)
             if not fits or not await self._ask(FixedWindowRateLimiter.hit, item, caller, cost=pictures):
                 raise await self._refusal(caller, name, item)
 
     @asynccontextmanager
     async def slot(self, caller: Caller) -> AsyncIterator[None]:
-        """One of the requests that the caller may have at once. Raises Problem (429)."""
+        """Hold one of the caller's concurrent requests. Raises Problem (429)."""
         if not self.on:
             yield
             return
@@ -120,7 +120,7 @@ class Limits:
                 raise Problem(
                     429,
                     "too-many-at-once",
-                    f"{limit} requests at once are allowed, and {limit} are under way; wait for one to end.",
+                    f"The limit is {limit} concurrent requests; wait for one to end.",
                     {"Retry-After": "1"},
                 )
             try:
@@ -133,7 +133,7 @@ class Limits:
                 del self._running[caller.id]
 
     async def tiers(self, caller: Caller) -> list[Tier]:
-        """How the caller's limits stand; asking does not count."""
+        """State of the caller's limits; does not count."""
         items = _items(caller.allowance)
         stats = await asyncio.gather(
             *(self._ask(FixedWindowRateLimiter.get_window_stats, item, caller) for _, item in items)
@@ -151,11 +151,11 @@ class Limits:
         ]
 
     def under_way(self, caller: Caller) -> int:
-        """How many requests of the caller this replica works on."""
+        """The caller's requests in flight on this replica."""
         return self._running[caller.id]
 
     async def headers(self, caller: Caller) -> dict[str, str]:
-        """The caller's limits as `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10)."""
+        """The caller's limits as `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers-10)."""
         return _fields(await self.tiers(caller)) if self.on else {}
 
     async def _refusal(self, caller: Caller, name: str, item: RateLimitItem) -> Problem:
@@ -164,16 +164,16 @@ class Limits:
         return Problem(
             429,
             "too-many-requests",
-            f"{item.amount} pictures a {name} are allowed; go on in {wait} s.",
+            f"The limit is {item.amount} pictures a {name}; retry in {wait} s.",
             {"Retry-After": str(wait), **_fields(tiers)},
         )
 
     async def _ask(
         self, what: Callable[..., Awaitable[T]], item: RateLimitItem, caller: Caller, **options: int
     ) -> T:
-        """Asks the shared counts, or this replica's own; `what` is a method of FixedWindowRateLimiter."""
+        """Query the shared counts, or this replica's own; `what` is a method of FixedWindowRateLimiter."""
         if self._redis is not None:
-            with suppress(RedisUnavailable):  # said in the log and in ocr_redis_away
+            with suppress(RedisUnavailable):  # logged, and in ocr_redis_away
                 return await self._redis.ask(lambda: what(self._shared_counts, item, caller.id, **options))
         return await what(self._local, item, caller.id, **options)
 
@@ -191,11 +191,11 @@ class Limits:
     async def _release(self, caller: Caller, ticket: str) -> None:
         redis = self._redis
         if redis is not None:
-            with suppress(RedisUnavailable):  # the lease runs out
+            with suppress(RedisUnavailable):  # the lease expires
                 await redis.ask(lambda: redis.redis.zrem(_running_key(caller), ticket))
 
 
-# Requests under way are a sorted set of tickets by time, so that those of a dead replica can be dropped.
+# Requests in flight are a sorted set of tickets by time, so that those of a dead replica can be dropped.
 _TAKE = """
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[2])
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end

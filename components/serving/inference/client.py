@@ -13,13 +13,12 @@ import numpy as np
 from anyio import CapacityLimiter
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from components.ink.ink import Stroke
+from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Picture, Placement, draw_placed
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
 from components.recognizer.preprocessing import (
-    FORMATS,
     BlankPictureError,
     LargePictureError,
     PictureError,
@@ -30,7 +29,7 @@ from components.recognizer.preprocessing import (
 from components.recognizer.recognizer import Prediction
 from components.serving.observability import metrics
 from components.serving.schemas.problems import Problem, busy
-from components.serving.schemas.requests import Point
+from components.serving.schemas.strokes import Points
 from components.serving.settings import Settings
 from components.serving.storage.response_cache import ResponseCache, cache_key
 
@@ -131,13 +130,14 @@ class InferenceClient:
 
     async def strokes(
         self,
-        strokes: Sequence[Sequence[Point]],
+        strokes: Sequence[Points],
         options: Options = Options(),
     ) -> CachedPrediction:
-        """Read pen strokes. Raises Problem."""
-        arrays = _arrays(strokes, self._settings.max_points)
+        """Read pen strokes, arrays (n, 2). Raises Problem."""
+        arrays, origin = _arrays(strokes, self._settings.max_points)
+        content = pack_strokes(arrays) + np.array(origin).tobytes()
         return await self._read(
-            "strokes", pack_strokes(arrays), options, lambda: self._prepare_strokes("strokes", arrays)
+            "strokes", content, options, lambda: self._prepare_strokes("strokes", arrays, origin)
         )
 
     async def check(self, data: bytes) -> Prediction:
@@ -170,12 +170,15 @@ class InferenceClient:
         )
 
     def _prepare_inkml(self, data: bytes) -> PreparedInput:
-        strokes = parse_inkml(data, "ink").strokes
-        _check_points(sum(map(len, strokes)), self._settings.max_points)
-        return self._prepare_strokes("inkml", strokes)
+        ink = parse_inkml(data, "ink")
+        _check_points(sum(map(len, ink.strokes)), self._settings.max_points)
+        return self._prepare_strokes("inkml", ink.strokes, ink.origin)
 
-    def _prepare_strokes(self, kind: Kind, strokes: tuple[Stroke, ...]) -> PreparedInput:
-        return PreparedInput(kind, *draw_placed(strokes, self._raster), strokes)
+    def _prepare_strokes(
+        self, kind: Kind, strokes: tuple[Stroke, ...], origin: tuple[float, float]
+    ) -> PreparedInput:
+        picture, where = draw_placed(strokes, self._raster)
+        return PreparedInput(kind, picture, where.moved(origin), strokes)
 
     async def _prepare(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -183,11 +186,8 @@ class InferenceClient:
             return await anyio.to_thread.run_sync(prepare, limiter=self._limiter)
         except LargePictureError as error:
             raise Problem(413, "too-many-pixels", _sentence(error)) from None
-        except UnknownPictureError:
-            formats = ", ".join(FORMATS)
-            raise Problem(
-                415, "unknown-format", f"Not a picture in a supported format ({formats})."
-            ) from None
+        except UnknownPictureError as error:
+            raise Problem(415, "unknown-format", _sentence(error)) from None
         except BlankPictureError as error:
             raise Problem(422, "nothing-written", _sentence(error)) from None
         except PictureError:  # the details concern the decoder, not the caller
@@ -240,27 +240,16 @@ def pack_strokes(strokes: Sequence[Stroke]) -> bytes:
     return b"".join(len(stroke).to_bytes(4, "little") + stroke.tobytes() for stroke in strokes)
 
 
-def _arrays(strokes: Sequence[Sequence[Point]], max_points: int) -> tuple[Stroke, ...]:
-    """The strokes that have points, as float32 arrays (n, 2). Raises Problem."""
-    total = sum(map(len, strokes))
-    _check_points(total, max_points)
-    for number, stroke in enumerate(strokes):
-        for place, point in enumerate(stroke):
-            if not 2 <= len(point) <= 3:
-                raise Problem(
-                    422,
-                    "invalid-body",
-                    f"strokes.{number}.{place}: expected [x, y] or [x, y, t], found {len(point)} numbers",
-                )
-    if not total:
+def _arrays(strokes: Sequence[Points], max_points: int) -> tuple[tuple[Stroke, ...], tuple[float, float]]:
+    """The strokes as float32 arrays (n, 2), and their origin. Raises Problem."""
+    _check_points(sum(map(len, strokes)), max_points)
+    if not strokes:
         raise Problem(422, "nothing-written", "No stroke has a point.")
-    with np.errstate(over="ignore"):
-        arrays = tuple(
-            np.array([p[:2] for p in stroke], np.float64).astype(np.float32) for stroke in strokes if stroke
-        )
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.")
-    return arrays
+    try:
+        made, origin = to_strokes(np.concatenate(strokes))
+    except InkError:
+        raise Problem(422, "invalid-body", "A coordinate is too large to be drawn.") from None
+    return tuple(np.split(made, np.cumsum([len(stroke) for stroke in strokes])[:-1])), origin
 
 
 def _check_points(total: int, max_points: int) -> None:

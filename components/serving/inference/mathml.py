@@ -1,4 +1,4 @@
-"""A formula as MathML, whose elements can say which tokens of the LaTeX they stand for."""
+"""Convert LaTeX to MathML whose elements name the tokens that they stand for."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from components.latex.commands import ACCENTS
 from components.latex.structure import written
 from components.serving.observability import metrics
 
-# Elements whose ink is their own: a bar, a root's sign.
+# Elements with ink of their own: a fraction bar, a root sign.
 _SIGNS = {"mfrac": r"\frac", "msqrt": r"\sqrt", "mroot": r"\sqrt"}
-# Their first child is what LaTeX says last: a root's body after its degree, what an accent stands over.
+# Their first child comes last in LaTeX: a root's body after its index, the base of an accent.
 _TURNED = ("mroot", "mover", "munder")
 
 
 def mathml(formula: str, tokens: Sequence[str] = ()) -> str | None:
-    """A formula as MathML, or None where it is none that can be typeset.
+    """Convert a formula to MathML; None if it can't be converted.
 
     Where its tokens are given, each element with ink has in `data-tokens` the places of its tokens; no
     element has, where it is not sure which are whose.
@@ -30,15 +30,15 @@ def mathml(formula: str, tokens: Sequence[str] = ()) -> str | None:
         made: Element = convert_to_element(formula)
         for element, places in _aligned(made, tokens):
             element.set("data-tokens", " ".join(map(str, places)))
-    except Exception:  # the library raises whatever it trips over in LaTeX that is not balanced
+    except Exception:  # the library raises various errors for unbalanced LaTeX
         metrics.refusals.labels("no-mathml").inc()
         return None
-    return unescape(tostring(made, encoding="unicode"))  # the library has its own escapes
+    return unescape(tostring(made, encoding="unicode"))  # the library escapes on its own
 
 
 def _aligned(math: Element, tokens: Sequence[str]) -> list[tuple[Element, list[int]]]:
-    """The elements with ink and the places of their tokens, all of either; nothing where they differ."""
-    if _superscript_first(tokens):  # the library turns it round
+    """Pair the elements with ink with their tokens' places; empty unless all match."""
+    if _superscript_first(tokens):  # the library swaps the scripts
         return []
     result: list[tuple[Element, list[int]]] = []
     waiting = written(tokens)[::-1]
@@ -55,7 +55,7 @@ def _aligned(math: Element, tokens: Sequence[str]) -> list[tuple[Element, list[i
 
 
 def _as_written(element: Element) -> Iterator[Element]:
-    """The elements with ink in LaTeX's order."""
+    """The elements with ink, in LaTeX order."""
     if element.tag in _SIGNS or (element.text and not len(element)):
         yield element
     for child in reversed(element) if element.tag in _TURNED else element:
@@ -64,10 +64,10 @@ def _as_written(element: Element) -> Iterator[Element]:
 
 @lru_cache(4096)
 def _alone(token: str) -> str:
-    """What an element holds that stands for this token alone; of what can't stand alone, the token itself."""
+    """The text of the element for this token alone; the token itself if it can't stand alone."""
     try:
         made = convert_to_element(token + "{}" if token in ACCENTS else token)
-    except Exception:  # the library raises whatever it trips over
+    except Exception:  # the library raises various errors
         return token
     return html.unescape("".join(element.text or "" for element in made.iter())) or token
 
@@ -75,7 +75,7 @@ def _alone(token: str) -> str:
 def _superscript_first(tokens: Sequence[str]) -> bool:
     """Whether some `_` follows the `^` that has the same base."""
     opened: list[str] = []
-    before = [""]  # what a script's or a group's last token belongs to
+    before = [""]  # the token that a script or group belongs to
     for place, token in enumerate(tokens):
         if token == "_" and before[-1] == "^":
             return True

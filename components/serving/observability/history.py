@@ -6,7 +6,6 @@ numbers. Snapshots are lazy: the first request after a minute boundary records t
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -18,24 +17,25 @@ from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.samples import Sample
 
+from components.recognizer.psi import population_stability_index
 from components.serving.observability import metrics
 from components.serving.observability.metrics import QUICK, SHARES
 from components.serving.schemas.responses import History, Minute
 
 _MINUTES = 180
-_WINDOW = 30  # minutes that are compared with all before them
-_ENOUGH = 100  # readings, before and in the window, that a comparison takes
+_WINDOW = 30  # minutes compared with all before them
+_ENOUGH = 100  # predictions needed before and in the window
 _ROUTES = ("/predict", "/predict/strokes", "/predict/batch", "/feedback")
-_NO_PROBLEM = "no-mathml"  # a formula was read, and could not be typeset
+_NO_PROBLEM = "no-mathml"  # the formula was read but not converted
 
 Counts = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How the measures stood. `Counts` are those of a histogram's buckets."""
+    """The metrics at one moment. `Counts` are those of a histogram's buckets."""
 
-    start: int  # the minute that begins, of the Unix clock
+    start: int  # Unix time in minutes
     answered: float
     failed: float
     refused: float
@@ -49,19 +49,18 @@ class Snapshot:
 
 
 class MetricsHistory:
-    """Notes of the last hours."""
+    """Snapshots of the last hours."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._snapshots: deque[Snapshot] = deque([_snapshot(self._minute())], maxlen=_MINUTES + 1)
 
     def sample(self) -> None:
-        """Notes how things stand, if a minute has begun since it was last done. To be called before a request
-        is counted."""
+        """Take a snapshot if a minute has begun since the last one. Call before a request is counted."""
         now, last = self._minute(), self._snapshots[-1].start
         if now == last:
             return
-        if now < last:  # the clock was put back
+        if now < last:  # the clock was set back
             self._snapshots.clear()
         snapshot = _snapshot(now)
         gone = range(max(last + 1, now - _MINUTES), now) if self._snapshots else ()
@@ -69,7 +68,7 @@ class MetricsHistory:
         self._snapshots.append(snapshot)
 
     def report(self) -> History:
-        """All minutes, the one that has begun too."""
+        """All minutes, including the current one."""
         self.sample()
         snapshots = [*self._snapshots, _snapshot(self._minute() + 1)]
         minutes = [
@@ -106,12 +105,12 @@ def _snapshot(start: int) -> Snapshot:
 
 
 def _samples(metric: MetricWrapperBase, suffix: str) -> list[Sample]:
-    """Of this process: of several, Prometheus adds them up."""
+    """Samples of this process; Prometheus adds up those of several."""
     return [sample for each in metric.collect() for sample in each.samples if sample.name.endswith(suffix)]
 
 
 def _buckets(histogram: Histogram) -> Counts:
-    """How many fell into each bucket, the routes that read taken together."""
+    """Counts by bucket, summed over the prediction routes."""
     up_to: dict[float, float] = {}
     for sample in _samples(histogram, "_bucket"):
         if sample.labels.get("route", _ROUTES[0]) in _ROUTES:
@@ -142,7 +141,7 @@ def _minute_between(earlier: Snapshot, later: Snapshot, drift: dict[str, float])
 
 
 def _drift(snapshots: Sequence[Snapshot], number: int) -> dict[str, float]:
-    """Of the half hour that ends with this minute, against all that this process read before it."""
+    """PSI of the half hour that ends with this minute, against everything before it."""
     end, start = snapshots[number + 1], snapshots[max(0, number + 1 - _WINDOW)]
     found = {
         "confidence": psi(start.confidence, _difference(end.confidence, start.confidence)),
@@ -152,8 +151,10 @@ def _drift(snapshots: Sequence[Snapshot], number: int) -> dict[str, float]:
 
 
 def quantile(share: float, bounds: Sequence[float], counts: Counts) -> float | None:
-    """What so large a share is below, as Prometheus reckons it: evenly spread in a bucket, never more than
-    the last bound. None where nothing was counted."""
+    """A quantile as Prometheus computes it: linear within a bucket, at most the last bound.
+
+    None without counts.
+    """
     rank, below = share * sum(counts), 0.0
     if not rank:
         return None
@@ -165,18 +166,12 @@ def quantile(share: float, bounds: Sequence[float], counts: Counts) -> float | N
 
 
 def psi(reference: Counts, window: Counts) -> float | None:
-    """The population psi index of two histograms, each bucket one reading richer so that none is empty.
-    None where there is too little to compare."""
-    of_all = sum(reference), sum(window)
-    if min(of_all, default=0) < _ENOUGH:
+    """Return the population stability index of two histograms, None if there is too little to compare."""
+    if min(sum(reference), sum(window)) < _ENOUGH:
         return None
-    shares = [
-        ((a + 1) / (of_all[0] + len(reference)), (b + 1) / (of_all[1] + len(window)))
-        for a, b in zip(reference, window, strict=True)
-    ]
-    return round(sum((b - a) * math.log(b / a) for a, b in shares), 4)
+    return round(population_stability_index(reference, window), 4)
 
 
 def _difference(later: Counts, earlier: Counts) -> Counts:
-    """What came between; a histogram without any label's value has no buckets as yet."""
+    """Counts between two snapshots; a histogram without any label value has no buckets yet."""
     return tuple(b - a for b, a in zip(later, earlier or (0,) * len(later), strict=True))

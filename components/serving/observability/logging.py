@@ -1,4 +1,4 @@
-"""Logs as JSON lines on stdout, for programs to read; the audit lines among them."""
+"""JSON logs on stdout, audit log included."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OWN = (
 
 
 def configure_logging(level: str) -> None:
-    """Makes everything that this process logs JSON. May be called again."""
+    """Configure all logging of this process as JSON. May be called repeatedly."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter(
@@ -34,8 +34,8 @@ def configure_logging(level: str) -> None:
     for name in _OWN:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
-    logging.getLogger("uvicorn.access").disabled = True  # the audit line says more
+    logging.getLogger("uvicorn.access").disabled = True  # the audit log says more
     logging.getLogger("circus").setLevel("WARNING")
     logging.captureWarnings(True)
-    # Pillow warns of every broken tag in a picture, which is read or refused all the same.
+    # Pillow warns about every broken tag in a picture.
     warnings.filterwarnings("ignore", module="PIL")

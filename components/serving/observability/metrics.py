@@ -1,4 +1,4 @@
-"""What the service measures, for Prometheus. BentoML's own measures stand beside them in `/metrics`."""
+"""Prometheus metrics of the service. `/metrics` also shows BentoML's own."""
 
 from __future__ import annotations
 
@@ -18,32 +18,30 @@ from prometheus_client.multiprocess import MultiProcessCollector
 QUICK = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1)
 
-# Labels have few values, whatever is asked for: paths are those of routes.
+# Labels have few values whatever is requested: paths are those of routes.
 requests = Counter("ocr_requests", "Requests answered", ["route", "method", "status"])
-seconds = Histogram("ocr_request_seconds", "From request to answer", ["route"], buckets=QUICK)
-refusals = Counter("ocr_refusals", "Requests without an answer, by kind of problem", ["kind"])
-in_flight = Gauge("ocr_in_flight", "Requests for reading at this moment", multiprocess_mode="livesum")
-cached = Counter("ocr_cache", "Answers looked for in the cache", ["found"])
-phases = Histogram("ocr_phase_seconds", "Time of one picture by phase", ["phase"], buckets=QUICK)
+seconds = Histogram("ocr_request_seconds", "Request latency", ["route"], buckets=QUICK)
+refusals = Counter("ocr_refusals", "Requests answered with a problem document, by kind", ["kind"])
+in_flight = Gauge("ocr_in_flight", "Prediction requests in flight", multiprocess_mode="livesum")
+cached = Counter("ocr_cache", "Cache lookups", ["found"])
+phases = Histogram("ocr_phase_seconds", "Seconds per picture, by phase", ["phase"], buckets=QUICK)
 confidence = Histogram(
     "ocr_confidence",
-    "Confidence of answers",
+    "Confidence of predictions",
     buckets=SHARES,
 )
 tokens = Histogram(
-    "ocr_tokens", "Tokens of answers", buckets=(1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
+    "ocr_tokens", "Tokens of predictions", buckets=(1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 256)
 )
-batch = Histogram(
-    "ocr_batch_pictures", "Pictures read together", buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
-)
-records = Counter("ocr_records", "Readings to be recorded, by outcome", ["outcome"])
-remembered = Counter("ocr_remembered", "Readings to be remembered for a correction", ["kept"])
+batch = Histogram("ocr_batch_pictures", "Pictures per batch", buckets=(1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64))
+records = Counter("ocr_records", "Predictions sampled for the prediction log, by outcome", ["outcome"])
+remembered = Counter("ocr_remembered", "Predictions stored for correction", ["kept"])
 feedback = Counter("ocr_feedback", "Corrections by outcome", ["outcome"])
 redis_away = Gauge("ocr_redis_away", "1 while Redis does not answer", multiprocess_mode="livemax")
 
 
 def page() -> tuple[bytes, str]:
-    """All measures of all processes of this service, and their media type."""
+    """The metrics of all processes of this service, and their media type."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
     registry = CollectorRegistry()

@@ -1,10 +1,10 @@
-"""What is kept of readings: of some of them, figures, as BentoML's monitoring writes them down.
+"""Record figures of a share of the predictions through BentoML's monitoring, for drift detection.
 
-A line of JSON a reading, in MONITOR_FOLDER/readings/data/data.WORKER.log; data.WORKER.log.DAY has an earlier
-day. Nothing else is done with them, and nothing is sent anywhere.
+One JSON line per prediction in MONITOR_FOLDER/readings/data/data.WORKER.log; earlier days are in
+data.WORKER.log.DAY. Nothing is sent anywhere.
 
-What bounds the disk: a file for each of 31 days and each worker, of at most 256 MB. What bounds the memory:
-256 records that wait to be written. A disk that is full or slow costs records, not answers.
+Disk use is bounded by one file a day and worker for 31 days, of at most 256 MB each; memory by 256 records
+that wait to be written. A full or slow disk costs records, not predictions.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from components.serving.settings import Settings
 
 NAME = "readings"
 
-_WAITING = 256  # records that may wait for the disk, each with a picture of at most some ten kB
+_WAITING = 256  # records waiting for the disk, each with a picture of some ten kB at most
 _DAYS = 30
 _LARGEST = 256 << 20  # a day's file, bytes
-_TAIL = 1 << 20  # no line is longer, bytes
+_TAIL = 1 << 20  # bytes; no line is longer
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +58,14 @@ class PredictionLog:
         if not self._room.acquire(blocking=False):
             metrics.records.labels("dropped").inc()
             return
-        # A copy: BentoML finds the trace in it, and leaves its half-made record there when writing fails.
+        # A copy: BentoML reads the trace from it, and leaves its partial record there when writing fails.
         context = contextvars.copy_context()
         self._hand.submit(context.run, self._write, request_id, model, found, found.prepared)
 
     def _write(self, request_id: str, model: str, found: CachedPrediction, prepared: PreparedInput) -> None:
         try:
             self._log(request_id, model, found, prepared)
-        except Exception as error:  # of the disk, as a rule; whatever it is, answers go on
+        except Exception as error:  # usually of the disk; serving continues
             metrics.records.labels("failed").inc()
             if not self._failing:
                 logger.error("predictions can't be recorded; serving continues: %s", error)
@@ -94,7 +94,7 @@ class PredictionLog:
 
 
 class DayFile(TimedRotatingFileHandler):
-    """A file of a day's records, and those of the days before for a month. Raises OSError, unlike its kind.
+    """A day's log file, with a month of earlier ones. Unlike its base class it raises OSError.
 
     Days are UTC's. Two services may write to it, while one takes over from the other. A line that was cut
     short, by a full disk or the end of the process, is taken out before the next one is written.
@@ -109,12 +109,12 @@ class DayFile(TimedRotatingFileHandler):
         super().emit(record)
 
     def rotation_filename(self, default_name: str) -> str:
-        """No file's that is there: where one service takes over from another, both roll over."""
+        """A name that does not exist yet: during a blue-green change two services roll over."""
         names = itertools.chain([default_name], (f"{default_name}.{n}" for n in itertools.count(1)))
         return next(name for name in names if not Path(name).exists())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Gives up the open file, whose buffer may hold half a line, and lets the exception go on."""
+        """Close the file, whose buffer may hold half a line, and re-raise the exception."""
         stream, self.stream = self.stream, None  # type: ignore[assignment]  # as FileHandler.close does
         if stream is not None:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The pages that people see: plain files, read once, and the policy that keeps all else out."""
+"""The page and the dashboard: static files, read once, and their Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-# Their own scripts and styles, pictures that the user chose, and questions to this service. Nothing inline,
-# nothing from elsewhere, and nothing to there.
+# Own scripts and styles, pictures that the user chose, and requests to this service. Nothing inline, nothing
+# from or to other origins.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -23,11 +23,11 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file as a browser gets it."""
+    """A file as the browser receives it."""
 
     content: bytes
     media_type: str
-    etag: str  # changes with the content: a browser asks, and need not fetch again
+    etag: str  # changes with the content
 
 
 def page_file(content: bytes, suffix: str) -> PageFile:

@@ -6,18 +6,19 @@ const MARGIN = 24; // CSS pixels
 const LARGEST = 12; // a few units must not fill it with a dot
 
 /**
- * The strokes, fitted to a sheet; null where only the service reads such ones.
+ * The strokes, fitted to a sheet; null if only the service reads them.
  * @param {string} text @param {number} width @param {number} height
  * @returns {Float32Array[] | null}
  */
 export function strokesOf(text, width, height) {
   const ink = new DOMParser().parseFromString(text, "application/xml");
-  const channels = Array.from(ink.getElementsByTagNameNS("*", "channel"), (channel) => channel.getAttribute("name"));
-  if (channels.length && !(channels[0] === "X" && channels[1] === "Y")) return null;
+  if (ink.querySelector("definitions,context,canvas,canvasTransform,[orientation],[units],trace[type],[priorRef]")) return null;
+  const channels = Array.from(ink.querySelectorAll("channel"), (channel) => channel.getAttribute("name"));
+  if (!/^(X,Y|$)/.test(channels.join())) return null;
   /** @type {number[][][]} */ const strokes = [];
-  for (const trace of ink.getElementsByTagNameNS("*", "trace")) {
+  for (const trace of ink.querySelectorAll("trace")) {
     const content = trace.textContent ?? "";
-    if (trace.hasAttribute("type") || trace.hasAttribute("continuation") || /[^\d\s.,e+-]/i.test(content)) return null;
+    if (/[^\d\s.,e+-]/i.test(content)) return null;
     const points = content.split(",").map((point) => point.trim()).filter(Boolean);
     const stroke = points.map((point) => point.split(/\s+/).map(Number));
     if (stroke.some((numbers) => numbers.length < 2 || !numbers.every(Number.isFinite))) return null;

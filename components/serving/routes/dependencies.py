@@ -1,4 +1,4 @@
-"""Who is let in: callers with the key that is needed, a place in the queue, and limits not used up."""
+"""Admission of requests: API key, queue capacity and rate limits."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ State = Annotated[AppState, Depends(state_of)]
 
 
 async def admit(request: Request, response: Response, state: State) -> AsyncIterator[Caller]:
-    """Lets a caller in for reading. Raises Problem."""
+    """Admit a prediction request. Raises Problem."""
     async with _admit(request, response, state, with_key=state.settings.auth == "required") as caller:
         yield caller
 
 
 async def require_key(request: Request, response: Response, state: State) -> AsyncIterator[Caller]:
-    """Lets a caller in whose name must be known, unless nobody's is. Raises Problem."""
+    """Admit a request that needs a key unless AUTH=off. Raises Problem."""
     async with _admit(request, response, state, with_key=state.settings.auth != "off") as caller:
         yield caller
 
@@ -39,11 +39,11 @@ async def _admit(
         raise Problem(
             401,
             "key-needed",
-            "An API key is needed: as `X-API-Key`, or as `Authorization: Bearer`.",
+            "An API key is required, as `X-API-Key` or `Authorization: Bearer`.",
             {"WWW-Authenticate": "Bearer"},
         )
     if state.counts.in_flight >= state.settings.max_queue:
-        raise busy("All places in the queue are taken; come again a little later.")
+        raise busy("The queue is full; retry later.")
     state.counts.in_flight += 1
     metrics.in_flight.inc()
     try:

@@ -17,7 +17,7 @@ from components.serving.schemas.problems import Problem
 from components.serving.schemas.requests import FeedbackRequest, json_of
 from components.serving.schemas.responses import FeedbackResponse
 
-_BODY = 32 << 10  # bytes: 4,096 characters however they are written, and the rest
+_BODY = 32 << 10  # bytes: 4,096 characters in any encoding, and the rest
 
 router = APIRouter()
 

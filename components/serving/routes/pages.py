@@ -1,4 +1,4 @@
-"""The routes that show: pages for people, and the files that these are made of. They need no key."""
+"""Routes of the page and the dashboard, and of their files. They need no key."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ router = APIRouter()
 
 @router.get("/", include_in_schema=False)
 async def writing(request: Request, state: State) -> Response:
-    """A page to write on."""
+    """The page to write on."""
     return _answered(request, _writing(state))
 
 
 @router.get("/dashboard", include_in_schema=False)
 async def dashboard(request: Request) -> Response:
-    """How the service does, drawn from `/history` and `/status`."""
+    """The dashboard, drawn from `/history` and `/status`."""
     return _answered(request, FILES["dashboard.html"])
 
 
 @router.get("/page/{name}", include_in_schema=False)
 async def file(request: Request, name: str) -> Response:
-    """A script, a style or an icon of the pages."""
+    """A script, stylesheet or icon of the pages."""
     if name not in FILES or name.endswith(".html"):
-        raise Problem(404, "not-found", "The pages have no such file.")
+        raise Problem(404, "not-found", "No such file.")
     return _answered(request, FILES[name])
 
 
 def _writing(state: AppState) -> PageFile:
-    """The page, told what this service asks for: a key, and corrections."""
+    """The page, with whether this service needs keys and accepts corrections."""
     content = FILES["index.html"].content
     for place, value in {
         b"{auth}": state.settings.auth.encode(),

@@ -20,17 +20,20 @@ from components.serving.schemas.openapi import JSON_BATCH, PICTURE, STROKES, pro
 from components.serving.schemas.problems import Problem, ProblemDocument
 from components.serving.schemas.requests import (
     BatchRequest,
-    StrokesRequest,
+    PredictOptions,
     body,
     from_base64,
+    image_in,
     json_of,
     media_type,
     picture_of,
 )
 from components.serving.schemas.responses import AlternativeResponse, BatchResponse, PredictResponse
+from components.serving.schemas.strokes import parse_strokes
 from components.serving.state import AppState
 
 INKML = "application/inkml+xml"
+XML_TYPES = (INKML, "application/xml", "text/xml")
 
 T = TypeVar("T")
 
@@ -60,11 +63,30 @@ async def predict(
     format: Format = "latex",
     explain: Explain = False,
 ) -> PredictResponse:
-    """Read one picture: the field `file` of a multipart form, or a body of type `image/*`."""
-    data = await with_timeout(state, picture_of(request, state.settings.max_bytes))
-    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
-    found = await state.client.picture(data, options)
-    return await _finish(request, response, state, caller, found, format)
+    """Read one picture: the field `file` of a multipart form, a body of type `image/*`, or base64 in JSON.
+
+    InkML and strokes are read as well, as /predict/strokes does.
+    """
+    asked = PredictOptions(n_best=n_best, format=format, explain=explain)
+    keep_input = state.feedback.accepts(caller)
+    if media_type(request) in (*XML_TYPES, "application/json"):
+        options = Options(n_best, explain, keep_input)
+        found = await _read_document(request, state, options, 2 * state.settings.max_bytes)
+        return await _finish(request, response, state, caller, found, format)
+    data, asked = await with_timeout(state, picture_of(request, state.settings.max_bytes, asked))
+    found = await state.client.picture(data, Options(asked.n_best, asked.explain, keep_input))
+    return await _finish(request, response, state, caller, found, asked.format)
+
+
+async def _read_document(request: Request, state: AppState, options: Options, limit: int) -> CachedPrediction:
+    """Read InkML, or JSON with strokes or with a picture in `image`. Raises Problem."""
+    if media_type(request) in XML_TYPES:
+        document = await with_timeout(state, body(request, state.settings.max_ink_bytes))
+        return await state.client.inkml(document, options)
+    data = await with_timeout(state, body(request, limit))
+    if (image := image_in(data)) is not None:
+        return await state.client.picture(from_base64(image, state.settings.max_bytes), options)
+    return await state.client.strokes(parse_strokes(data), options)
 
 
 @router.post(
@@ -85,20 +107,16 @@ async def predict_strokes(
     explain: Explain = False,
 ) -> PredictResponse:
     """Read pen strokes, as JSON or as InkML."""
-    kind, limit = media_type(request), state.settings.max_ink_bytes
-    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
-    if kind in (INKML, "application/xml", "text/xml"):
-        found = await state.client.inkml(await with_timeout(state, body(request, limit)), options)
-    elif kind in ("application/json", ""):
-        ink: StrokesRequest = await with_timeout(state, json_of(request, StrokesRequest, limit))
-        found = await state.client.strokes(ink.strokes, options)
-    else:
+    kind = media_type(request)
+    if kind not in (*XML_TYPES, "application/json", ""):
         raise Problem(
             415,
             "unsupported-media-type",
-            f"Send strokes as application/json, or InkML as {INKML}.",
+            f"Send strokes as application/json, or InkML as {INKML}; pictures go to /predict.",
             {"Accept-Post": f"application/json, {INKML}"},
         )
+    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
+    found = await _read_document(request, state, options, state.settings.max_ink_bytes)
     return await _finish(request, response, state, caller, found, format)
 
 

@@ -1,4 +1,4 @@
-"""The routes that tell: how the service does and what reads. They need no key and do not count."""
+"""Status routes: state, health, history, model, limits, metrics. They need no key and do not count."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ State = Annotated[AppState, Depends(state_of)]
 router = APIRouter()
 
 
-@router.get("/status", summary="How the service does")
+@router.get("/status", summary="State of the service")
 async def status(state: State) -> Status:
     info = state.model.info
     return Status(
@@ -27,26 +27,26 @@ async def status(state: State) -> Status:
 
 @router.get("/health", summary="A thorough check", responses={503: {"model": Health}})
 async def health(state: State, response: Response) -> Health:
-    """Reads a known picture and asks Redis. 503 where the service can't do its work."""
+    """Read a known picture and ping Redis. 503 if the service is unhealthy."""
     found = await state.health()
     response.status_code = 200 if found.healthy else 503
     return found
 
 
-@router.get("/history", summary="What was measured, minute by minute")
+@router.get("/history", summary="Metrics by minute")
 async def history(state: State) -> History:
-    """The last three hours of this replica. Nothing that `/metrics` does not tell, and nothing of anybody."""
+    """The last three hours of this replica: what `/metrics` shows, nothing about callers."""
     return state.history.report()
 
 
-@router.get("/model/info", summary="What reads")
+@router.get("/model/info", summary="The model being served")
 async def model_info(state: State) -> ModelInfo:
     return state.model.info
 
 
-@router.get("/rate-limit/status", summary="How the caller's limits stand", responses=problems(401))
+@router.get("/rate-limit/status", summary="The caller's rate limits", responses=problems(401))
 async def usage(request: Request, state: State) -> Usage:
-    """The limits of this key, or of this address where none is shown. Asking does not count."""
+    """The limits of this key, or of this address without a key. Does not count."""
     caller = state.caller(request)
     return Usage(
         caller=caller.name,

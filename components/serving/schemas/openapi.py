@@ -1,4 +1,4 @@
-"""What the generated OpenAPI description can't know: bodies of several kinds, problems, examples."""
+"""Parts of the OpenAPI description that FastAPI can't generate: request bodies, problems, examples."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 from pydantic import BaseModel
 
 from components.serving.schemas.problems import MEDIA_TYPE
-from components.serving.schemas.requests import BatchRequest, FeedbackRequest, StrokesRequest
+from components.serving.schemas.requests import BatchRequest, FeedbackRequest
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problem documents with these statuses."""
+    """Responses with problem documents, by status."""
     schema = {"$ref": "#/components/schemas/ProblemDocument"}
     what = {
-        400: "The request is broken",
-        401: "A key is needed, or is not known",
-        404: "There is nothing of this kind",
-        408: "The body came too slowly",
+        400: "The request is malformed",
+        401: "An API key is missing or invalid",
+        404: "Not found",
+        408: "The body did not arrive in time",
         413: "Too large",
-        415: "Of a kind that is not read",
-        422: "Can't be read, with the reason",
-        429: "Limits are used up; `Retry-After` says until when",
-        503: "Too busy at this moment; `Retry-After` says for how long",
+        415: "Unsupported media type",
+        422: "Can't be processed; `detail` has the reason",
+        429: "Rate limit exceeded; see `Retry-After`",
+        503: "Overloaded; see `Retry-After`",
     }
     return {
         status: {"description": what[status], "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -46,20 +46,67 @@ PICTURE = _body(
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": {"type": "string", "format": "binary"}},
+                "properties": {
+                    "file": {"type": "string", "format": "binary"},
+                    "n_best": {"type": "integer", "minimum": 1, "maximum": 5},
+                    "format": {"type": "string", "enum": ["latex", "mathml"]},
+                    "explain": {"type": "boolean"},
+                },
             }
         },
         "image/png": _BYTES,
         "image/jpeg": _BYTES,
         "image/*": _BYTES,
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["image"],
+                "properties": {"image": {"type": "string", "description": "base64 or a data URL"}},
+            }
+        },
     }
 )
+_STROKES = {
+    "type": "object",
+    "required": ["strokes"],
+    "properties": {
+        "strokes": {
+            "description": "Strokes; y downwards, any unit. A stroke is a list of points `[x, y, …]` or "
+            "`{x, y}`, or an object of columns `{x: […], y: […]}`; time and pressure are not used. Also "
+            "read: `{x: [[…], …], y: [[…], …]}` (Mathpix), `strokeGroups` (MyScript) and a bare list.",
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "number"}, "minItems": 2},
+            },
+        }
+    },
+}
 _CROSS = '<ink xmlns="http://www.w3.org/2003/InkML"><trace>0 0, 8 10</trace><trace>8 0, 0 10</trace></ink>'
 STROKES = _body(
     {
-        "application/json": _json(StrokesRequest),
+        "application/json": {
+            "schema": _STROKES,
+            "example": {"strokes": [[[0, 0], [8, 10]], [[8, 0], [0, 10]]]},
+        },
         "application/inkml+xml": {"schema": {"type": "string"}, "example": _CROSS},
     }
 )
 FEEDBACK = _body({"application/json": _json(FeedbackRequest)})
 JSON_BATCH = _body({"application/json": _json(BatchRequest)})
+
+
+SECURITY_SCHEMES = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+def describe_security(description: dict[str, Any], required: bool) -> None:
+    """Add the API key's two headers to the description's POST operations; optional unless `required`."""
+    description.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
+    alternatives: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
+    for operations in description["paths"].values():
+        if "post" in operations:
+            operations["post"]["security"] = alternatives if required else [*alternatives, {}]

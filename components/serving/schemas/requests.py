@@ -1,13 +1,16 @@
-"""Bodies of requests: read up to a bound, in each of the forms that pictures and ink come in."""
+"""Request bodies: read up to a limit, in each of the forms that pictures and ink are sent in."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
+import zlib
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -17,21 +20,10 @@ from components.serving.schemas.problems import Problem
 
 MAX_BATCH = 10
 
-Point = list[FiniteFloat]
+_DATA_URL = re.compile(r"\s*data:[^,]{0,200};\s*base64\s*", re.IGNORECASE)
+_STANDARD_ALPHABET = str.maketrans("-_", "+/")  # from RFC 4648's URL-safe alphabet
 
-_FORM = 64 << 10  # what a form may hold beside its file, bytes
-
-
-class StrokesRequest(BaseModel):
-    """Pen strokes; y downwards, any unit."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    strokes: list[list[Point]] = Field(
-        description="strokes of points `[x, y]` or `[x, y, t]`; the time is not used",
-        examples=[[[[0, 0], [8, 10]], [[8, 0], [0, 10]]]],
-        min_length=1,
-    )
+_FORM_BYTES = 64 << 10  # allowed in a form besides its file
 
 
 class BatchRequest(BaseModel):
@@ -40,43 +32,55 @@ class BatchRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     images: list[str] = Field(
-        description="picture files in base64, with or without `data:…;base64,` before them",
+        description="picture files in base64 (RFC 4648, standard or URL-safe), or data URLs",
         min_length=1,
         max_length=MAX_BATCH,
     )
 
 
 class FeedbackRequest(BaseModel):
-    """What should have been read."""
+    """A correction."""
 
     model_config = ConfigDict(extra="ignore")
 
     request_id: str = Field(
-        description="`X-Request-ID` of the answer that was wrong",
+        description="`X-Request-ID` of the response to correct",
         pattern=f"^{ID}$",
         examples=["9f86d081884c7d65"],
     )
-    formula: str = Field(
-        description="what is written there, LaTeX", max_length=4096, examples=[r"\frac{1}{2}"]
-    )
+    formula: str = Field(description="the correct formula, LaTeX", max_length=4096, examples=[r"\frac{1}{2}"])
 
 
-async def picture_of(request: Request, limit: int) -> bytes:
-    """The bytes of the picture in a multipart form's field `file`, or in the raw body. Raises Problem."""
+class PredictOptions(BaseModel):
+    """Options of a prediction, as query parameters or as fields of a form."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    n_best: int = Field(1, ge=1, le=5)
+    format: Literal["latex", "mathml"] = "latex"
+    explain: bool = False
+
+
+async def picture_of(request: Request, limit: int, options: PredictOptions) -> tuple[bytes, PredictOptions]:
+    """The picture, and the options: a multipart form may override those of the query.
+
+    Takes the field `file` of a form, or a body of type `image/*`. Raises Problem.
+    """
     kind = media_type(request)
     if kind == "multipart/form-data":
-        return await _file_of(request, limit)
+        return await _form_of(request, limit, options)
     if not kind.startswith("image/") and kind != "application/octet-stream":
         raise Problem(
             415,
             "unsupported-media-type",
-            "Send a picture: as the field `file` of a multipart form, or as the body with an `image/*` type.",
-            {"Accept-Post": "multipart/form-data, image/*"},
+            "Send a picture as the field `file` of a multipart form, as a body of type `image/*`, or as JSON "
+            '{"image": base64}; strokes and InkML go to /predict/strokes.',
+            {"Accept-Post": "multipart/form-data, image/*, application/json"},
         )
     data = await body(request, limit)
     if not data:
-        raise Problem(422, "empty", "The body is empty; it should be a picture file.")
-    return data
+        raise Problem(422, "empty", "The body is empty; send a picture file.")
+    return data, options
 
 
 async def json_of(request: Request, model: type[BaseModel], limit: int) -> Any:
@@ -87,27 +91,66 @@ async def json_of(request: Request, model: type[BaseModel], limit: int) -> Any:
         raise Problem(422, "invalid-body", _faults(error)) from None
 
 
+def image_in(data: bytes) -> str | None:
+    """The base64 in the field `image` of a JSON object, or None if it has none."""
+    if b'"image"' not in data:
+        return None
+    try:
+        content = from_json(data)
+    except ValueError:
+        return None  # whoever reads strokes says what is wrong
+    image = content.get("image") if isinstance(content, dict) else None
+    return image if isinstance(image, str) else None
+
+
 async def body(request: Request, limit: int) -> bytes:
     """The whole body. Raises Problem (413) as soon as it is known to be larger than `limit` bytes."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
+    decompress = _decompressor(request)
     chunks, size = [], 0
     try:
-        async for chunk in request.stream():
+        async for received in request.stream():
+            chunk = received if decompress is None else decompress.decompress(received, limit + 1 - size)
             size += len(chunk)
-            if size > limit:
+            if size > limit or (decompress is not None and decompress.unconsumed_tail):
                 raise _too_large(limit)
             chunks.append(chunk)
     except ClientDisconnect:
-        raise Problem(400, "disconnected", "The connection broke before the body was whole.") from None
+        raise Problem(400, "disconnected", "The connection closed before the body was complete.") from None
+    except zlib.error:
+        raise Problem(400, "invalid-encoding", "The body is not gzip, as Content-Encoding says.") from None
+    if decompress is not None and not decompress.eof:
+        raise Problem(400, "invalid-encoding", "The gzip body is truncated.")
     return b"".join(chunks)
 
 
+def _decompressor(request: Request) -> Any:
+    """zlib's decompressor for a gzip body; None for a plain one. Raises Problem (415) for others."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in ("gzip", "x-gzip"):
+        raise Problem(
+            415,
+            "unsupported-encoding",
+            "Send the body as it is, or with Content-Encoding: gzip.",
+            {"Accept-Encoding": "gzip, identity"},
+        )
+    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
 def from_base64(text: str, limit: int) -> bytes:
-    """A picture out of a batch. Raises Problem."""
+    """Decode base64 as RFC 4648 and RFC 2045 allow: with line breaks, URL-safe, unpadded, as a data URL.
+
+    Raises Problem.
+    """
+    head, comma, tail = text.partition(",")
+    encoded = tail if comma and _DATA_URL.fullmatch(head) else text
+    compact = "".join(encoded.split()).translate(_STANDARD_ALPHABET).rstrip("=")
     try:
-        data = base64.b64decode(text.rpartition("base64,")[2], validate=True)
+        data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise Problem(422, "invalid-base64", "The picture is not valid base64.") from None
     if not data:
@@ -122,8 +165,8 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _file_of(request: Request, limit: int) -> bytes:
-    whole = await body(request, limit + _FORM)
+async def _form_of(request: Request, limit: int, options: PredictOptions) -> tuple[bytes, PredictOptions]:
+    whole = await body(request, limit + _FORM_BYTES)
 
     async def replay() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": whole, "more_body": False}
@@ -132,28 +175,32 @@ async def _file_of(request: Request, limit: int) -> bytes:
         async with Request(request.scope, replay).form(max_files=1, max_fields=20) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
-                raise Problem(422, "no-file", "The form has no file in its field `file`.")
+                raise Problem(422, "no-file", "The form has no file in the field `file`.")
             data = await file.read()
-    except HTTPException as error:  # what Starlette makes of a form that is broken, or has too many parts
-        raise Problem(400, "invalid-form", f"The form can't be read: {error.detail}") from None
+            fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    except HTTPException as error:  # from Starlette, for a malformed form or one with too many parts
+        raise Problem(400, "invalid-form", f"The form is malformed: {error.detail}") from None
     except (ValueError, KeyError):  # a broken boundary or header
         raise Problem(
-            400, "invalid-form", "The form can't be read: its boundary or a header is broken."
+            400, "invalid-form", "The form is malformed: its boundary or a header is broken."
         ) from None
     if not data:
         raise Problem(422, "empty", "The file in the field `file` is empty.")
     if len(data) > limit:
         raise _too_large(limit)
-    return data
+    try:
+        return data, PredictOptions.model_validate(options.model_dump() | fields)
+    except ValidationError as error:
+        raise Problem(422, "invalid-parameter", _faults(error)) from None
 
 
 def _too_large(limit: int) -> Problem:
     size = f"{limit / (1 << 20):,.0f} MiB" if limit >= 1 << 20 else f"{limit:,} bytes"
-    return Problem(413, "too-large", f"More than {size} are not taken; send a smaller picture.")
+    return Problem(413, "too-large", f"The limit is {size}; send a smaller body.")
 
 
 def _faults(error: ValidationError) -> str:
-    """What is wrong where, for the first few faults; not the values, which can be of any size."""
+    """The first few faults with their places; not the values, which can be of any size."""
     faults = [
         f"{'.'.join(map(str, e['loc'])) or 'the body'}: {e['msg']}"
         for e in error.errors(include_url=False)[:3]

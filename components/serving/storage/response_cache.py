@@ -1,4 +1,4 @@
-"""Answers that were given before: in Redis, where replicas share one, else in bounded memory."""
+"""Cache of predictions: in Redis if replicas share one, else in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from components.serving.storage.redis_client import RedisClient, RedisUnavailabl
 
 
 def cache_key(model: str, beam: int, n_best: int, explain: bool, kind: str, content: bytes) -> str:
-    """Names an answer: the same content, read by the same version of the model with the same options."""
+    """The key of a prediction: content, model version and options."""
     digest = hashlib.sha256(content).hexdigest()
     how = f"{beam}:{n_best}" + (":explained" if explain else "")
     return f"ocr:answer:{_FORMAT}:{model}:{how}:{kind}:{digest}"
 
 
-_FORMAT = 1  # of what is kept; another one is not looked for
+_FORMAT = 1  # of cached predictions; others are not looked up
 
 
 class ResponseCache(Protocol):
-    """Keeps answers for a while."""
+    """Caches predictions for a while."""
 
     async def get(self, key: str) -> bytes | None: ...
 
@@ -32,7 +32,7 @@ class ResponseCache(Protocol):
 
 
 class NullCache:
-    """Keeps nothing."""
+    """Caches nothing."""
 
     async def get(self, key: str) -> bytes | None:
         return None
@@ -42,7 +42,7 @@ class NullCache:
 
 
 class MemoryCache:
-    """The newest answers, so many at most."""
+    """The newest predictions, up to a limit."""
 
     def __init__(self, settings: Settings) -> None:
         self._answers: TTLCache[str, bytes] = TTLCache(settings.cache_answers, settings.cache_seconds)
@@ -57,7 +57,7 @@ class MemoryCache:
 
 
 class RedisCache:
-    """Answers of all replicas; Redis itself bounds them (`maxmemory`) and forgets them in time."""
+    """Shared by all replicas; Redis bounds it (`maxmemory`) and expires its entries."""
 
     def __init__(self, shared: RedisClient, seconds: int) -> None:
         self._redis, self._seconds = shared, seconds
@@ -71,7 +71,7 @@ class RedisCache:
         return answer.encode() if isinstance(answer, str) else answer
 
     async def put(self, key: str, answer: bytes) -> None:
-        with suppress(RedisUnavailable):  # said in the log and in ocr_redis_away
+        with suppress(RedisUnavailable):  # logged, and in ocr_redis_away
             await self._redis.ask(lambda: self._redis.redis.set(key, answer, ex=self._seconds))
 
 

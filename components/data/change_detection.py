@@ -1,0 +1,44 @@
+"""Detect that files in the source folders have changed and are complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from components.config import DataParams
+from components.files import write_json
+
+STATE = Path(".dvc/tmp/ink.json")
+
+
+def source_folders(data: DataParams, feedback: Path) -> Iterator[Path]:
+    """Yield the folders that receive ink and corrections."""
+    yield feedback
+    if data.source == "folder":
+        yield from (data.folder.train, data.folder.valid, data.folder.test)
+
+
+def fingerprint(folders: Iterable[Path]) -> str:
+    """Return a hash of the names, sizes and modification times of all files, hidden ones excepted."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                stat = path.stat()
+                total.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return total.hexdigest()
+
+
+def settled_change(current: str, state: Path = STATE) -> bool:
+    """Return whether the fingerprint differs from the last reported one and has stopped changing.
+
+    Two calls in a row must see the same fingerprint: files may still be being written. Each change is
+    reported once; the first call ever only records the state.
+    """
+    initial = {"reported": current, "last": current}
+    before = json.loads(state.read_text(encoding="utf-8")) if state.exists() else initial
+    settled, reported = current == before["last"], before["reported"]
+    write_json({"reported": current if settled else reported, "last": current}, state)
+    return settled and current != reported

@@ -1,0 +1,77 @@
+"""The monitoring window: features of recent predictions, read from the service's prediction logs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from components.monitoring.reference import COLUMNS
+
+_LOGS = "readings/data/data.*.log*"  # one file per worker, plus rotated files
+_INVALID = (ValueError, KeyError, TypeError, OverflowError)  # raised by a line that is no prediction
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Predictions of one model version within a period."""
+
+    model: str
+    start: datetime
+    end: datetime
+    predictions: pd.DataFrame  # COLUMNS as floats, oldest first
+    invalid_lines: int  # for example a last line that is only half written
+    excluded: int = 0  # predictions of other input kinds
+
+
+def read_window(
+    folder: Path, model: str, hours: float, kinds: Collection[str], now: datetime | None = None
+) -> Window:
+    """Read predictions of the last `hours` by version `model` on inputs of `kinds` from all workers' logs.
+
+    A missing folder gives an empty window: nothing has been served yet.
+    """
+    end = (now or datetime.now()).astimezone()
+    start = end - timedelta(hours=hours)
+    found, invalid, excluded = [], 0, 0
+    for line in _lines(folder, start):
+        try:
+            at, version, kind, values = _parse(line)
+        except _INVALID:
+            invalid += 1
+            continue
+        if version == model and start <= at <= end:
+            if kind in kinds:
+                found.append((at, values))
+            else:
+                excluded += 1
+    found.sort(key=lambda prediction: prediction[0])
+    predictions = pd.DataFrame([values for _, values in found], columns=list(COLUMNS), dtype=float)
+    return Window(model, start, end, predictions, invalid, excluded)
+
+
+def _lines(folder: Path, since: datetime) -> Iterator[str]:
+    """Yield the lines of all logs modified since then."""
+    for path in sorted(folder.glob(_LOGS)):
+        try:
+            if path.stat().st_mtime < since.timestamp():
+                continue
+            with path.open(encoding="utf-8", errors="replace") as stream:
+                yield from stream
+        except FileNotFoundError:  # rotated at this moment: it is read under its new name
+            continue
+
+
+def _parse(line: str) -> tuple[datetime, str, str, tuple[float, ...]]:
+    """Return time, model version, input kind and COLUMNS. Raises one of _INVALID."""
+    record = json.loads(line)
+    values = tuple(float(record[column]) for column in COLUMNS)
+    if not all(map(math.isfinite, values)):
+        raise ValueError("not a finite number")
+    at = datetime.fromisoformat(record["timestamp"]).astimezone()
+    return at, str(record["model"]), str(record["kind"]), values

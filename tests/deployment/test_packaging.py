@@ -1,0 +1,58 @@
+"""A version's Bento is built where this machine has none, and only there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import bentoml
+import pytest
+from bentoml.exceptions import NotFound
+
+from components.deployment import packaging
+from components.deployment.packaging import ensure_bento
+from components.registry.model_versions import BENTO, ModelVersion
+
+STORED = "ocr:stored"
+
+
+class FakeRegistry:
+    """Records tags."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+
+    def tag(self, version: str, tags: dict[str, str]) -> None:
+        self.tags |= tags
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(tag: str) -> SimpleNamespace:
+        if tag != STORED:
+            raise NotFound(tag)
+        return SimpleNamespace(tag=tag)
+
+    monkeypatch.setattr(bentoml, "get", get)
+    monkeypatch.setattr(packaging, "build_bento", lambda version: "ocr:built")
+
+
+@pytest.mark.parametrize(
+    ("tags", "tag", "recorded"),
+    [
+        ({BENTO: STORED}, STORED, {}),
+        ({BENTO: "ocr:another-machines"}, "ocr:built", {BENTO: "ocr:built"}),
+        ({}, "ocr:built", {BENTO: "ocr:built"}),
+    ],
+)
+def test_a_bento_is_built_where_the_store_lacks_it(
+    tags: dict[str, str], tag: str, recorded: dict[str, str]
+) -> None:
+    registry = FakeRegistry()
+    assert ensure_bento(registry, ModelVersion("ocr", "2", "run", tags, {})) == tag  # type: ignore[arg-type]
+    assert registry.tags == recorded
+
+
+def test_bentoml_reports_nothing() -> None:
+    from bentoml._internal.utils.analytics.usage_stats import do_not_track
+
+    assert do_not_track()

@@ -1,0 +1,95 @@
+"""Each benchmark runs: all tell their options, and those that start no service measure something small."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.imports import modules
+from tests.integration.clone import ROOT, Clone
+from tests.integration.conftest import Registry
+
+COMMANDS = sorted(
+    name
+    for name, file in modules().items()
+    if name.startswith("benchmarks.") and "__main__" in file.read_text(encoding="utf-8")
+)
+
+# One process for all of them: each would import PyTorch by itself.
+HELP = """
+import contextlib, io, runpy, sys
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+        status = None
+    except SystemExit as end:
+        status = end.code
+    print(name, status, printed.getvalue().startswith("usage: "))
+"""
+
+SMALL = {  # arguments, and what must be measured
+    "ablations": (["--epochs", "1", "--only", "as it is"], "as it is"),
+    "decoding": (["--pictures", "4"], "ExpRate"),
+    "rasterize": (["--inks", "40", "--rounds", "1", "--workers", "1", "--memory", "40"], "MB at most"),
+    "reading": (["--pictures", "40", "--beam", "2"], "a new process"),
+    "training": (["--inks", "32", "--rounds", "1", "--workers", "0"], "training,"),
+    "utilisation": (
+        ["--preset", "ci", "--batch", "2", "--height", "32", "--width", "64", "--tokens", "8"],
+        "TFLOP a step",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clone(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return Clone(tmp_path_factory.mktemp("clone"), trained)
+
+
+def test_every_benchmark_tells_its_options() -> None:
+    assert {f"benchmarks.{name}" for name in SMALL} < set(COMMANDS)
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, *COMMANDS], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{name} 0 True" for name in COMMANDS]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_measures_something_small(clone: Clone, name: str) -> None:
+    arguments, measured = SMALL[name]
+    assert measured in clone.run("python", "-m", f"benchmarks.{name}", *arguments)
+
+
+@pytest.mark.nightly
+def test_orchestration_is_compared(clone: Clone) -> None:
+    clone.run("dvc", "repro")
+    assert "stages, none changed" in clone.run("python", "-m", "benchmarks.orchestration", "--rounds", "1")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("name", "arguments", "measured"),
+    [
+        ("serving", ["--only", "load", "--requests", "50", "--pictures", "2", "--rounds", "1"], "found"),
+        ("page", ["--inks", "2"], "ms"),
+    ],
+)
+def test_a_service_is_measured(
+    registry: Registry, model: str, name: str, arguments: list[str], measured: str
+) -> None:
+    where = {"serving": "--project", "page": "--shards"}[name]
+    data = registry.folder if name == "serving" else registry.folder / "data/shards/test"
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *arguments, where, str(data),
+         "--model", f"handwritten-math-ocr:{model}"],
+        cwd=ROOT, env=os.environ | registry.environment, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert measured in done.stdout, done.stderr
