@@ -1,6 +1,6 @@
 """Train on a GPU that is lent for minutes, on a machine that has PyTorch but not this project.
 
-    python -m benchmarks.lent_gpu pack job.tar --wheels FOLDER    here, after the stages `rasterize` to `formulas`
+    python -m benchmarks.lent_gpu pack job.tar --wheels FOLDER    here, after `rasterize` to `formulas`
     python -m benchmarks.lent_gpu run --minutes 8 --out OUT       there, in the unpacked folder
 
 `run` writes the synthetic formulas, the vocabulary and the model anew; what is best so far lies in OUT after

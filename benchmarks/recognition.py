@@ -1,11 +1,12 @@
 """Read with several models side by side: formulas, single symbols, and how far confidences can be trusted.
 
     python -m benchmarks.recognition models/crohme models/default
-    python -m benchmarks.recognition models/crohme data/model.pt --final    # the held-out sets too: reports only
+    python -m benchmarks.recognition models/crohme data/model.pt --final    # held-out sets too: for reports
 
 A model is a bundle's folder or a checkpoint (model.pt). Sets: CROHME test2013 and the MathWriting excerpt's
-train, on which models are chosen; with `--final` CROHME test2014 and the excerpt's valid and test. Symbols: those of
-CROHME test2013, the half of the excerpt's that the symbol bank leaves out, and Omniglot's held-out drawers.
+train, on which models are chosen; with `--final` CROHME test2014 and the excerpt's valid and test. Symbols:
+those of CROHME test2013, the half of the excerpt's that the symbol bank leaves out, and Omniglot's held-out
+drawers.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def main() -> None:
 
 def _print(table: dict[str, dict[str, dict[str, float | int | None]]]) -> None:
     print(
-        f"\n| set | model | n | exact | ≤ 1 | ≤ 2 | CER | among five | ECE | over {SURE:.0%}, of these right |"
+        f"\n| set | model | n | exact | ≤ 1 | ≤ 2 | CER | in five | ECE | over {SURE:.0%}, of these right |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in next(iter(table.values())):

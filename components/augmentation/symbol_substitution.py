@@ -18,10 +18,12 @@ _KINDS = (
     r"a c e n o r s u v x z \alpha \pi \sigma \epsilon \kappa \nu \omega \tau \upsilon",
     r"b d h k t \beta \theta \delta \lambda \hbar \partial",
     r"g p q y \gamma \eta \mu \rho \chi \varphi",
-    r"A B C D E F G H K L M N O P Q R S T U V X Y Z \Gamma \Delta \Lambda \Theta \Sigma \Pi \Xi \Phi \Psi \Omega "
-    r"\Upsilon \nabla \mathbb{C} \mathbb{E} \mathbb{F} \mathbb{N} \mathbb{P} \mathbb{Q} \mathbb{R} \mathbb{Z}",
+    r"A B C D E F G H K L M N O P Q R S T U V X Y Z \Gamma \Delta \Lambda \Theta \Sigma \Pi \Xi \Phi \Psi "
+    r"\Omega \Upsilon \nabla \mathbb{C} \mathbb{E} \mathbb{F} \mathbb{N} \mathbb{P} \mathbb{Q} \mathbb{R} "
+    r"\mathbb{Z}",
     r"+ \times \div \pm \mp \cup \cap \wedge \vee \oplus \otimes \odot \ominus \ast \circ",
-    r"= \le \ge \ne < > \approx \equiv \sim \simeq \cong \in \notin \subset \subseteq \supset \propto \ll \gg",
+    r"= \le \ge \ne < > \approx \equiv \sim \simeq \cong \in \notin \subset \subseteq \supset \propto "
+    r"\ll \gg",
     r"\rightarrow \leftarrow \Rightarrow \mapsto \leftrightarrow \Leftrightarrow \hookrightarrow",
 )
 _FLATTEN = 0.8  # exponent of a token's count

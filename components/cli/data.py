@@ -1,4 +1,4 @@
-"""`python -m components data`: random samples of a split with their labels; the symbols of the symbol bank."""
+"""`python -m components data`: random samples of a split with their labels; the symbol bank."""
 
 from __future__ import annotations
 

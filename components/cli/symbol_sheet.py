@@ -20,7 +20,7 @@ _CELL, _NAME, _SHOWN, _BLOCKS = (
     130,
     10,
     3,
-)  # pixels: a sample's side, a class's name; classes side by side
+)  # pixels: of a sample, of a name; columns
 
 
 def run(options: Namespace) -> int:

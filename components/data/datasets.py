@@ -138,7 +138,7 @@ class LabelledSymbols:
 
 
 def evenly(symbols: Iterable[tuple[str, Sequence[Stroke]]], each: int) -> list[tuple[str, Sequence[Stroke]]]:
-    """At most `each` symbols of a class, spread over all that there are; what is no single token is left out."""
+    """At most `each` symbols of a class, spread over all of it; what is no single token is left out."""
     classes: dict[str, list[Sequence[Stroke]]] = defaultdict(list)
     for token, strokes in symbols:
         if len(tokenize(token)) == 1:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from components.config import Params, ParamsError, load_params
-from components.data.shards import shard_paths
+from components.data.shards import read_table
 from components.files import write_json, write_text
 from components.synthesis.formula_lists import labels_of, read_lists, without, write_formulas
 from components.synthesis.symbol_bank import SymbolBank
@@ -36,11 +34,7 @@ def make_lists(params: Params) -> dict[str, int]:
 
 
 def _labels(split: Path) -> set[str]:
-    return {
-        latex
-        for path in shard_paths(split)
-        for latex in pq.read_table(path, columns=["latex"])["latex"].to_pylist()
-    }
+    return set(read_table(split, ["latex"])["latex"].to_pylist())
 
 
 def main() -> None:

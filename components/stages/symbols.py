@@ -15,7 +15,7 @@ TRAIN, BANK, REPORT = Path("data/shards/train"), Path("data/symbols.parquet"), P
 
 
 def make_bank(params: Params) -> SymbolBank:
-    """Writes the bank and how many samples each class has of each source; an empty one where none is needed."""
+    """Write the bank, and how many samples each class has of each source; an empty one if none is needed."""
     bank = (
         build_bank(params.synthesize.symbols, TRAIN, params.seed)
         if params.synthesize.count

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a table)
 r"""Symbols made of other symbols and of pen strokes, for classes that hardly anybody's ink has.
 
 `DERIVATIONS` is the whole table: a class and the ways to write it. Coordinates are in heights of a capital,
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +37,7 @@ class Pen:
         return np.array(points) + self.rng.normal(0, _SHAKE, (len(points), 2))
 
 
-class MissingSymbol(LookupError):
+class MissingSymbolError(LookupError):
     """A recipe needs a symbol that no source has."""
 
 
@@ -44,7 +46,7 @@ def line(*points: Point) -> Recipe:
 
     def draw(pen: Pen) -> Strokes:
         corners = pen.shaken(points)
-        steps = [np.linspace(a, b, 9)[:-1] for a, b in zip(corners[:-1], corners[1:], strict=True)]
+        steps = [np.linspace(a, b, 9)[:-1] for a, b in pairwise(corners)]
         return (np.concatenate([*steps, corners[-1:]]).astype(np.float32),)
 
     return draw
@@ -74,11 +76,11 @@ def dot(x: float, y: float, size: float = 0.04) -> Recipe:
     def draw(pen: Pen) -> Strokes:
         kind = pen.rng.random()
         if kind < 0.5:
-            ends = np.array([[x, y], [x, y] + pen.rng.normal(0, size, 2)])
+            ends = np.array([x, y]) + np.stack([np.zeros(2), pen.rng.normal(0, size, 2)])
             return (np.linspace(*ends, 4).astype(np.float32),)
         angles = np.linspace(0, 2 * np.pi * pen.rng.uniform(0.7, 1.2), 9) + pen.rng.uniform(0, 6)
         ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * size * pen.rng.uniform(0.5, 1.1)
-        return ((ring + (x, y)).astype(np.float32),)
+        return ((ring + np.array([x, y])).astype(np.float32),)
 
     return draw
 
@@ -113,7 +115,7 @@ def of(token: str, box: Box | None = None) -> Recipe:
 
     def draw(pen: Pen) -> Strokes:
         if token not in pen.bank:
-            raise MissingSymbol(token)
+            raise MissingSymbolError(token)
         strokes = pen.bank.draw(token, pen.rng).strokes
         (left, top), (right, bottom) = box_of(strokes).tolist()
         width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
@@ -436,6 +438,6 @@ def derived_samples(bank: SymbolBank, rng: np.random.Generator) -> Iterator[tupl
         for number in range(wanted):
             try:
                 strokes = recipes[number % len(recipes)](pen)
-            except MissingSymbol:
+            except MissingSymbolError:
                 continue
             yield token, Sample(warped(strokes, 0.04, rng), "derived", str(number))

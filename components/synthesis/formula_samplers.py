@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables)
 r"""Formulas aimed at what recognizers read wrong: each sampler makes one kind, as LaTeX text.
 
 `SAMPLERS` is the table: what it aims at, how often, and the function. Everything is built of `Source`, which
@@ -15,47 +16,26 @@ from components.latex.commands import ACCENTS, LARGE
 _SMALL, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
 _CAPITALS = _SMALL.upper()
 _COMMON = "xyzabcnmkijtpqrsuvfgh"
-_GREEK = [
-    r"\alpha",
-    r"\beta",
-    r"\gamma",
-    r"\delta",
-    r"\epsilon",
-    r"\zeta",
-    r"\eta",
-    r"\theta",
-    r"\iota",
-    r"\kappa",
-    r"\lambda",
-    r"\mu",
-    r"\nu",
-    r"\xi",
-    r"\pi",
-    r"\rho",
-    r"\sigma",
-    r"\tau",
-    r"\upsilon",
-    r"\phi",
-    r"\varphi",
-    r"\chi",
-    r"\psi",
-    r"\omega",
-    r"\vartheta",
-    r"\varsigma",
-    r"\Gamma",
-    r"\Delta",
-    r"\Theta",
-    r"\Lambda",
-    r"\Xi",
-    r"\Pi",
-    r"\Sigma",
-    r"\Upsilon",
-    r"\Phi",
-    r"\Psi",
-    r"\Omega",
-]
-_OPERATORS = [r"+", r"+", r"+", r"-", r"-", r"-", r"\cdot", r"\cdot", r"\times", r"/", r"\pm", r"\mp", r"\div", r"\circ", r"\ast", r"\cup", r"\cap", r"\wedge", r"\vee", r"\oplus", r"\otimes", r"\backslash", r"\odot", r"\ominus", r"\bullet"]  # fmt: skip
-_RELATIONS = [r"=", r"=", r"=", r"=", r"<", r">", r"\le", r"\ge", r"\ne", r"\in", r"\approx", r"\equiv", r"\sim", r"\simeq", r"\subset", r"\subseteq", r"\supset", r"\notin", r"\cong", r"\propto", r"\ll", r"\gg", r"\rightarrow", r"\Rightarrow", r"\mapsto", r"\leftrightarrow", r"\iff", r"\perp", r"\models", r"\vdash", r":", r"\leftarrow", r"\Leftrightarrow", r"\triangleq", r"\hookrightarrow", r"\longrightarrow", r"\supseteq", r"\ni"]  # fmt: skip
+
+
+def _words(names: str) -> list[str]:
+    return names.split()
+
+
+_GREEK = _words(
+    r"\alpha \beta \gamma \delta \epsilon \zeta \eta \theta \iota \kappa \lambda \mu \nu \xi \pi \rho \sigma "
+    r"\tau \upsilon \phi \varphi \chi \psi \omega \vartheta \varsigma \Gamma \Delta \Theta \Lambda \Xi \Pi "
+    r"\Sigma \Upsilon \Phi \Psi \Omega"
+)
+_OPERATORS = _words(
+    r"+ + + - - - \cdot \cdot \times / \pm \mp \div \circ \ast \cup \cap \wedge \vee \oplus \otimes "
+    r"\backslash \odot \ominus \bullet"
+)
+_RELATIONS = _words(
+    r"= = = = < > \le \ge \ne \in \approx \equiv \sim \simeq \subset \subseteq \supset \notin \cong "
+    r"\propto \ll \gg \rightarrow \Rightarrow \mapsto \leftrightarrow \iff \perp \models \vdash : "
+    r"\leftarrow \Leftrightarrow \triangleq \hookrightarrow \longrightarrow \supseteq \ni"
+)
 _FENCES = (("(", ")"), ("(", ")"), ("[", "]"), (r"\{", r"\}"), ("|", "|"), (r"\langle", r"\rangle"),
            (r"\lfloor", r"\rfloor"), (r"\lceil", r"\rceil"), ("||", "||"))  # fmt: skip
 _ALIKE = (

@@ -28,16 +28,21 @@ def _table(*groups: tuple[str, tuple[float, float]]) -> dict[str, tuple[float, f
 # From where to where over the baseline a symbol reaches; others are as high as capitals.
 _EXTENT = _table(
     (r"a c e m n o r s u v w x z \alpha \epsilon \iota \kappa \nu \omega \pi \sigma \tau", (0, 0.62)),
-    (r"\upsilon \varpi \imath \varkappa", (0, 0.62)), (r"\infty : \vartheta", (0.02, 0.6)),
-    (r"f j \beta \phi \psi \xi \zeta", (-0.35, 1.0)), (r"Q J", (-0.08, 1.0)), (r"\jmath \varsigma", (-0.3, 0.62)),
+    (r"\upsilon \varpi \imath \varkappa", (0, 0.62)),
+    (r"\infty : \vartheta", (0.02, 0.6)),
+    (r"f j \beta \phi \psi \xi \zeta", (-0.35, 1.0)),
+    (r"Q J", (-0.08, 1.0)), (r"\jmath \varsigma", (-0.3, 0.62)),
     (r"g p q y \gamma \eta \mu \rho \chi \varphi \varrho \wp", (-0.4, 0.6)),
     (r"( ) [ ] | \{ \} / \backslash \langle \rangle \lfloor \rfloor \lceil \rceil", (-0.25, 1.1)),
     (r"+ \pm \mp \div \oplus \otimes \ominus \odot \oslash < > \le \ge \ne \in \ni \notin", (0.1, 0.7)),
-    (r"\subset \subseteq \supset \supseteq \subsetneq \supsetneq \nsubseteq \sqsubseteq \equiv \approx", (0.1, 0.7)),
+    (r"\subset \subseteq \supset \supseteq \subsetneq \supsetneq \nsubseteq \sqsubseteq \equiv", (0.1, 0.7)),
+    (r"\approx", (0.1, 0.7)),
     (r"\cong \approxeq \triangleq \doteq \asymp \propto \ll \gg \prec \succ \preceq \succeq", (0.08, 0.68)),
-    (r"\lesssim \gtrsim \bowtie \star * \triangle \square \diamond \triangleleft \triangleright", (0.08, 0.72)),
+    (r"\lesssim \gtrsim \bowtie \star * \triangle \square \diamond \triangleleft", (0.08, 0.72)),
+    (r"\triangleright", (0.08, 0.72)),
     (r"\bigtriangleup \bigtriangledown \rtimes \ltimes \therefore \because \angle", (0.02, 0.75)),
-    (r"\times \ast \circ \cup \cap \wedge \vee \uplus \sqcup \sqcap \amalg", (0.12, 0.6)), (r"\bullet", (0.2, 0.5)),
+    (r"\times \ast \circ \cup \cap \wedge \vee \uplus \sqcup \sqcap \amalg", (0.12, 0.6)),
+    (r"\bullet", (0.2, 0.5)),
     (r"\neg", (0.3, 0.6)), (r"\vdash \dashv \models \vDash \Vdash \perp \bot \top", (0, 0.85)),
     (r"\smile \frown", (0.25, 0.5)), (r"\ddots", (0.05, 0.75)), (r"\vdots", (-0.1, 0.8)),
     (".", (0, 0.1)), (",", (-0.2, 0.12)), (";", (-0.2, 0.5)), (r"\cdot", (0.33, 0.43)),
@@ -63,8 +68,9 @@ _MARKS = _table(
 _GROWING = (r"\hat", r"\tilde", r"\check")  # over several symbols these are wide, more often than not
 # These have more room around them.
 _ROOM = frozenset(
-    [*_FLAT, *"+<>", r"\pm", r"\mp", r"\times", r"\div", r"\le", r"\ge", r"\ne", r"\in", r"\equiv", r"\approx",
-     r"\subset", r"\subseteq", r"\supset", r"\cong", r"\ll", r"\gg", r"\propto", r"\models", r"\vdash"]
+    [*_FLAT, *"+<>", r"\pm", r"\mp", r"\times", r"\div", r"\le", r"\ge", r"\ne", r"\in", r"\equiv",
+     r"\approx", r"\subset", r"\subseteq", r"\supset", r"\cong", r"\ll", r"\gg", r"\propto",
+     r"\models", r"\vdash"]
 )  # fmt: skip
 _OPEN = ("(", "[", r"\{", r"\langle", r"\lfloor", r"\lceil")
 _CLOSE = (")", "]", r"\}", r"\rangle", r"\rfloor", r"\rceil")

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -31,99 +32,21 @@ Found = Iterator[tuple[str, Sample]]
 
 OMNIGLOT_HELD_OUT = frozenset(range(17, 21))  # drawers whose symbols are for measuring alone
 
-_HASY = [
-    r"\int",
-    r"\sum",
-    r"\infty",
-    r"\alpha",
-    r"\xi",
-    r"\equiv",
-    r"\partial",
-    r"\mathbb{R}",
-    r"\in",
-    r"\square",
-    r"\forall",
-    r"\approx",
-    r"\sim",
-    r"\Rightarrow",
-    r"\subseteq",
-    r"\pi",
-    r"\pm",
-    r"\ne",
-    r"\varphi",
-    r"\times",
-]
+
+def _words(names: str) -> list[str]:
+    return names.split()
+
+
+_HASY = _words(
+    r"\int \sum \infty \alpha \xi \equiv \partial \mathbb{R} \in \square \forall \approx \sim \Rightarrow "
+    r"\subseteq \pi \pm \ne \varphi \times"
+)
 _LATIN_FONTS = ("futural", "rowmans", "cursive", "scripts")
-_GREEK = [
-    r"a",
-    r"\alpha",
-    r"b",
-    r"\beta",
-    r"c",
-    r"\gamma",
-    r"d",
-    r"\delta",
-    r"e",
-    r"\epsilon",
-    r"f",
-    r"\zeta",
-    r"g",
-    r"\eta",
-    r"h",
-    r"\theta",
-    r"i",
-    r"\iota",
-    r"j",
-    r"\kappa",
-    r"k",
-    r"\lambda",
-    r"l",
-    r"\mu",
-    r"m",
-    r"\nu",
-    r"n",
-    r"\xi",
-    r"p",
-    r"\pi",
-    r"q",
-    r"\rho",
-    r"r",
-    r"\sigma",
-    r"s",
-    r"\tau",
-    r"t",
-    r"\upsilon",
-    r"u",
-    r"\phi",
-    r"v",
-    r"\chi",
-    r"w",
-    r"\psi",
-    r"x",
-    r"\omega",
-    r"C",
-    r"\Gamma",
-    r"D",
-    r"\Delta",
-    r"H",
-    r"\Theta",
-    r"K",
-    r"\Lambda",
-    r"N",
-    r"\Xi",
-    r"P",
-    r"\Pi",
-    r"R",
-    r"\Sigma",
-    r"T",
-    r"\Upsilon",
-    r"U",
-    r"\Phi",
-    r"W",
-    r"\Psi",
-    r"X",
-    r"\Omega",
-]
+_GREEK = _words(
+    r"a \alpha b \beta c \gamma d \delta e \epsilon f \zeta g \eta h \theta i \iota j \kappa k \lambda l \mu "
+    r"m \nu n \xi p \pi q \rho r \sigma s \tau t \upsilon u \phi v \chi w \psi x \omega "
+    r"C \Gamma D \Delta H \Theta K \Lambda N \Xi P \Pi R \Sigma T \Upsilon U \Phi W \Psi X \Omega"
+)
 
 
 class SymbolSourceError(ValueError):
@@ -260,7 +183,7 @@ def font_symbols() -> Found:
 
 def _dense(stroke: Stroke) -> Stroke:
     """A stroke with points in between, so that it can be bent."""
-    pieces = [np.linspace(a, b, 5)[:-1] for a, b in zip(stroke[:-1], stroke[1:], strict=True)]
+    pieces = [np.linspace(a, b, 5)[:-1] for a, b in pairwise(stroke)]
     return np.concatenate([*pieces, stroke[-1:]]).astype(np.float32)
 
 
