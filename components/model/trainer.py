@@ -35,7 +35,6 @@ class TrainingJob:
     """What a training run is made of; the same job gives the same model."""
 
     shards: Path
-    symbols: Path | None  # the bank of which symbols are written anew; None: the training split's own
     synthetic: Path  # shards of formulas that are no one's; looked at where train.synthetic asks for them
     vocabulary: Vocabulary
     raster: RasterSettings
@@ -43,6 +42,7 @@ class TrainingJob:
     train: TrainParams
     seed: int
     data_hash: str
+    symbols: Path | None = None  # the bank of which symbols are written anew; None: the training split's own
 
     @property
     def fingerprint(self) -> str:
