@@ -50,6 +50,7 @@ _ALIKE = (
     (r"\psi", r"\Psi", "4"), (r"\lambda", r"\Lambda", "x"), (r"\circ", "o", "0"), (r"\cdot", "."),
     (r"\mathbb{R}", "R"), (r"\mathbb{N}", "N"), (r"\mathbb{Z}", "Z"), (r"\mathbb{C}", "C"), (r"\mathbb{Q}", "Q"),
 )  # fmt: skip
+_WRITTEN_ALONE = "+++---===1230xynabAB"
 _COMMAND = re.compile(r"\\[a-zA-Z]+$")
 _ROW, _INFINITY = "\\\\", r"\infty"
 _WIDE_ACCENTS = (r"\overline", r"\underline", r"\overbrace", r"\underbrace", r"\vec", r"\hat", r"\tilde")
@@ -137,7 +138,8 @@ def _spaced(text: str) -> str:
 
 
 def single(s: Source) -> str:
-    return s.symbol()
+    """One symbol: any, and what people write alone more often."""
+    return s.of(_WRITTEN_ALONE) if s.chance(0.3) else s.symbol()
 
 
 def short(s: Source) -> str:
