@@ -45,6 +45,7 @@ def main() -> None:
                 vocabulary = Vocabulary.load(VOCAB)
                 job = TrainingJob(
                     shards,
+                    None,
                     SYNTHETIC,
                     vocabulary,
                     params.raster.settings,

@@ -16,6 +16,7 @@ from components.config import Params, ParamsError, load_params
 from components.data.shards import SPLITS, data_hash
 from components.files import atomic_write, write_json
 from components.latex.vocabulary import Vocabulary, VocabularyError
+from components.stages.symbols import BANK as SYMBOLS
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),
@@ -35,6 +36,7 @@ def train(params: Params) -> dict[str, Any]:
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = TrainingJob(
         shards=SHARDS,
+        symbols=SYMBOLS if params.synthesize.count else None,
         synthetic=SYNTHETIC,
         vocabulary=Vocabulary.load(VOCAB),
         raster=params.raster.settings,

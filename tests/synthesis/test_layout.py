@@ -19,7 +19,7 @@ DOT = np.float32([[5, 5]])
 def samples() -> SymbolBank:
     symbols = [(token, BOX) for token in [*"abxi()n01=", r"\sqrt", r"\sum", r"\hat"]]
     symbols += [("-", LINE), (".", DOT), (r"\overline", LINE)]
-    return SymbolBank([((stroke,), (Symbol(token, (0,)),)) for token, stroke in symbols])
+    return SymbolBank.of_inks([((stroke,), (Symbol(token, (0,)),)) for token, stroke in symbols])
 
 
 def written(label: str, seed: int = 0) -> Ink:

@@ -1,0 +1,79 @@
+"""Thin a picture of strokes to lines one pixel wide, and trace these into strokes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ink.ink import Stroke
+
+Mask = npt.NDArray[np.bool_]
+
+_AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))  # clockwise from north
+_SPUR = 3  # pixels: shorter branches are thorns of thinning
+
+
+def thin(mask: Mask) -> Mask:
+    """The skeleton of a mask (Zhang and Suen, 1984)."""
+    skeleton = np.pad(mask, 1).astype(np.uint8)
+    changed = True
+    while changed:
+        changed = False
+        for first in (True, False):
+            near = [np.roll(skeleton, (-dy, -dx), (0, 1)) for dy, dx in _AROUND]
+            count = np.sum(near, axis=0)
+            turns = sum(((near[i] == 0) & (near[(i + 1) % 8] == 1)).astype(np.uint8) for i in range(8))
+            north, east, south, west = near[0], near[2], near[4], near[6]
+            if first:
+                edge = (north * east * south == 0) & (east * south * west == 0)
+            else:
+                edge = (north * east * west == 0) & (north * south * west == 0)
+            gone = (skeleton == 1) & (count >= 2) & (count <= 6) & (turns == 1) & edge
+            if gone.any():
+                skeleton[gone] = 0
+                changed = True
+    return skeleton[1:-1, 1:-1].astype(bool)
+
+
+def trace(mask: Mask) -> tuple[Stroke, ...]:
+    """Strokes along the skeleton of a mask: from ends and crossings on, then what is left, which are loops.
+
+    A stroke goes straight on where it crosses another one.
+    """
+    left = {(int(y), int(x)) for y, x in zip(*np.nonzero(thin(mask)), strict=True)}
+    degree = {point: len(_neighbours(point, left)) for point in left}
+    strokes: list[Stroke] = []
+    while left:
+        start = min(left, key=lambda point: (degree[point] != 1, point))
+        path = [start]
+        left.discard(start)
+        while following := _neighbours(path[-1], left):
+            path.append(_straightest(path, following))
+            left.discard(path[-1])
+        if len(path) > _SPUR or not strokes:
+            strokes.append(np.array([(x, y) for y, x in path], np.float32))
+    return tuple(_smooth(stroke) for stroke in strokes)
+
+
+def _neighbours(point: tuple[int, int], points: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    y, x = point
+    return [(y + dy, x + dx) for dy, dx in _AROUND if (y + dy, x + dx) in points]
+
+
+def _straightest(path: list[tuple[int, int]], following: list[tuple[int, int]]) -> tuple[int, int]:
+    here, before = path[-1], path[max(0, len(path) - 4)]
+    heading = (here[0] - before[0], here[1] - before[1])
+    return max(
+        following,
+        key=lambda p: ((p[0] - here[0]) * heading[0] + (p[1] - here[1]) * heading[1], -abs(p[0] - here[0])),
+    )
+
+
+def _smooth(stroke: Stroke) -> Stroke:
+    """The stroke without a pixel grid's steps; its ends stay."""
+    if len(stroke) < 3:
+        return stroke
+    for _ in range(2):
+        inner = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
+        stroke = np.concatenate([stroke[:1], inner, stroke[-1:]])
+    return stroke.astype(np.float32)
