@@ -77,7 +77,6 @@ def job(params: Params, name: str, epochs: int, seed: int, data: str) -> Trainin
     changed = params.train.model_dump() | training | {"epochs": epochs, "augment": augment}
     return TrainingJob(
         SHARDS,
-        None,
         SYNTHETIC,
         Vocabulary.load(VOCAB),
         params.raster.settings,

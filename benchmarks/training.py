@@ -45,7 +45,6 @@ def main() -> None:
                 vocabulary = Vocabulary.load(VOCAB)
                 job = TrainingJob(
                     shards,
-                    None,
                     SYNTHETIC,
                     vocabulary,
                     params.raster.settings,

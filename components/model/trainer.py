@@ -35,7 +35,6 @@ class TrainingJob:
     """The inputs of a training run; equal jobs give equal models."""
 
     shards: Path
-    symbols: Path | None  # symbol bank for swapped symbols; None: the training split's own symbols
     synthetic: Path  # shards of synthetic formulas; used if train.synthetic asks for them
     vocabulary: Vocabulary
     raster: RasterSettings
@@ -43,6 +42,7 @@ class TrainingJob:
     train: TrainParams
     seed: int
     data_hash: str
+    symbols: Path | None = None  # symbol bank for swapped symbols; None: the training split's own symbols
 
     @property
     def fingerprint(self) -> str:

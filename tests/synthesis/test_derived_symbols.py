@@ -22,8 +22,30 @@ from components.synthesis.symbol_bank import Sample, SymbolBank, box_of
 
 ELL = (np.float32([[0, 0], [0, 10], [4, 10]]),)  # an L
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-BASES = (*LETTERS, "<", ">", "-", "+", "/", ".", ",", r"\times", r"\sum", r"\int", r"\phi", r"\omega", r"\in", r"\pm",
-         r"\rightarrow", r"\Delta", r"\alpha", r"\kappa", r"\iota", r"\{", r"\#")  # fmt: skip
+BASES = (
+    *LETTERS,
+    "<",
+    ">",
+    "-",
+    "+",
+    "/",
+    ".",
+    ",",
+    r"\times",
+    r"\sum",
+    r"\int",
+    r"\phi",
+    r"\omega",
+    r"\in",
+    r"\pm",
+    r"\rightarrow",
+    r"\Delta",
+    r"\alpha",
+    r"\kappa",
+    r"\iota",
+    r"\{",
+    r"\#",
+)
 
 
 def pen() -> Pen:

@@ -80,8 +80,20 @@ def test_a_symbol_without_sample_is_an_error() -> None:
         written(r"\pi")
 
 
-ALPHABET = [*"abxXcC()[]01,=+|", r"\{", r"\sum", r"\int", r"\vec", r"\hat", r"\dot", r"\overbrace", r"\underbrace",
-            r"\prime", r"\rightarrow", r"\prod"]  # fmt: skip
+ALPHABET = [
+    *"abxXcC()[]01,=+|",
+    r"\{",
+    r"\sum",
+    r"\int",
+    r"\vec",
+    r"\hat",
+    r"\dot",
+    r"\overbrace",
+    r"\underbrace",
+    r"\prime",
+    r"\rightarrow",
+    r"\prod",
+]
 
 
 def everything() -> SymbolBank:
