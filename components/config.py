@@ -103,6 +103,7 @@ class SymbolsParams(_Section):
 
 class FormulasParams(_Section):
     lists: tuple[Path, ...]
+    credit: str
     held_out: tuple[Path, ...]
     share: float = Field(ge=0, le=1)
     samplers: float = Field(ge=0, le=1)

@@ -277,7 +277,6 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     r"\infty": (curve((0.5, 0.5), (0.2, 0.2), (0, 0.5), (0.2, 0.8), (0.5, 0.5), (0.8, 0.2), (1, 0.5), (0.8, 0.8), (0.5, 0.5)),),
     r"\emptyset": (both(of("0", (0, 0.1, 0.7, 0.9)), _SLASH), both(ring(0.45, 0.5, 0.38), _SLASH)),
     **{rf"\mathbb{{{letter}}}": (_blackboard(letter, second),) for letter, second in _BLACKBOARD.items()},
-    r"\mathbb{1}": (both(line((0, 0.25), (0.3, 0), (0.3, 1)), line((0.43, 0.02), (0.43, 0.98)), line((0.1, 1), (0.65, 1))),),
     # Sets and logic
     r"\cup": (_CUP, of("U", (0, 0, 0.75, 0.9))),
     r"\cap": (flipped(_CUP), turned(of("U", (0, 0, 0.75, 0.9)), 180)),

@@ -7,6 +7,7 @@ knows the symbols that can be written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -49,6 +50,8 @@ _ALIKE = (
     (r"\psi", r"\Psi", "4"), (r"\lambda", r"\Lambda", "x"), (r"\circ", "o", "0"), (r"\cdot", "."),
     (r"\mathbb{R}", "R"), (r"\mathbb{N}", "N"), (r"\mathbb{Z}", "Z"), (r"\mathbb{C}", "C"), (r"\mathbb{Q}", "Q"),
 )  # fmt: skip
+_WRITTEN_ALONE = "+++---===1230xynabAB"
+_COMMAND = re.compile(r"\\[a-zA-Z]+$")
 _ROW, _INFINITY = "\\\\", r"\infty"
 _WIDE_ACCENTS = (r"\overline", r"\underline", r"\overbrace", r"\underbrace", r"\vec", r"\hat", r"\tilde")
 
@@ -66,7 +69,7 @@ class Source:
     def of(self, choices: Sequence[str]) -> str:
         """One of the choices that can be written; the first where none can."""
         possible = [c for c in choices if (len(c) > 1 and not c.startswith("\\")) or c in self._known]
-        return possible[int(self.rng.integers(len(possible)))] if possible else choices[0]
+        return _spaced(possible[int(self.rng.integers(len(possible)))] if possible else choices[0])
 
     def chance(self, p: float) -> bool:
         return bool(self.rng.random() < p)
@@ -87,7 +90,7 @@ class Source:
 
     def symbol(self) -> str:
         """Any symbol that can stand alone; all about equally often."""
-        return self._alone[int(self.rng.integers(len(self._alone)))]
+        return _spaced(self._alone[int(self.rng.integers(len(self._alone)))])
 
     def blackboard(self) -> str:
         found = self._blackboard or _CAPITALS
@@ -129,8 +132,14 @@ class Source:
         return f"{self.expression(2)} {self.of(_RELATIONS)} {self.expression(2)}"
 
 
+def _spaced(text: str) -> str:
+    """A command that ends it is kept apart from a letter that may follow."""
+    return text + " " if _COMMAND.search(text) else text
+
+
 def single(s: Source) -> str:
-    return s.symbol()
+    """One symbol: any, and what people write alone more often."""
+    return s.of(_WRITTEN_ALONE) if s.chance(0.3) else s.symbol()
 
 
 def short(s: Source) -> str:

@@ -41,6 +41,9 @@ def trace(mask: Mask) -> tuple[Stroke, ...]:
     A stroke goes straight on where it crosses another one.
     """
     left = {(int(y), int(x)) for y, x in zip(*np.nonzero(thin(mask)), strict=True)}
+    if not left and mask.any():  # thinning takes a small dot away altogether
+        y, x = np.argwhere(mask).mean(axis=0)
+        return (np.array([[x, y]], np.float32),)
     degree = {point: len(_neighbours(point, left)) for point in left}
     strokes: list[Stroke] = []
     while left:

@@ -112,5 +112,5 @@ def test_inks_that_do_not_say_what_is_what_are_refused(here: Path, params: Param
 def test_formulas_that_cannot_be_written_end_in_an_error(here: Path, params: Params) -> None:
     stroke = np.float32([[0, 0], [5, 5]])
     SymbolBank([("y", Sample((stroke,), "own"))]).save(symbols.BANK)
-    with pytest.raises(ValueError, match=r"formulas could not be written; the last: no sample of"):
+    with pytest.raises(ValueError, match=r"could not be written; the last: no sample of"):
         rows(here, with_count(params, 1), 5)

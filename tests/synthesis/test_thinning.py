@@ -24,7 +24,8 @@ def test_a_skeleton_is_thin_and_lies_in_the_mask() -> None:
     mask = drawn([(5, 5), (30, 30)], [(30, 5), (5, 30)])
     skeleton = thin(mask)
     assert skeleton.any() and not (skeleton & ~mask).any()
-    assert not (skeleton[1:, 1:] & skeleton[:-1, 1:] & skeleton[1:, :-1] & skeleton[:-1, :-1]).any()
+    assert skeleton.sum() < 0.5 * mask.sum()
+    assert skeleton[:, 8].sum() <= 4, "two lines cross a column, each in a pixel or two"
 
 
 def test_a_ring_is_traced_around() -> None:
