@@ -248,7 +248,7 @@ def _taken(pixels: Floats, symbol: float, rng: np.random.Generator) -> Pixels:
     """Through a lens, onto a sensor, into a file."""
     blur = abs(rng.normal(0, 0.035)) * symbol
     if blur > 0.3:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), blur)
+        pixels = cast(Floats, cv2.GaussianBlur(pixels, (0, 0), blur))
     pixels = pixels * np.float32(255 * rng.uniform(0.75, 1.1))
     if rng.random() < 0.7:
         shape = pixels.shape

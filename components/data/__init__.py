@@ -1,1 +1,1 @@
-"""Data sets: archives, shards, rasterization, validation, users' corrections."""
+"""Data sets: archives, shards, rasterization, validation, user corrections."""

@@ -1,4 +1,4 @@
-"""Archives of data: fetched (and resumed) over HTTP, checked, and unpacked, whole or not at all."""
+"""Archives of data: downloaded with resume, verified, and unpacked atomically."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rich.progress import (
 from components.files import atomic_folder
 
 _CHUNK = 1 << 20
-_BUSY = (408, 429, 500, 502, 503, 504)  # answers that a later try may not get
+_BUSY = (408, 429, 500, 502, 503, 504)  # transient HTTP errors, worth a retry
 
 # What the standard library raises of broken archives; the last three also of passwords and odd headers.
 _UNREADABLE = (
@@ -39,17 +39,17 @@ _UNREADABLE = (
 
 
 class ArchiveError(ValueError):
-    """The archive can't be had, is not what was expected, or must not be unpacked; the message says which."""
+    """The archive is unavailable, unexpected or unsafe; the message says which."""
 
 
 class _MemberError(Exception):
-    """A member that must not be unpacked, or can't be."""
+    """An unsafe or unreadable member."""
 
 
 def fetch(
     url: str, target: Path, *, bytes: int | None, sha256: str | None, tries: int = 6, pause: float = 1.0
 ) -> None:
-    """Downloads `url` to `target`, which is there whole and checked, or not at all.
+    """Download `url` to `target`, verified and complete or not at all.
 
     What has come is kept in `target`.part; a broken download goes on from there (HTTP Range and If-Range,
     RFC 9110, section 14), in this call or in the next one. Gives up after `tries` failures in a row that
@@ -73,22 +73,24 @@ def fetch(
                 failures = 0 if size > reached else failures + 1
                 reached = max(reached, size)
                 if failures >= tries:
-                    raise ArchiveError(f"{url}: {fault}; {size:,} bytes are in {part}: run again to go on")
+                    raise ArchiveError(f"{url}: {fault}; {size:,} bytes are in {part}: run again to resume")
                 time.sleep(pause * 2**failures)
         try:
             check(part, bytes, sha256)
         except ArchiveError as error:
-            part.unlink()  # going on would not make it right
+            part.unlink()  # resuming would not help
             _validator(part).unlink(missing_ok=True)
             raise ArchiveError(f"{url}: {error}; it is removed") from None
         part.replace(target)
     except OSError as error:
-        raise ArchiveError(f"{part}: {error.strerror}; what has come is kept: run again to go on") from None
+        raise ArchiveError(
+            f"{part}: {error.strerror}; the partial download is kept: run again to resume"
+        ) from None
     _validator(part).unlink(missing_ok=True)
 
 
 def check(path: Path, bytes: int | None, sha256: str | None) -> None:
-    """Raises ArchiveError where the file has not this size or checksum (None: any will do)."""
+    """Verify size and checksum (None: any). Raises ArchiveError."""
     if bytes is not None and path.stat().st_size != bytes:
         raise ArchiveError(f"{path} has {path.stat().st_size:,} bytes, expected {bytes:,}")
     if sha256 is not None:
@@ -99,7 +101,7 @@ def check(path: Path, bytes: int | None, sha256: str | None) -> None:
 
 
 def _go_on(client: httpx.Client, url: str, part: Path, advance: Callable[[int, int | None], None]) -> str:
-    """Downloads what `part` lacks. Returns why it is not whole yet, or "" where it is."""
+    """Download the missing rest of `part`. Returns why it is incomplete, or "" if it is complete."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if have and _validator(part).exists():
@@ -107,7 +109,7 @@ def _go_on(client: httpx.Client, url: str, part: Path, advance: Callable[[int, i
     try:
         with client.stream("GET", url, headers=headers) as response:
             answer = f"the server answers {response.status_code} {response.reason_phrase}"
-            if response.status_code == 416:  # nothing is left, or the part is of another file
+            if response.status_code == 416:  # nothing is left, or the part belongs to another file
                 if response.headers.get("Content-Range") == f"bytes */{have}":
                     return ""
                 part.unlink(missing_ok=True)
@@ -126,7 +128,7 @@ def _go_on(client: httpx.Client, url: str, part: Path, advance: Callable[[int, i
 def _receive(
     response: httpx.Response, part: Path, have: int, advance: Callable[[int, int | None], None]
 ) -> str:
-    """Writes the body after what is there where the server agrees to that, or from the start."""
+    """Append the body to the partial download if the server resumed it, else start anew."""
     resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
     if response.status_code == 206 and not resumed:
         part.unlink(missing_ok=True)
@@ -138,7 +140,7 @@ def _receive(
         if not resumed:
             _remember(response, part)
         advance(size, total)
-        for chunk in response.iter_raw():  # as they come: larger ones would be lost with the connection
+        for chunk in response.iter_raw():  # as received: larger chunks would be lost with the connection
             file.write(chunk)
             size += len(chunk)
             advance(size, total)
@@ -146,7 +148,7 @@ def _receive(
 
 
 def _remember(response: httpx.Response, part: Path) -> None:
-    """Keeps what the server calls this version of the file, so that no two versions are ever joined."""
+    """Keep the server's validator of this version, so that two versions are never joined."""
     tag = response.headers.get("ETag", "W/")
     version = response.headers.get("Last-Modified") if tag.startswith("W/") else tag
     _validator(part).unlink(missing_ok=True)
@@ -159,7 +161,7 @@ def _validator(part: Path) -> Path:
 
 
 def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool] = lambda path: True) -> None:
-    """Unpacks the `wanted` files of a .zip or .tar.* into `target`, which is replaced; all or nothing.
+    """Unpack the `wanted` files of a .zip or .tar.*, replacing `target` atomically.
 
     Members are checked whether wanted or not. Modes, owners and times are not taken over.
 
@@ -177,14 +179,14 @@ def unpack(archive: Path, target: Path, wanted: Callable[[PurePosixPath], bool] 
                     _write(file, part / path)
                 advance(raw.tell(), size)
     except _MemberError as error:
-        raise ArchiveError(f"{archive}: {error}; nothing is unpacked") from None
+        raise ArchiveError(f"{archive}: {error}; nothing was unpacked") from None
     except _UNREADABLE as error:
-        raise ArchiveError(f"{unreadable}: {error}; if it is cut short, fetch it again") from None
+        raise ArchiveError(f"{unreadable}: {error}; if it is truncated, download it again") from None
     except OSError as error:
-        if error.errno is None:  # what gzip and bz2 raise of bytes that are not theirs
-            raise ArchiveError(f"{unreadable}: {error}; fetch it again") from None
+        if error.errno is None:  # raised by gzip and bz2 for foreign bytes
+            raise ArchiveError(f"{unreadable}: {error}; download it again") from None
         where = error.filename or target
-        raise ArchiveError(f"unpacking {archive}: {where}: {error.strerror}; nothing is kept") from None
+        raise ArchiveError(f"unpacking {archive}: {where}: {error.strerror}; nothing was kept") from None
 
 
 def _tar_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
@@ -196,7 +198,7 @@ def _tar_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
                 yield member.name, file
             elif not member.isdir():
                 raise _MemberError(f"{member.name!r} is a link or a device")
-            seen.members = []  # tarfile would keep them all: a gigabyte for MathWriting
+            seen.members = []  # tarfile would keep all members: a gigabyte for MathWriting
 
 
 def _zip_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
@@ -212,7 +214,7 @@ def _zip_members(raw: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 def _inside(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise _MemberError(f"{name!r} lies outside the folder that it is unpacked to")
+        raise _MemberError(f"{name!r} lies outside the target folder")
     return path
 
 
@@ -224,7 +226,7 @@ def _write(file: IO[bytes], path: Path) -> None:
 
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar of bytes; the function that it gives takes how many are done and how many there are."""
+    """A progress bar of bytes; yields a function of the bytes done and in total."""
     columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=None)

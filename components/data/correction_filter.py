@@ -1,4 +1,4 @@
-"""Which of the users' corrections train may learn from: none that gives valid or test away, not too many."""
+"""Select the user corrections to train on: none that leaks valid or test, and a bounded number."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from components.data.rasterize import ink_hash
 from components.ink.inkml import read_inkml
 from components.latex.normalizer import LabelError
 
-CORRECTED_AT = "correctedAt"  # the annotation that says when, ISO 8601; the newest are taken
+CORRECTED_AT = "correctedAt"  # annotation with the time (ISO 8601); the newest are taken
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What must not be both learnt and asked for: an ink's normalized label, and the hash of its strokes.
+    """What must not be in both train and valid or test: an ink's normalized label, and its strokes' hash.
 
     None where the file has none that can be used: `rasterize` lists it, and stops where such files are many.
     """
@@ -35,14 +35,14 @@ class _Known:
 def admitted(
     corrections: Sequence[Path], asked: Iterable[Path], train: int, data: DataParams
 ) -> tuple[Path, ...]:
-    """The InkML files of `corrections` that may go to a train of `train` inks, the newest first.
+    """The InkML files of `corrections` to add to a train split of `train` inks, the newest first.
 
     `asked` are the InkML files of valid and test. Prints how many are left out, and why. Raises OSError where
     a file goes while it is read.
     """
     found = [_known(path) for path in corrections]
     known = [_known(path) for path in asked]
-    # People write one formula twice; the grammar's splits share none, which `validate` insists on.
+    # People write a formula twice; the splits of the grammar share none, which `validate` checks.
     labels = {ink.label for ink in known if data.source == "synthetic"} - {None}
     hashes = {ink.hash for ink in known} - {None}
     new = [ink for ink in found if ink.hash not in hashes]
@@ -74,7 +74,7 @@ def _known(path: Path) -> _Known:
 
 
 def _corrected_at(ink: _Known) -> datetime:
-    """When the file says that it was corrected; long ago where it does not."""
+    """The time of the correction in the file; the distant past without one."""
     if ink.hash is None:
         return _LONG_AGO
     parser = etree.XMLParser(resolve_entities=False, load_dtd=False, no_network=True, recover=True)

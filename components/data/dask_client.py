@@ -1,4 +1,4 @@
-"""Where work runs: processes of this machine, or a Dask cluster."""
+"""A Dask client: processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PATIENCE = 30.0  # seconds
 
 
 class ClusterError(RuntimeError):
-    """The cluster that params.yaml names can't be used; the message names the field."""
+    """The cluster of params.yaml is unusable; the message names the field."""
 
 
 @contextmanager
 def connect(compute: ComputeParams, tasks: int) -> Iterator[Client]:
-    """A Dask client for about `tasks` tasks; the processes that it starts end with it.
+    """Open a Dask client for about `tasks` tasks; processes that it starts end with it.
 
     Raises ClusterError where a scheduler does not answer or has no workers.
     """
@@ -31,12 +31,12 @@ def connect(compute: ComputeParams, tasks: int) -> Iterator[Client]:
     local = LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
-        processes=workers > 1,  # one worker needs no process of its own, which takes seconds to start
-        memory_limit=0,  # tasks are small; a worker is not to be stopped by the memory of others
+        processes=workers > 1,  # a single worker needs no process, which takes seconds to start
+        memory_limit=0,  # tasks are small; other processes' memory must not pause a worker
         protocol="tcp://",
-        host="127.0.0.1",  # nobody else is to reach it: its HTTP server runs even without a dashboard
+        host="127.0.0.1",  # not reachable from outside: its HTTP server runs even without a dashboard
         dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: there may be other clusters
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port: other clusters may run
     )
     with local, Client(local) as client:
         yield client
@@ -46,7 +46,7 @@ def _connected(address: str) -> Client:
     try:
         client = Client(address, timeout=_PATIENCE)
         client.wait_for_workers(1, timeout=_PATIENCE)
-    except TimeoutError:  # the only one that `wait_for_workers` raises
+    except TimeoutError:  # the only error of `wait_for_workers`
         raise ClusterError(f"compute.scheduler: the Dask scheduler {address} has no workers") from None
     except OSError as error:
         raise ClusterError(f"compute.scheduler: no Dask scheduler answers at {address} ({error})") from None

@@ -1,4 +1,4 @@
-"""Labelled pictures to evaluate on: a split's shards, or any folder of InkML."""
+"""Labelled pictures for evaluation: a split's shards, or a folder of InkML."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.tokenizer import tokenize
 
-_ROWS = 256  # of a shard in memory at once
+_ROWS = 256  # rows of a shard in memory at once
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One picture, drawn as the model expects it, and the tokens that it should be read as."""
+    """A rasterized picture and its label's tokens."""
 
     id: str
     label: tuple[str, ...]
@@ -33,9 +33,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reject:
-    """A file that can't be used."""
+    """An unusable file."""
 
-    file: str  # relative to the folder that was searched
+    file: str  # relative to the searched folder
     reason: str
 
 
@@ -45,19 +45,19 @@ class Labelled(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample | Reject]:
-        """All of them in a fixed order; `len` counts samples and rejects."""
+        """All entries in a fixed order; `len` counts samples and rejects."""
         ...
 
     def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
-        """Some samples' pictures once more, by id."""
+        """Pictures of some samples, by id."""
         ...
 
 
 class LabelledShards:
-    """A split as the pipeline made it. Raises FileNotFoundError where it has no shards."""
+    """A split of the pipeline. Raises FileNotFoundError without shards."""
 
     def __init__(self, folder: Path, limit: int = 0) -> None:
-        """At most `limit` of the rows, spread evenly; 0: all."""
+        """At most `limit` of the rows, evenly spaced; 0: all."""
         self._paths = shard_paths(folder)
         self._chosen = _spread(sum(pq.read_metadata(path).num_rows for path in self._paths), limit)
 
@@ -81,18 +81,18 @@ class LabelledShards:
 
 
 class LabelledFolder:
-    """All InkML files in a folder, searched in depth; ids are paths in it, without suffix.
+    """All InkML files in a folder, searched recursively; ids are relative paths without suffix.
 
     Raises FileNotFoundError where there is no such folder, or no InkML file in it.
     """
 
     def __init__(self, folder: Path, settings: RasterSettings, limit: int = 0) -> None:
-        """At most `limit` of the files, spread evenly over their sorted paths; 0: all."""
+        """At most `limit` of the files, evenly spaced in sorted order; 0: all."""
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: not a folder")
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_inkml(path))
         if not files:
-            raise FileNotFoundError(f"{folder}: holds no .inkml file, nor does any folder in it")
+            raise FileNotFoundError(f"{folder}: no .inkml file in it or below")
         self._folder, self._settings = folder, settings
         self._files = [files[index] for index in _spread(len(files), limit)]
 

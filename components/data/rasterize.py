@@ -1,4 +1,4 @@
-"""InkML files to Parquet shards, on all cores or machines, in memory that does not grow with the data.
+"""Rasterize InkML files into Parquet shards, on all cores or machines, in bounded memory.
 
 A split's sorted files are cut into shards, and those into chunks. A chunk is a task, which leaves its rows
 in a file of its own and gives back where; a shard is a task that puts its chunks together. So the shards
@@ -35,7 +35,7 @@ _STRUCTURE = frozenset("{}^_")
 
 @dataclass(frozen=True)
 class Reject:
-    """A file that can't be used."""
+    """An unusable file."""
 
     split: str
     file: str  # relative to the split's folder
@@ -44,7 +44,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What became of some files of a shard: a row in `path`, or a reject, of each."""
+    """Result of some files of a shard: a row in `path`, or a reject, for each."""
 
     split: str
     path: Path
@@ -54,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard to be made: the files `sources` in `folder`, in this order."""
+    """A shard to write: the files `sources` in `folder`, in this order."""
 
     split: str
     folder: Path
@@ -62,7 +62,7 @@ class Shard:
     path: Path
 
     def pieces(self) -> Iterator[tuple[tuple[str, ...], Path]]:
-        """The files of each of its chunks, and where the chunk's rows go."""
+        """The files of each chunk, and the path of the chunk's rows."""
         for start in range(0, len(self.sources), CHUNK):
             yield (
                 self.sources[start : start + CHUNK],
@@ -72,7 +72,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a split."""
+    """Result of a split."""
 
     files: int
     rejects: tuple[Reject, ...]
@@ -83,12 +83,12 @@ class Outcome:
 
     @property
     def rejected(self) -> float:
-        """The fraction that can't be used."""
+        """The fraction of rejected files."""
         return len(self.rejects) / self.files
 
 
 def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
-    """Reads and draws one file, and normalizes its label.
+    """Read and rasterize one file, and normalize its label.
 
     Raises InkError, LabelError, TokenError or ValueError (all ValueErrors, whose message is the reason) where
     it can't be used, and OSError where it can't be read.
@@ -100,7 +100,7 @@ def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
 
 
 def row_of_ink(ink: Ink, source: str, settings: RasterSettings) -> Row:
-    """Draws an ink whose label is normalized. Raises ValueError where there is nothing to draw."""
+    """Rasterize an ink with a normalized label. Raises ValueError if there is nothing to draw."""
     assert ink.label is not None
     picture = draw(ink.strokes, settings)
     done, png = cv2.imencode(".png", picture)
@@ -121,7 +121,7 @@ def row_of_ink(ink: Ink, source: str, settings: RasterSettings) -> Row:
 
 
 def ink_hash(strokes: Sequence[Stroke]) -> str:
-    """SHA-256 of an ink's strokes, wherever on the paper it stands: equal for copies, whatever their name."""
+    """SHA-256 of an ink's strokes, independent of position: equal for copies."""
     points = np.concatenate(strokes)
     digest = hashlib.sha256(np.array([len(stroke) for stroke in strokes], np.int64).tobytes())
     digest.update((points - points.min(axis=0)).tobytes())
@@ -130,7 +130,7 @@ def ink_hash(strokes: Sequence[Stroke]) -> str:
 
 @lru_cache(maxsize=4096)  # there are some hundreds
 def symbol_token(truth: str) -> str:
-    r"""The token that a single symbol is in a normalized label: `\leq` → `\le`, `'` → `\prime`.
+    r"""The token of a single symbol in a normalized label: `\leq` → `\le`, `'` → `\prime`.
 
     What is no label by itself (`\sqrt`) stays as it is; what is written with several symbols (`\sin`) becomes
     their text.
@@ -143,7 +143,7 @@ def symbol_token(truth: str) -> str:
 
 
 def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:
-    """Cuts the splits into shards. Raises FileNotFoundError where a split has no InkML."""
+    """Partition the splits into shards. Raises FileNotFoundError for a split without InkML."""
     shards = []
     for split in SPLITS:
         folder = (raw / split).absolute()
@@ -159,7 +159,7 @@ def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:
 def rasterize(
     client: Client, shards: Sequence[Shard], settings: RasterSettings, advance: Callable[[int], object]
 ) -> dict[str, Outcome]:
-    """Makes the shards, in folders that must be empty; returns what became of each split.
+    """Write the shards into empty folders; returns the result of each split.
 
     `advance` is called with the number of files that are newly done. Files lie where every worker sees them.
     Raises OSError where a shard can't be written.
@@ -170,7 +170,7 @@ def rasterize(
     rejects: dict[str, list[Reject]] = {shard.split: [] for shard in shards}
     waiting = iter(shards)
     flow = as_completed()
-    # Enough to keep all workers busy until the next shard is begun, and no more.
+    # Just enough to keep all workers busy until the next shard starts.
     ahead = 1 + -(-2 * len(client.nthreads()) * CHUNK // len(shards[0].sources))
     for shard in islice(waiting, ahead):
         flow.update(_submit(client, shard, settings))
@@ -180,7 +180,7 @@ def rasterize(
                 files[split] += chunk.files
                 rejects[split].extend(chunk.rejects)
                 advance(chunk.files)
-            case _:  # a shard stands
+            case _:  # a shard is complete
                 for shard in islice(waiting, 1):
                     flow.update(_submit(client, shard, settings))
     return {
@@ -200,7 +200,7 @@ def _submit(client: Client, shard: Shard, settings: RasterSettings) -> list[Futu
 def make_chunk(
     split: str, folder: Path, sources: Sequence[str], settings: RasterSettings, path: Path
 ) -> Chunk:
-    """Writes the rows of some files as an Arrow file; what can't be used is in the answer."""
+    """Write the rows of some files as an Arrow file; returns the rejects."""
     rows, rejects = [], []
     for source in sources:
         try:
@@ -216,7 +216,7 @@ def make_chunk(
 
 
 def merge_chunks(chunks: Sequence[Chunk], path: Path) -> Path:
-    """Puts the rows of chunks into one shard, in their order, and removes the chunks."""
+    """Merge chunks into one shard, in order, and remove them."""
     tables = [pa.ipc.open_file(pa.memory_map(str(chunk.path))).read_all() for chunk in chunks]
     write_table(pa.concat_tables(tables), path)
     for chunk in chunks:

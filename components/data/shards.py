@@ -1,4 +1,4 @@
-"""Parquet shards: a split of a data set as a handful of files, strokes and pictures side by side."""
+"""Parquet shards: a split as a handful of files, strokes and pictures side by side."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         pa.field("height", pa.int32(), nullable=False),
         pa.field("latex", pa.string(), nullable=False),  # normalized
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
-        pa.field("ink_hash", pa.string(), nullable=False),  # of the coordinates: the same ink, the same hash
+        pa.field("ink_hash", pa.string(), nullable=False),  # of the coordinates: equal for equal inks
         pa.field("source", pa.string(), nullable=False),  # the InkML file, relative to the split's folder
     ]
 )
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One usable ink, as a shard holds it."""
+    """One row of a shard: a usable ink."""
 
     id: str
     writer: str | None
@@ -52,18 +52,18 @@ class Row:
 
 
 def write_shard(rows: Sequence[Row], path: Path) -> None:
-    """Writes one shard whole or not at all."""
+    """Write one shard atomically."""
     write_table(to_table(rows), path)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Writes one shard whole or not at all."""
+    """Write one shard atomically."""
     with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:
-    """Rows as columns, in Arrow's memory."""
+    """Convert rows to an Arrow table."""
     columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
     for row in rows:
         for name in ("id", "writer", "png", "width", "height", "latex", "ink_hash", "source"):
@@ -75,7 +75,7 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The shards of a split, in order. Raises FileNotFoundError where there are none."""
+    """The shards of a split, in order. Raises FileNotFoundError without any."""
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
         raise FileNotFoundError(f"{folder}: no shards (part-*.parquet); run `dvc repro rasterize` first")
@@ -83,14 +83,14 @@ def shard_paths(folder: Path) -> list[Path]:
 
 
 def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Reads a split, or some of its columns, as one Arrow table."""
+    """Read a split, or some of its columns, as one Arrow table."""
     return pa.concat_tables(
         pq.read_table(path, columns=list(columns) if columns else None) for path in shard_paths(folder)
     )
 
 
 class InkTable:
-    """The inks of shards, read one by one out of Arrow's own memory, without copies."""
+    """Inks of shards, read one by one from Arrow memory without copies."""
 
     def __init__(self, table: pa.Table) -> None:
         """`table` has the columns `strokes` and `symbols`."""
@@ -112,7 +112,7 @@ class InkTable:
         return tuple(np.split(points, (ends[1:-1] - ends[0]) // 2))
 
     def symbols(self, index: int) -> tuple[Symbol, ...]:
-        """Its symbols."""
+        """The symbols of one ink."""
         return symbols_of(self._symbols[index].as_py() or [])
 
 
@@ -127,7 +127,7 @@ def symbols_of(value: Sequence[dict[str, Any]]) -> tuple[Symbol, ...]:
 
 
 def data_hash(folders: Sequence[Path]) -> str:
-    """A hash of the shards' content, the same wherever they lie."""
+    """Hash of the shards' content, independent of their location."""
     total = hashlib.sha256()
     for folder in folders:
         for path in shard_paths(folder):

@@ -1,1 +1,1 @@
-"""How well a model reads: metrics, calibration, reports."""
+"""Evaluation of a model: metrics, calibration, reports."""

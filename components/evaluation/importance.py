@@ -1,11 +1,11 @@
-"""How much each ink of one split counts where it has to stand for the formulas of another.
+"""Importance weights for covariate shift between splits.
 
-Validation inks are not always of the formulas that answers will be about: CROHME's test2013 has 41 capitals
-for 100 of the small letters that look like them, train2014 ten. What is learnt on such inks holds elsewhere
-once each counts as much more, or less, as its formula is likelier there (Shimodaira 2000, "Improving
-predictive inference under covariate shift by weighting the log-likelihood function"). That ratio is the
-odds of a classifier that tells the splits apart (Bickel et al. 2007, "Discriminative learning for differing
-training and test distributions").
+Validation inks need not have the labels that predictions will be about: CROHME's test2013 has 41 capitals per
+100 of the lower-case letters that look like them, train2014 ten. What is fitted on such inks holds elsewhere
+once each is weighted by how much likelier its label is there (Shimodaira 2000, Improving predictive inference
+under covariate shift by weighting the log-likelihood function). That ratio is the odds of a classifier that
+tells the splits apart (Bickel et al. 2007, Discriminative learning for differing training and test
+distributions).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sklearn.linear_model import LogisticRegression
 def importance_weights(
     labels: Sequence[Sequence[str]], like: Sequence[Sequence[str]]
 ) -> npt.NDArray[np.float64]:
-    """(N): how much each of the N labels counts to be `like` the others; 1 in the mean.
+    """Weights (N,) that make `labels` distributed like `like`, by the tokens they contain; their mean is 1.
 
-    By which tokens they have. Raises ValueError where one of the two is empty.
+    Raises ValueError if one of the two is empty.
     """
     if not labels or not like:
-        raise ValueError(f"{len(labels)} labels to be like {len(like)}: there are none")
+        raise ValueError(f"importance weights need labels of both splits, got {len(labels)} and {len(like)}")
     tokens = CountVectorizer(analyzer=list, binary=True).fit_transform([*labels, *like])
     there = np.repeat([0, 1], [len(labels), len(like)])
-    fewer = min(len(labels), len(like))  # both count as much, and are no more evidence than the fewer
+    fewer = min(len(labels), len(like))  # both weigh the same, as much evidence as the smaller
     evidence = np.where(there, fewer / len(like), fewer / len(labels))
     classifier = LogisticRegression(max_iter=1000).fit(tokens, there, evidence)
     odds = np.exp(classifier.decision_function(tokens[: len(labels)]))
@@ -37,5 +37,5 @@ def importance_weights(
 
 
 def effective_sample_size(weights: npt.NDArray[np.float64]) -> float:
-    """So many equally weighted ones would tell as much (Kish 1965)."""
+    """Effective sample size of weighted samples (Kish 1965)."""
     return float(weights.sum() ** 2 / np.square(weights).sum())

@@ -1,4 +1,4 @@
-"""How good readings are: the figures of a set of answers, overall and by kind of formula.
+"""Metrics of a set of predictions, overall and by kind of formula.
 
 Pure functions from answers to figures; nothing here reads a file or knows a model.
 """
@@ -18,7 +18,7 @@ from components.latex.structure import structures
 
 Tokens = tuple[str, ...]
 
-SURE = 0.9  # answers with more confidence than this are the ones that a user would take unread
+SURE = 0.9  # predictions above this confidence would be accepted unread
 _LENGTHS = ((1, 5), (6, 10), (11, 20), (21, 40), (41, None))  # tokens of the label, ends included
 _BINS = 10
 _Z = 1.959964  # two-sided 95 %
@@ -26,13 +26,13 @@ _Z = 1.959964  # two-sided 95 %
 
 @dataclass(frozen=True)
 class Answer:
-    """What one ink says and what was read, as tokens of normalized LaTeX; `confidence` in 0 … 1."""
+    """One ink's label and prediction, as tokens of normalized LaTeX; `confidence` in [0, 1]."""
 
     id: str
     label: Tokens
     read: Tokens
     confidence: float
-    scores: tuple[float, ...] = ()  # ln of the model's own probabilities, which calibration starts from
+    scores: tuple[float, ...] = ()  # ln p of the hypotheses, the input of the calibration
 
     @property
     def right(self) -> bool:
@@ -40,13 +40,13 @@ class Answer:
 
     @property
     def edits(self) -> int:
-        """Tokens to insert, delete or replace to make the label of what was read."""
+        """Edit distance in tokens between prediction and label."""
         return edits(self.label, self.read)
 
 
 @dataclass(frozen=True)
 class Group:
-    """The answers that have something in common; `low` and `high` bound ExpRate (95 %, Wilson)."""
+    """Predictions with something in common; `low` and `high` bound ExpRate (95 %, Wilson)."""
 
     name: str
     scores: Scores
@@ -56,17 +56,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often `label` was read as `read`. None: it was not read at all, or nothing was written there."""
+    """How often `label` was read as `read`; None stands for a missing or an added token."""
 
     label: str | None
     read: str | None
     count: int
-    of: int  # how often `label` occurs in all labels; 0 where `label` is None
+    of: int  # frequency of `label` in all labels; 0 if `label` is None
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers with a confidence in (low, high]; `confidence` and `right` are means, 0 where `n` is 0."""
+    """Predictions with confidence in (low, high]; `confidence` and `right` are means, 0 if `n` is 0."""
 
     low: float
     high: float
@@ -77,17 +77,17 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether a confidence of 0.8 means right in 80 of 100 answers."""
+    """Reliability diagram: accuracy against confidence."""
 
     bins: tuple[Bin, ...]
     ece: float  # expected calibration error (Naeini et al., 2015): mean |confidence - right|, by bins
-    sure: int  # answers over SURE
-    sure_right: float | None  # the share of them that is right; None where there are none
+    sure: int  # predictions above SURE
+    sure_right: float | None  # fraction of them that is correct; None without any
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every figure of a set of answers."""
+    """All metrics of a set of predictions."""
 
     overall: Group
     functions: Scores  # function names as one token each, as the CROHME papers count
@@ -97,7 +97,7 @@ class Evaluation:
     reliability: Reliability
 
     def metrics(self) -> dict[str, float | int | None]:
-        """The headline figures by name; rates are fractions, None where nothing could be counted."""
+        """Headline metrics by name; rates are fractions, None without data."""
         scores, sure = self.overall.scores, self.reliability
         return {
             "n": scores.n,
@@ -118,9 +118,9 @@ class Evaluation:
 
 
 def evaluate(answers: Sequence[Answer]) -> Evaluation:
-    """All figures of `answers`. Raises ValueError where there are none."""
+    """Compute all metrics. Raises ValueError without answers."""
     if not answers:
-        raise ValueError("there is no answer to evaluate")
+        raise ValueError("no predictions to evaluate")
     return Evaluation(
         overall=_group("all", answers),
         functions=score((with_functions(a.label), with_functions(a.read)) for a in answers),
@@ -132,7 +132,7 @@ def evaluate(answers: Sequence[Answer]) -> Evaluation:
 
 
 def confusions(answers: Iterable[Answer]) -> tuple[Confusion, ...]:
-    """Counts replaced, missing and added tokens over a minimal alignment of each label and its reading.
+    """Count replaced, missing and added tokens over minimal alignments of label and prediction.
 
     Where several alignments are minimal, rapidfuzz's choice is taken; single counts are thus approximate.
     """
@@ -149,7 +149,7 @@ def confusions(answers: Iterable[Answer]) -> tuple[Confusion, ...]:
 
 
 def reliability(answers: Sequence[Answer]) -> Reliability:
-    """Sorts answers into ten bins of confidence and compares it with how many are right."""
+    """Bin predictions by confidence and compare it with their accuracy."""
     held: list[list[Answer]] = [[] for _ in range(_BINS)]
     for answer in answers:
         held[min(max(math.ceil(answer.confidence * _BINS) - 1, 0), _BINS - 1)].append(answer)
@@ -173,11 +173,11 @@ def reliability(answers: Sequence[Answer]) -> Reliability:
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share `right / n` (Wilson, 1927), which holds for few answers too; n > 0."""
+    """95 % interval of a proportion `right / n` (Wilson, 1927), valid for small n too; n > 0."""
     share, spread = right / n, _Z * _Z / n
     middle = share + spread / 2
     half = _Z * math.sqrt((share * (1 - share) + spread / 4) / n)
-    # Rounding could put the ends on the wrong side of 0, of 1, or of the share itself.
+    # Rounding could move the ends past 0, 1 or the proportion itself.
     return min(max((middle - half) / (1 + spread), 0.0), share), max(
         min((middle + half) / (1 + spread), 1.0), share
     )

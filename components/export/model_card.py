@@ -1,4 +1,4 @@
-"""The model card: what a bundle reads, how well, what it learnt from, and where it fails.
+"""The model card: intended use, metrics, training data and limitations of a bundle.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting".
 """
@@ -52,7 +52,7 @@ def _sources(params: Params) -> str:
 
 
 def card(checkpoint: Checkpoint, params: Params, metrics: Mapping[str, object], version: str) -> str:
-    """The card as Markdown. `metrics` are those of reports/metrics.json, as fractions."""
+    """Render the card as Markdown. `metrics` are those of reports/metrics.json, as fractions."""
     model = checkpoint.model
     size = sum(parameter.numel() for parameter in model.parameters())
     raster = checkpoint.raster
@@ -72,11 +72,11 @@ that all of it is right, calibrated on the validation split (see the reliability
   brings photographs, scans and drawings there.
 - **Output**: at most {model.params.max_tokens} tokens, in MathWriting's conventions for LaTeX.
 
-## Learnt from
+## Training data
 
 {_sources(params)}
 
-## How well it reads its own test split
+## Metrics on its test split
 
 | inks | exact | at most 1 error | at most 2 errors | CER |
 |---|---|---|---|---|
@@ -86,7 +86,7 @@ that all of it is right, calibrated on the validation split (see the reliability
 
 Errors are token edits. Writing unlike the training's is read worse than these figures say.
 
-## Where it fails
+## Limitations
 
 - A symbol that is not among its {len(checkpoint.vocabulary) - len(SPECIALS)} tokens is read as another one.
 - Several lines, prose, crossed-out writing, ruled paper and several formulas on one picture are not learnt.

@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: the encoder, and one step of the decoder, for any number and size of pictures.
+"""Export to ONNX: the encoder and a decoder step, for any number and size of pictures.
 
 By tracing (`dynamo=False`): a second. The newer exporter gives the same graphs, but takes a minute to reason
 about the sizes of shifted windows, and leaves paths of the machine in the file. Tracing turns what Python
@@ -22,13 +22,13 @@ from torch.overrides import TorchFunctionMode
 
 from components.model.network import DecoderCache, EncoderDecoder, ProjectedMemory
 
-Axes = dict[int, str]  # names of the axes that are of any size
+Axes = dict[int, str]  # names of dynamic axes
 
 _HIGH = {0: "pictures", 3: "cells"}
 
 
 def export_encoder(model: EncoderDecoder, path: Path, opset: int) -> None:
-    """Writes `pictures` (P, 1, H, W) → of each decoder layer i `keys.i` (P, heads, head width, cells) and
+    """Export `pictures` (P, 1, H, W) → of each decoder layer i `keys.i` (P, heads, head width, cells) and
     `values.i` (P, heads, cells, head width).
 
     H and W are multiples of `model.multiple`. The model must be in evaluation mode.
@@ -43,11 +43,11 @@ def export_encoder(model: EncoderDecoder, path: Path, opset: int) -> None:
 
 
 def export_decoder(model: EncoderDecoder, path: Path, opset: int) -> None:
-    """Writes `tokens` (R, n) at `position` (), after what is remembered, to `logits` (R, n, V) and what is to
-    be remembered of them; `cells` (P,) of a picture's memory are its own. The names, and of each layer i the
+    """Export `tokens` (R, n) at `position` () with their cache → `logits` (R, n, V) and new cache entries;
+    `cells` (P,) of a picture's memory are valid. The names, and of each layer i the
     shapes, are those of `recognizer.engine`: `past_keys.i`, …, `new_keys.i`, …, `new_attention.i`.
     """
-    rows, n, capacity = 4, 3, 5  # of two pictures; none of these numbers is to be found in the graph
+    rows, n, capacity = 4, 3, 5  # for two pictures; none of these numbers may appear in the graph
     with torch.inference_mode():
         encoded = model.encode(torch.zeros(2, 1, model.multiple, 2 * model.multiple))
         memory, cache = model.project_memory(encoded), model.empty_cache(encoded, rows)
@@ -89,8 +89,8 @@ class _Encoder(nn.Module):
 
 
 class _Shaping(TorchFunctionMode):
-    """`flatten` and `unflatten` of the last axes as one operation with constants: traced as they are, they
-    become half a dozen that compute with sizes, which in a step of one token is most of the work."""
+    """Trace `flatten` and `unflatten` of the last axes as one Reshape with constants: otherwise they become
+    half a dozen operations on sizes, which dominate a one-token step."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.flatten and len(args) == 2:  # from an axis to the last one
@@ -101,7 +101,7 @@ class _Shaping(TorchFunctionMode):
 
 
 class _Reshaped(torch.autograd.Function):
-    """ONNX's Reshape: an axis of 0 stays as large as it is."""
+    """ONNX's Reshape: an axis of 0 keeps its size."""
 
     @staticmethod
     def forward(_: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -113,8 +113,8 @@ class _Reshaped(torch.autograd.Function):
 
 
 class _Rolling(TorchFunctionMode):
-    """`torch.roll` by indices. Traced as it is, it becomes two slices, which do nothing where the shift is
-    larger than the side: a picture may be smaller than half a window."""
+    """Trace `torch.roll` as indexing. Otherwise it becomes two slices, which do nothing if the shift exceeds
+    the side: a picture may be smaller than half a window."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _roll(*args, **kwargs) if func is torch.roll else func(*args, **(kwargs or {}))
@@ -127,8 +127,8 @@ def _roll(x: Tensor, shifts: Sequence[int], dims: Sequence[int]) -> Tensor:
 
 
 def _shift_mask(block: Any, x: Tensor) -> Tensor:
-    """What timm's `get_attn_mask` computes of x (B, H, W, C), in a way that tracing keeps for any H and W:
-    -100 between cells that only the cyclic shift brought into one window, else 0."""
+    """timm's `get_attn_mask` of x (B, H, W, C) in a form that traces for any H and W: -100 between cells that
+    only the cyclic shift brought into one window, else 0."""
 
     def bands(n: int, window: int, shift: int) -> Tensor:
         index = torch.arange(n, device=x.device)
@@ -167,7 +167,7 @@ def _export(
     outputs: dict[str, Axes],
 ) -> None:
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # of tracing: said above
+        warnings.simplefilter("ignore")  # about tracing, see above
         torch.onnx.export(
             module.eval(),
             tuple(example for example, _ in inputs.values()),

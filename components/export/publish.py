@@ -36,14 +36,14 @@ from components.synthesis.handwriting import Writer, set_formula
 
 BUNDLE, MODEL, REPORTS = Path("data/bundle"), Path("data/model.pt"), Path("reports")
 MISTAKES, CURVE, HISTORY = "mistakes.png", "curve.png", "history.csv"
-_TRIED = 200  # formulas that the synthesizer writes
+_TRIED = 200  # formulas of the synthesizer
 _TRIES = 100_000  # formulas of the grammar, of which those in the vocabulary are read
-_SHOWN = 10  # of those that are misread
+_SHOWN = 10  # of the misread ones
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A formula of the synthesizer, and what was read."""
+    """A synthetic formula and its prediction."""
 
     picture: Picture
     label: tuple[str, ...]
@@ -51,7 +51,7 @@ class Tried:
 
 
 def ship(out: Path = SHIPPED) -> None:
-    """Writes the folder whole or not at all. Raises BundleError, OSError where the pipeline has not run."""
+    """Write the model's folder atomically. Raises BundleError, OSError if the pipeline has not run."""
     bundle, recognizer = load_bundle(BUNDLE), Recognizer.load(BUNDLE)
     params = load_params()
     tried = try_out(recognizer, params.seed)
@@ -61,7 +61,7 @@ def ship(out: Path = SHIPPED) -> None:
             shutil.copyfile(BUNDLE / name, folder / name)
         right = [t for t in tried if t.label == t.reading.tokens]
         if not right:
-            raise ValueError("of the synthesizer's formulas it reads none: there is no example to show")
+            raise ValueError("the model reads none of the synthetic formulas: no example to show")
         best = max(right, key=lambda t: (len(t.label) >= 7, t.reading.confidence))
         cv2.imwrite(str(folder / EXAMPLE), best.picture)
         about = About(**bundle.about.model_dump() | {"example": best.reading.latex})
@@ -77,7 +77,7 @@ def ship(out: Path = SHIPPED) -> None:
 
 
 def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:
-    """Reads formulas that the synthesizer writes, of symbols that the model knows."""
+    """Read synthetic formulas of symbols in the vocabulary."""
     rng = np.random.default_rng([seed, Stream.PUBLICATION])
     known = set(recognizer.vocabulary.tokens)
     pictures: list[Picture] = []
@@ -97,7 +97,7 @@ def try_out(recognizer: Recognizer, seed: int) -> list[Tried]:
 
 
 def sheet(tried: Sequence[Tried]) -> Picture:
-    """Pictures one below the other, with what they say and what was read."""
+    """A contact sheet of pictures with label and prediction."""
     strips = []
     for one in tried:
         strip = np.full((one.picture.shape[0] + 24, 640), 255, np.uint8)
@@ -109,7 +109,7 @@ def sheet(tried: Sequence[Tried]) -> Picture:
 
 
 def whole_history(last: Path, start: Path | None) -> pd.DataFrame:
-    """The epochs of a training, after those of the shipped model that it began with."""
+    """The epochs of a training, after those of the published model that it started from."""
     history = pd.read_csv(last)
     if start is None or not (before := start.with_name(HISTORY)).exists():
         return history
@@ -137,7 +137,7 @@ def _figures(recognizer: Recognizer, tried: Sequence[Tried], history: pd.DataFra
 
 
 def _milliseconds(recognizer: Recognizer, tried: Sequence[Tried], beam: int) -> float:
-    """Median of reading one picture."""
+    """Median time of reading one picture."""
     seconds = []
     for one in tried[:60]:
         begun = time.perf_counter()
@@ -147,7 +147,7 @@ def _milliseconds(recognizer: Recognizer, tried: Sequence[Tried], beam: int) -> 
 
 
 def write_curve(table: pd.DataFrame, out: Path) -> None:
-    """Draws how loss and ExpRate went, epoch by epoch."""
+    """Plot loss and ExpRate by epoch."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3), layout="constrained")
@@ -163,9 +163,9 @@ def write_curve(table: pd.DataFrame, out: Path) -> None:
 def _more(figures: dict[str, Any]) -> str:
     ours = "formulas of the project's synthesizer, whose fonts it never saw, 1 beam"
     sure, cores = figures["sure_right"], figures["cores"]
-    said = "" if sure is None else f"; {sure:.1%} of those are right"
+    said = "" if sure is None else f"; {sure:.1%} of those are correct"
     return f"""
-## On which data, and how sure
+## Metrics and confidence
 
 | inks | how many | exact |
 |---|---|---|
@@ -180,12 +180,12 @@ It was trained for {figures["epochs"]} epochs, {figures["training_seconds"] / 60
 
 ![ExpRate and loss on valid by epoch]({CURVE})
 
-## How fast
+## Latency
 
 On {cores} CPU cores, one picture: {figures["ms_greedy"]} ms with one beam, {figures["ms_beam"]} ms with
 {figures["beam"]}.
 
-## Mistakes
+## Errors
 
 Formulas that the project's own synthesizer wrote (no person's handwriting), and what was read:
 
@@ -194,7 +194,7 @@ Formulas that the project's own synthesizer wrote (no person's handwriting), and
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -202,7 +202,7 @@ def main() -> None:
     out = parser.parse_args().out
     ship(out)
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
-    print(f"{out}: {size:.1f} MB; read {out / CARD} and look at {out / MISTAKES}")
+    print(f"{out}: {size:.1f} MB; see {out / CARD} and {out / MISTAKES}")
 
 
 if __name__ == "__main__":

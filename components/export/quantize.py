@@ -24,17 +24,17 @@ from components.latex.metrics import Scores, score
 from components.recognizer.bundle import DECODER, ENCODER, Bundle, BundleError, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
 
-_WORSE = 0.003  # of ExpRate: what may be lost
+_WORSE = 0.003  # ExpRate that may be lost
 
 
 class WorseError(ValueError):
-    """With 8-bit weights it reads worse."""
+    """The quantized bundle reads worse."""
 
 
 def quantize_checked(
     folder: Path, out: Path, data: Labelled, beam: int | None = None
 ) -> tuple[Scores, Scores]:
-    """Quantizes the bundle in `folder` to `out`, whole or not at all; how well both read the data.
+    """Quantize the bundle in `folder` to `out` atomically; returns the scores of both.
 
     Raises WorseError where ExpRate falls by more than 0.3 points (`out` stays as it was), BundleError.
     """
@@ -44,18 +44,18 @@ def quantize_checked(
         if after.exprate < before.exprate - _WORSE:
             raise WorseError(
                 f"{folder} with 8-bit weights reads {after.exprate:.2%} of {before.n} without an error, as "
-                f"it is {before.exprate:.2%}: more than {_WORSE:.1%} less, so it is not offered"
+                f"it is {before.exprate:.2%}: more than {_WORSE:.1%} worse, so it is not written"
             )
     return before, after
 
 
 def quantize(folder: Path, out: Path) -> Bundle:
-    """Copies the bundle in `folder` to `out`, the weights of its matrix products as 8-bit integers, one scale
-    a column; activations are made so while it runs. Convolutions stay as they are. Raises BundleError."""
+    """Copy the bundle in `folder` to `out` with 8-bit weights in its matrix products, one scale per column,
+    and dynamically quantized activations. Convolutions are unchanged. Raises BundleError."""
     bundle = load_bundle(folder)
     shutil.copytree(folder, out, dirs_exist_ok=True)
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # advice that was taken already
+    logging.getLogger().setLevel(logging.ERROR)  # silences advice that is already followed
     try:
         for name in (ENCODER, DECODER):
             ready = out / f".{name}.ready"
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, help="folder of a bundle: data/bundle, models/crohme")
+    parser.add_argument("bundle", type=Path, help="folder of a bundle, such as data/bundle or models/default")
     parser.add_argument("out", type=Path, help="folder that the other bundle goes to")
     parser.add_argument("--data", type=Path, default=Path("data/shards/valid"), help="(default: %(default)s)")
     parser.add_argument("--beam", type=int, help="beams of the search (default: the bundle's own)")

@@ -1,4 +1,4 @@
-"""A trained recognizer in a file: weights, vocabulary, and how pictures were drawn for it."""
+"""Checkpoints: weights, vocabulary and raster settings in one file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from components.model.network import EncoderDecoder
 from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.calibration import Calibration
 
-_EYES = ("encoder", "project", "memory_norm", "symbol_head")  # a model's parts that come before its decoder
+_ENCODER_PARTS = ("encoder", "project", "memory_norm", "symbol_head")  # modules before the decoder
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that reading needs."""
+    """A model with everything that inference needs."""
 
     model: EncoderDecoder
     vocabulary: Vocabulary
@@ -43,7 +43,7 @@ class Checkpoint:
 
 
 def save_model(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
-    """Writes a checkpoint whole or not at all; `half`: with 16-bit weights, to be carried about."""
+    """Write a checkpoint atomically; `half`: with 16-bit weights."""
     vocabulary = checkpoint.vocabulary
     state = {
         name: value.cpu().half() if half and value.is_floating_point() else value.cpu()
@@ -60,7 +60,7 @@ def save_model(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
 
 
 def load_model(path: Path) -> Checkpoint:
-    """Reads a checkpoint, ready for reading (evaluation mode). Raises FileNotFoundError, ValueError."""
+    """Load a checkpoint in evaluation mode. Raises FileNotFoundError, ValueError."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no trained model; run `dvc repro train` first")
     try:
@@ -70,17 +70,17 @@ def load_model(path: Path) -> Checkpoint:
         model.load_state_dict(content["weights"])
         raster = RasterSettings(**content["raster"])
     except (KeyError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: not a model of this version ({error}); train it anew") from error
+        raise ValueError(f"{path}: not a checkpoint of this version ({error}); train again") from error
     return Checkpoint(model.eval(), vocabulary, raster)
 
 
 def load_pretrained(
-    model: EncoderDecoder, vocabulary: Vocabulary, other: Checkpoint, eyes: bool = False
+    model: EncoderDecoder, vocabulary: Vocabulary, other: Checkpoint, encoder_only: bool = False
 ) -> None:
-    """Gives a new model the weights of a trained one of the same sizes; tokens keep what was learnt of them.
+    """Initialize a model from a trained one of the same sizes, matching tokens by name.
 
-    What the trained model does not know starts as it is. Of `eyes` alone the decoder does, which may then be
-    of another kind. Raises ValueError where the sizes differ.
+    Embeddings of shared tokens are kept; new tokens start from random weights. `encoder_only` loads the
+    encoder alone, so that the decoder may be of another kind. Raises ValueError if the sizes differ.
     """
     weights = model.state_dict()
     known = {token: number for number, token in enumerate(other.vocabulary.tokens)}
@@ -88,9 +88,9 @@ def load_pretrained(
     new, old = (torch.tensor(numbers) for numbers in zip(*pairs, strict=True))
     for name, value in other.model.state_dict().items():
         part = name.split(".")[0]
-        if eyes and part not in _EYES:
+        if encoder_only and part not in _ENCODER_PARTS:
             continue
-        from_row = 1 if part in ("embed", "head", "symbol_head") else 0  # these have a row a token
+        from_row = 1 if part in ("embed", "head", "symbol_head") else 0  # these have one row per token
         if name not in weights or weights[name].shape[from_row:] != value.shape[from_row:]:
             raise ValueError(
                 f"train.init_from: {name} is {tuple(value.shape)}; `model` has other sizes than it"

@@ -1,4 +1,4 @@
-"""The encoder: timm's Swin, any size of it, on grey pictures of any size."""
+"""The encoder: timm's Swin of any size, on grey pictures of any size."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.width = width
         self.norm = nn.LayerNorm(width)
-        self.stride = patch * 2 ** (len(stages) - 1)  # pixels a cell
-        self.multiple = self.stride  # Swin itself pads what its windows need beyond that
+        self.stride = patch * 2 ** (len(stages) - 1)  # pixels per cell
+        self.multiple = self.stride  # Swin pads to its windows by itself
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.stem(pictures)
@@ -33,7 +33,7 @@ class Encoder(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Strided convolutions in place of Swin's patches: edges are found sooner (Xiao et al. 2021,
+    """Strided convolutions instead of patch embedding: edges are learned sooner (Xiao et al. 2021,
     "Early convolutions help transformers see better", arXiv 2106.14881)."""
 
     def __init__(self, width: int) -> None:
@@ -50,8 +50,8 @@ class ConvStem(nn.Module):
 
 
 class ResidualStem(nn.Module):
-    """A small residual network (He et al. 2016) before Swin: strokes are local, and a Swin alone needs far
-    more ink than there is to find that out. Each of its halvings doubles the width, up to `width`."""
+    """A small residual network (He et al. 2016) before Swin: strokes are local, and Swin alone needs far more
+    ink than there is to learn that. Each halving doubles the width, up to `width`."""
 
     def __init__(self, width: int, patch: int, blocks: Sequence[int]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         last = nn.BatchNorm2d(width)
-        nn.init.zeros_(last.weight)  # at first the block changes nothing
+        nn.init.zeros_(last.weight)  # the block starts as the identity
         second = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.body = nn.Sequential(*_conv(width, width, 1), second, last)
 
@@ -86,7 +86,7 @@ def _conv(inside: int, outside: int, stride: int) -> list[nn.Module]:
 
 
 def build_encoder(params: ModelParams) -> Encoder:
-    """The encoder that `params` describes. Raises ValueError for a name that timm does not know."""
+    """Build the encoder of `params`. Raises ValueError for an unknown timm name."""
     if params.encoder == "custom":
         swin: Any = SwinTransformer(
             img_size=(8 * params.patch * params.window,) * 2,

@@ -1,4 +1,4 @@
-"""The training step, its losses and its optimizer, as a Lightning module."""
+"""Training step, losses and optimizer, as a Lightning module."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from components.latex.vocabulary import PAD, UNK
 from components.model.dataset import NOWHERE, Batch
 from components.model.network import EncoderDecoder, Output
 
-_FOCUS = 1.0  # standard deviation in cells of the place that guidance points at
-_PAPER = 0.1  # weight of an empty cell against a written one: there are so many
+_FOCUS = 1.0  # standard deviation, in cells, of the target of attention supervision
+_PAPER = 0.1  # weight of an empty cell relative to an inked one: there are many more
 
 
 class LitRecognizer(pl.LightningModule):
-    """Teaches a recognizer."""
+    """Trains an encoder-decoder."""
 
     def __init__(
         self, model: EncoderDecoder, params: TrainParams, steps: int, seed: int, elapsed: Callable[[], float]
     ) -> None:
         super().__init__()
         self.model, self.params, self.steps, self.seed = model, params, steps, seed
-        self.elapsed = elapsed  # seconds that the training took so far
+        self.elapsed = elapsed  # seconds of training so far
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # A step's dropout depends on its number alone: a training that was killed goes on the same.
+        # Dropout depends on the step's number alone: a resumed training is identical.
         torch.manual_seed(self.seed + 1_000_003 * (self.current_epoch + 1_009 * batch_idx) + self.global_rank)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -60,8 +60,8 @@ class LitRecognizer(pl.LightningModule):
         loss = F.cross_entropy(output.logits.flatten(0, 1), batch.targets.flatten(), ignore_index=PAD)
         ways = len(batch.tokens) // size
         wrong = ((output.logits.argmax(dim=2) != batch.targets) & (batch.targets != PAD))[::ways]
-        # Greedy decoding gives the label exactly where every next token, the label's before it given, is
-        # the likeliest: this is ExpRate, without decoding.
+        # Greedy decoding gives the label exactly if every next token, given the label's before it, is the
+        # likeliest: this is ExpRate without decoding.
         right = (~wrong.any(dim=1)).float().mean()
         log: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": size, "sync_dist": True}
         self.log("valid_loss", loss, **log)
@@ -85,7 +85,7 @@ class LitRecognizer(pl.LightningModule):
         return batch.to(device)
 
     def _rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine to a hundredth; by the clock where there is a limit of time."""
+        """Linear warm-up, then cosine decay to 1 %; by the clock if there is a time limit."""
         if self.params.minutes:
             step = int(self.steps * self.elapsed() / (60 * self.params.minutes))
         warm = max(1, int(self.params.warmup * self.steps))
@@ -96,8 +96,11 @@ class LitRecognizer(pl.LightningModule):
 
 
 def drop_tokens(tokens: Tensor, share: float) -> Tensor:
-    """Tokens (R, T) with a share of them unknown, but for the first, which tells the direction: a decoder
-    that is not told everything it wrote has to look (word dropout: Bowman et al. 2016, arXiv 1511.06349)."""
+    """Replace a share of the tokens (R, T), except the first, by <unk>.
+
+    A decoder that does not see all of its own output has to attend to the picture (word dropout: Bowman et
+    al. 2016, arXiv 1511.06349).
+    """
     if not share:
         return tokens
     hidden = torch.rand(tokens.shape, device=tokens.device) < share
@@ -118,7 +121,7 @@ def attention_supervision_loss(attention: Tensor, centers: Tensor, rows: int, co
 
 
 def _symbol_loss(output: Output, batch: Batch) -> Tensor:
-    """Cross-entropy of naming the symbol at each cell."""
+    """Cross-entropy of the symbol at each cell."""
     symbol_targets = batch.symbol_targets.flatten()
     weight = torch.ones(output.symbol_logits.shape[2], device=symbol_targets.device)
     weight[PAD] = _PAPER

@@ -1,4 +1,4 @@
-"""The engine that reads with PyTorch: evaluation in the pipeline, and the yardstick of the export."""
+"""Inference with PyTorch: for evaluation in the pipeline, and as reference of the export."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from components.recognizer.recognizer import Recognizer
 
 
 class TorchEngine:
-    """Runs a recognizer step by step, as `recognizer.engine.Engine` asks."""
+    """Implements `recognizer.engine.Engine` with a PyTorch model."""
 
-    threads = 1  # PyTorch takes the cores by itself
+    threads = 1  # PyTorch uses the cores by itself
 
     def __init__(self, model: EncoderDecoder) -> None:
         self.model = model.eval()

@@ -1,4 +1,4 @@
-"""The training run: data, Lightning's loop, checkpoints to go on from, and what MLflow is told."""
+"""The training run: data, Lightning's trainer, callbacks, and checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What a training run is made of; the same job gives the same model."""
+    """The inputs of a training run; equal jobs give equal models."""
 
     shards: Path
-    synthetic: Path  # shards of formulas that are no one's; looked at where train.synthetic asks for them
+    synthetic: Path  # shards of synthetic formulas; used if train.synthetic asks for them
     vocabulary: Vocabulary
     raster: RasterSettings
     model: ModelParams
     train: TrainParams
     seed: int
     data_hash: str
-    symbols: Path | None = None  # the bank of which symbols are written anew; None: the training split's own
+    symbols: Path | None = None  # symbol bank for swapped symbols; None: the training split's own symbols
 
     @property
     def fingerprint(self) -> str:
-        """Names the run: a checkpoint of another fingerprint is not gone on from."""
+        """Identifies the run: only its own checkpoints are resumed."""
         parts = (
             self.vocabulary.version,
             self.raster.model_dump(),
@@ -62,7 +62,7 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of a training's history."""
+    """One row of the training history."""
 
     epoch: int
     train_loss: float
@@ -71,11 +71,11 @@ class Epoch:
     lr: float
     seconds: float
     inks_per_second: float
-    waiting: float  # share of the time in which training waited for data
+    waiting: float  # fraction of the time spent waiting for data
 
 
 def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lambda _: None) -> list[Epoch]:
-    """Trains, or goes on from the last whole epoch in `folder`; leaves `folder`/best.pt.
+    """Train, or resume from the last complete epoch in `folder`; writes `folder`/best.pt.
 
     `on_epoch` hears of every epoch that this call trains. Returns the whole history.
     """
@@ -101,10 +101,10 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
     trainer = _trainer(job, folder, [ResumeSampler(sampler)], history)
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     if job.train.minutes and trainer.world_size > 1:
-        raise ValueError("train.minutes is for one device: the clocks of several would not agree on a rate")
+        raise ValueError("train.minutes needs a single device: several would not agree on the learning rate")
     lay_out(model, trainer.strategy.root_device)
     steps = job.train.epochs * -(-len(sampler) // job.train.accumulate)
-    # No bound method: averaging copies all that `LitRecognizer` has, and would copy the history.
+    # No bound method: weight averaging deep-copies the module, and would copy the history.
     training = LitRecognizer(model, job.train, steps, job.seed, lambda: history.elapsed())
     last = folder / "last.ckpt"
     trainer.fit(
@@ -114,7 +114,7 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
             BucketBatchSampler(valid, 2 * job.train.batch, None, trainer.global_rank, trainer.world_size), 0
         ),
         ckpt_path=str(last) if last.exists() else None,
-        weights_only=False,  # our own file, with the schedule's state
+        weights_only=False,  # our own file, with the scheduler's state
     )
     if not (folder / "best.pt").exists():
         raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
@@ -122,18 +122,18 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
 
 
 def lay_out(model: EncoderDecoder, device: torch.device) -> None:
-    """Puts the stem's weights in the order that the device's convolutions want."""
-    if device.type == "cuda":  # cuDNN's want channels last; a CPU is faster without
+    """Set the memory format of the stem's weights for the device."""
+    if device.type == "cuda":  # cuDNN prefers channels-last; a CPU is slower with it
         model.encoder.stem.to(memory_format=torch.channels_last)
 
 
 def best_model(folder: Path) -> Checkpoint:
-    """The best epoch's averaged weights."""
+    """The averaged weights of the best epoch."""
     return load_model(folder / "best.pt")
 
 
 class HistoryCallback(Callback):
-    """One line per epoch, in a file and for whoever listens; a run that goes on keeps the lines before it.
+    """Records one row per epoch in a file and for a listener; a resumed run keeps earlier rows.
 
     Where there is a `limit` of seconds, it ends the training when another epoch would not fit.
     """
@@ -141,7 +141,7 @@ class HistoryCallback(Callback):
     def __init__(self, path: Path, batch: int, on_epoch: Callable[[Epoch], None], limit: float = 0.0) -> None:
         self.path, self.batch, self.on_epoch, self.limit = path, batch, on_epoch, limit
         self.epochs: list[Epoch] = []
-        self._began: float | None = None  # when the one before ended: between two, time passes as well
+        self._began: float | None = None  # end of the previous epoch: time passes between epochs too
         self._started = self._waited = self._asked = self._trained = 0.0
 
     def state_dict(self) -> dict[str, Any]:
@@ -151,18 +151,18 @@ class HistoryCallback(Callback):
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
 
     def elapsed(self) -> float:
-        """Seconds of all epochs, those of runs before and the present one so far."""
+        """Seconds of all epochs so far, including those of earlier runs."""
         now = 0.0 if self._began is None else time.perf_counter() - self._began
         return sum(epoch.seconds for epoch in self.epochs) + now
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._end_in_time(trainer)  # it may have ended before
+        self._end_in_time(trainer)  # the time may already be over
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        if batch_idx == 0:  # Lightning calls no hook at the start of the epoch that a run goes on with
+        if batch_idx == 0:  # Lightning calls no hook at the start of a resumed epoch
             self._started, self._waited = now, 0.0
             self._began = now if self._began is None else self._began
         else:
@@ -208,7 +208,7 @@ class HistoryCallback(Callback):
 
 
 class BestModelCallback(Callback):
-    """Writes best.pt after each epoch whose (averaged) weights read valid better than all before.
+    """Writes best.pt after each epoch whose (averaged) weights are better on valid than all before.
 
     Stands before the averaging callback, which takes the averaged weights away at the same moment.
     """
@@ -235,15 +235,14 @@ class BestModelCallback(Callback):
 
 
 class EMACallback(WeightAveraging):
-    """Keeps an exponential average of the weights, of about the last 1 / (1 - decay) steps, but never of more
-    than a ninth of those so far: a training shorter than that would end with the weights that it began with.
+    """Exponential moving average of the weights over about the last 1 / (1 - decay) steps, but never over
+    more than a ninth of the steps so far: a shorter training would keep its initial weights.
 
-    The averages lie beside the weights: made before these move to a GPU, they would stay behind, and each
-    step would fetch the weights from it."""
+    The averages are created on the training device: in main memory, each step would copy weights there."""
 
     def __init__(self, decay: float) -> None:
         def averaged(average: Tensor, weight: Tensor, steps: Tensor) -> Tensor:
-            kept = ((1 + steps) / (10 + steps)).clamp(max=decay)  # on the device: nobody waits for it
+            kept = ((1 + steps) / (10 + steps)).clamp(max=decay)  # on the device, without synchronization
             return kept * average + (1 - kept) * weight
 
         super().__init__(avg_fn=averaged)
@@ -254,8 +253,7 @@ class EMACallback(WeightAveraging):
 
 
 class ResumeSampler(Callback):
-    """Tells the sampler with which epoch a run goes on: Lightning does so for later epochs, but not in time
-    for the first one."""
+    """Sets the sampler's epoch when a run resumes: Lightning does so only for later epochs."""
 
     def __init__(self, sampler: BucketBatchSampler) -> None:
         self.sampler = sampler
@@ -273,10 +271,10 @@ def _trainer(
     callbacks.append(BestModelCallback(job, folder / "best.pt"))
     if params.ema:
         callbacks.append(EMACallback(params.ema))
-    callbacks.append(history)  # after the averaging, which is no waiting for data
+    callbacks.append(history)  # after averaging, which must not count as waiting for data
     if params.patience:
         callbacks.append(EarlyStopping("valid_exprate", mode="max", patience=params.patience))
-    # At the end of an epoch, validation included: whoever goes on starts with the next one.
+    # At the end of an epoch, after validation: a resumed run starts with the next one.
     callbacks.append(
         ModelCheckpoint(folder, "last", enable_version_counter=False, save_on_train_epoch_end=True)
     )
@@ -291,7 +289,7 @@ def _trainer(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),  # else a line an epoch is enough
+        enable_progress_bar=sys.stderr.isatty(),  # otherwise one line per epoch is enough
         default_root_dir=folder,
     )
 
@@ -315,10 +313,10 @@ def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
 def _loader(sampler: BucketBatchSampler, workers: int, pinned: bool = False) -> DataLoader[Batch]:
     return DataLoader(
         sampler.inks,
-        batch_size=None,  # the data set makes whole batches
+        batch_size=None,  # the data set returns whole batches
         sampler=sampler,
         num_workers=workers,
-        # Forked while this process is small: of one that has trained they would keep gigabytes alive.
+        # Forked while this process is small: after training, forks would keep gigabytes alive.
         persistent_workers=workers > 0,
         pin_memory=pinned,
         prefetch_factor=4 if workers else None,

@@ -17,7 +17,7 @@ _STRUCTURE = frozenset([r"\frac", r"\sqrt", r"\overset", r"\underset"])
 
 
 def make_lists(params: Params) -> dict[str, int]:
-    """Writes the lists and the labels that are held out. Raises ValueError, OSError."""
+    """Write the lists and the labels that are held out. Raises ValueError, OSError."""
     wanted = params.synthesize.formulas
     bank = SymbolBank.load(BANK)
     held_out = {latex for split in ("valid", "test") for latex in _labels(SHARDS / split)}
@@ -38,7 +38,7 @@ def _labels(split: Path) -> set[str]:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         counts = make_lists(load_params())
     except (ParamsError, ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Stage `symbols`: the symbols that synthetic formulas are written with, of all sources in one file."""
+"""Stage `symbols`: the symbols that synthetic formulas are written with, from all sources, in one file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def make_bank(params: Params) -> SymbolBank:
 
 
 def main() -> None:
-    """Runs the stage as params.yaml says."""
+    """Run the stage with params.yaml."""
     try:
         bank = make_bank(load_params())
     except (ParamsError, SymbolSourceError, ValueError, OSError) as error:

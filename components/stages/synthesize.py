@@ -25,8 +25,6 @@ from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import tokenize
 from components.latex.tree import Tree, TreeError, parse
 from components.random_streams import Stream
-from components.stages.formulas import HELD_OUT, LISTED
-from components.stages.symbols import BANK
 from components.synthesis.formula_lists import FormulaList, is_held_out, load_formulas
 from components.synthesis.formula_samplers import Source, sample
 from components.synthesis.layout import LayoutError, compose
@@ -34,6 +32,8 @@ from components.synthesis.recombination import Recombination, trees_of
 from components.synthesis.symbol_bank import SymbolBank
 
 TRAIN, SYNTHETIC, REPORT = Path("data/shards/train"), Path("data/synthetic"), Path("reports/synthesize.json")
+BANK = Path("data/symbols.parquet")
+LISTED, HELD_OUT = Path("data/formulas/lists.tsv"), Path("data/formulas/held-out.txt")
 _FAILURES, _TRIES = 100, 100
 _DRAWN = 20000  # formulas of the lists that are recombined
 _SHARD = 4096  # formulas; each shard has its own random numbers, so that all are the same on any machine

@@ -16,7 +16,6 @@ from components.config import Params, ParamsError, load_params
 from components.data.shards import SPLITS, data_hash
 from components.files import atomic_write, write_json
 from components.latex.vocabulary import Vocabulary, VocabularyError
-from components.stages.symbols import BANK as SYMBOLS
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),
@@ -25,6 +24,7 @@ SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/training"),
     Path("data/model.pt"),
 )
+SYMBOLS = Path("data/symbols.parquet")
 SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
 _SHOWN = 12  # pictures of valid logged to MLflow, with their predictions
 

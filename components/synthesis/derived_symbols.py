@@ -23,7 +23,6 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 _SHAKE = 0.035  # standard deviation of a control point, heights of a capital
-_TAP = np.linspace(0, 1, 4)  # the points of a dot that is a short line
 _SAMPLES, _HANDS = 48, 60  # so many of a class; classes that as many people wrote get none
 
 
@@ -77,8 +76,8 @@ def dot(x: float, y: float, size: float = 0.04) -> Recipe:
     def draw(pen: Pen) -> Strokes:
         kind = pen.rng.random()
         if kind < 0.5:
-            end = pen.rng.normal(0, size, 2)
-            return (np.stack([x + end[0] * _TAP, y + end[1] * _TAP], axis=1).astype(np.float32),)
+            ends = np.array([x, y]) + np.stack([np.zeros(2), pen.rng.normal(0, size, 2)])
+            return (np.linspace(ends[0], ends[1], 4).astype(np.float32),)
         angles = np.linspace(0, 2 * np.pi * pen.rng.uniform(0.7, 1.2), 9) + pen.rng.uniform(0, 6)
         ring = np.stack([np.cos(angles), np.sin(angles)], axis=1) * size * pen.rng.uniform(0.5, 1.1)
         return ((ring + np.array([x, y])).astype(np.float32),)

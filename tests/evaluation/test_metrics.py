@@ -56,7 +56,7 @@ class TestFigures:
         assert groups == {"fraction": 1, "script": 0, "root": 0, "plain": 0}
 
     def test_refuses_nothing(self) -> None:
-        with pytest.raises(ValueError, match="no answer"):
+        with pytest.raises(ValueError, match="no predictions"):
             evaluate([])
 
 

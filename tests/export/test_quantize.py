@@ -74,7 +74,7 @@ def test_one_that_reads_worse_is_refused_and_what_was_there_stays(
     out.mkdir()
     (out / "kept").touch()
     assert quantize.main([str(bundle), str(out), "--data", str(read), "--beam", "1"]) == 1
-    assert "more than 0.3% less, so it is not offered" in capsys.readouterr().err
+    assert "more than 0.3% worse, so it is not written" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["kept"]
     assert {path.name for path in tmp_path.iterdir()} == {"int8", "split"}
 

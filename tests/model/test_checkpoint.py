@@ -64,7 +64,7 @@ def test_begun_with_the_eyes_alone_its_decoder_is_new_and_may_be_of_another_kind
     params = job.model.model_copy(update={"decoder_layers": 2, "coverage": True})
     model = EncoderDecoder(params, len(job.vocabulary))
     before = weights(model)
-    load_pretrained(model, job.vocabulary, trained, eyes=True)
+    load_pretrained(model, job.vocabulary, trained, encoder_only=True)
     assert changed(before, weights(model)) <= {"encoder", "project", "memory_norm", "symbol_head"}
     learnt = trained.model.state_dict()
     assert all(torch.equal(v, learnt[n]) for n, v in model.encoder.state_dict(prefix="encoder.").items())

@@ -1,1 +1,1 @@
-"""What people see of an evaluation: files, plots, a page of mistakes, a table in the terminal."""
+"""Reports of an evaluation: files, plots, a gallery of errors, a summary for the terminal."""

@@ -1,4 +1,4 @@
-"""The page of the worst mistakes: one HTML file with its pictures, that needs no network and no script."""
+"""A gallery of the worst errors: one HTML file with embedded pictures, without network or scripts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from components.evaluation.metrics import SURE, Answer, Evaluation, Tokens
 
 @dataclass(frozen=True)
 class Worst:
-    """Mistakes worth looking at; none is in both lists."""
+    """Errors worth inspecting; the two lists are disjoint."""
 
-    sure: tuple[Answer, ...]  # with the most confidence: what a user would have believed
-    far: tuple[Answer, ...]  # with the most edits to the label
+    sure: tuple[Answer, ...]  # the most confident: a user would have believed them
+    far: tuple[Answer, ...]  # the largest edit distances
 
     @property
     def ids(self) -> list[str]:
@@ -25,7 +25,7 @@ class Worst:
 
 
 def worst(answers: Sequence[Answer], count: int) -> Worst:
-    """Up to `count` mistakes: one half the surest, the other the furthest from their labels."""
+    """Up to `count` errors: half of them the most confident, the others the furthest from their labels."""
     wrong = [answer for answer in answers if not answer.right]
     sure = sorted(wrong, key=lambda a: (-a.confidence, a.id))[: (count + 1) // 2]
     taken = {answer.id for answer in sure}
@@ -34,7 +34,7 @@ def worst(answers: Sequence[Answer], count: int) -> Worst:
 
 
 def page(evaluation: Evaluation, mistakes: Worst, pictures: Mapping[str, bytes], title: str) -> str:
-    """The page as HTML. `pictures` has the PNG of each mistake by the answer's id."""
+    """Render the page. `pictures` has the PNG of each error by id."""
     scores = evaluation.overall.scores
     wrong = scores.n - round(scores.exprate * scores.n)
     sections = [
@@ -108,7 +108,7 @@ def _card(answer: Answer, picture: bytes) -> str:
 
 
 def _marked(label: Tokens, read: Tokens) -> tuple[str, str]:
-    """Both lines as HTML, with the tokens marked that are in the one only: <del> and <ins>."""
+    """Both lines as HTML; tokens in only one of them are marked with <del> and <ins>."""
     lines: tuple[list[str], list[str]] = ([], [])
     for code in Levenshtein.opcodes(label, read):
         spans = (label[code.src_start : code.src_end], read[code.dest_start : code.dest_end])

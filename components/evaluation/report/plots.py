@@ -1,4 +1,4 @@
-"""The evaluation as plots: a PNG for people and a CSV for `dvc plots show` of each.
+"""Plots of an evaluation: a PNG for people and a CSV for `dvc plots show` of each.
 
 by-length, by-structure   ExpRate by kind of formula
 confusions                which symbol was read as which
@@ -18,13 +18,13 @@ from components.evaluation.metrics import Confusion, Evaluation, Group, Reliabil
 from components.files import atomic_write, write_csv
 
 _BLUE, _GREY, _INK = "#2f6f9f", "#b9c2ca", "#24303a"
-_CONFUSIONS = 20  # bars that one can still read
-_NOTHING = "∅"  # not read, or not written
-_BRACES = {"{", "}"}  # nobody writes them: they come and go with the scripts and fractions that are misread
+_CONFUSIONS = 20  # bars that are still legible
+_NOTHING = "∅"  # missing or added token
+_BRACES = {"{", "}"}  # not written: they follow from misread scripts and fractions
 
 
 def write_plots(evaluation: Evaluation, folder: Path) -> None:
-    """Writes all plots into `folder`."""
+    """Write all plots into `folder`."""
     for name, title, groups in (
         ("by-length", "Exact match by length of the label (tokens)", evaluation.by_length),
         ("by-structure", "Exact match by what the formula contains", evaluation.by_structure),
@@ -57,7 +57,7 @@ def _write_confusions(confusions: Sequence[Confusion], path: Path) -> None:
 
 
 def _write_reliability(reliability: Reliability, path: Path) -> None:
-    """One row a bin that holds answers; `ideal` is the diagonal that `right` is compared with."""
+    """One row per non-empty bin; `ideal` is the diagonal to compare `right` with."""
     rows = ((b.low, b.high, b.n, b.confidence, b.right, b.confidence) for b in reliability.bins if b.n)
     write_csv(("low", "high", "n", "confidence", "right", "ideal"), rows, path)
 
@@ -97,7 +97,7 @@ def _draw_confusions(confusions: Sequence[Confusion]) -> Figure:
 
 
 def _draw_reliability(reliability: Reliability) -> Figure:
-    figure, axes = _figure(f"Is confidence the share that is right? ECE {reliability.ece:.3f}", 5.2)
+    figure, axes = _figure(f"Reliability: accuracy by confidence, ECE {reliability.ece:.3f}", 5.2)
     middles = [(b.low + b.high) / 2 for b in reliability.bins]
     width = 0.9 / len(middles)
     axes.bar(middles, [b.right for b in reliability.bins], width, color=_BLUE, label="share that is right")
@@ -118,7 +118,7 @@ def _pair(confusion: Confusion) -> str:
 
 
 def _figure(title: str, height: float) -> tuple[Figure, Axes]:
-    # Without pyplot: no state that outlives the figure, and no screen is looked for.
+    # Without pyplot: no global state, no display.
     figure = Figure(figsize=(7, height), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", color=_INK)

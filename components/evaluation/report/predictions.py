@@ -18,17 +18,17 @@ PREDICTIONS = pa.schema(
         pa.field("label", pa.string(), nullable=False),  # normalized LaTeX
         pa.field("prediction", pa.string(), nullable=False),
         pa.field("confidence", pa.float64(), nullable=False),
-        pa.field("label_tokens", pa.int32(), nullable=False),  # how many
+        pa.field("label_tokens", pa.int32(), nullable=False),  # number of tokens
         pa.field("prediction_tokens", pa.int32(), nullable=False),
         pa.field(
             "edits", pa.int32(), nullable=False
-        ),  # 0: right; MathWriting's CER counts space tokens besides
+        ),  # 0: correct; MathWriting's CER also counts space tokens
     ]
 )
 
 
 def write_predictions(answers: Iterable[Answer], path: Path) -> None:
-    """Writes one row an answer, in the order given."""
+    """Write one row per prediction, in the given order."""
     rows = [
         {
             "id": answer.id,

@@ -1,4 +1,4 @@
-"""The evaluation as a table in the terminal."""
+"""Summary of an evaluation for the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.evaluation.metrics import SURE, Evaluation, Group
 
 
 def summary(evaluation: Evaluation, title: str) -> Table:
-    """Headline figures, then ExpRate and CER by length and by structure."""
+    """Table of headline metrics, then ExpRate and CER by length and by structure."""
     table = Table(title=Text(title, style="bold"), title_justify="left", show_edge=False, pad_edge=False)
     table.add_column("", no_wrap=True)
     for name in ("n", "ExpRate", "95 %", "≤ 1", "≤ 2", "CER"):
@@ -27,10 +27,10 @@ def summary(evaluation: Evaluation, title: str) -> Table:
 
 
 def confidence_line(evaluation: Evaluation) -> str:
-    """One sentence on how honest the confidence is."""
+    """One sentence on the calibration."""
     sure, n = evaluation.reliability, evaluation.overall.scores.n
-    right = "" if sure.sure_right is None else f", {sure.sure_right:.1%} of them right"
-    return f"confidence: ECE {sure.ece:.3f}; {sure.sure} of {n} answers are over {SURE:.0%}{right}"
+    right = "" if sure.sure_right is None else f", {sure.sure_right:.1%} of them correct"
+    return f"confidence: ECE {sure.ece:.3f}; {sure.sure} of {n} predictions are above {SURE:.0%}{right}"
 
 
 def _rows(table: Table, groups: Sequence[Group], unit: str = "") -> None:
