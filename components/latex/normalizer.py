@@ -1,14 +1,16 @@
 r"""One spelling for each formula: MathWriting's.
 
 `\frac 12 x_1 ^2` and `\dfrac{1}{2} {x}^{2}_{1}` are written alike, so they are labelled alike. A label is cut
-into lexemes (other spellings are replaced, by the tables of `commands`), parsed by recursive descent into
-atoms (nucleus, subscript and superscript: Knuth, The TeXbook, chapter 17), and the atoms are printed.
+into lexemes (`lexer`, where other spellings are replaced by the tables of `commands`), parsed by recursive
+descent into atoms (nucleus, subscript and superscript: Knuth, The TeXbook, chapter 17), and the atoms are
+printed. docs/labels.md lists the conventions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -17,41 +19,41 @@ from components.latex.commands import (
     ACCENTS,
     ANGLES,
     DISCARDED,
+    ENCLOSING,
     ENVIRONMENTS,
     FUNCTIONS,
     INFIX,
-    INVISIBLE,
+    INFIX_DELIMITED,
+    KEEP_LAST_ROW_END,
+    LINES,
     NEGATED,
     OPTIONAL,
     PAIRS,
+    ROW_COMMANDS,
     SIZES,
-    SPELLINGS,
+    STRETCHED,
     SYMBOLS,
+    UNDER,
 )
+from components.latex.errors import LabelError
+from components.latex.lexer import lexemes as _lexemes
+from components.latex.refusals import reason_for_command, reason_for_environment
 from components.latex.tokenizer import detokenize
+
+__all__ = ["FUNCTION", "MAX_DEPTH", "LabelError", "Tokens", "normalize", "with_functions"]
 
 Tokens = tuple[str, ...]
 
 MAX_DEPTH = 60  # how deep braces, scripts, fractions … may be nested
 
-_MAX_REBRACED = 200  # lexemes; it takes quadratic time
-_LENGTH = r"-?[\d.]+\s*(?:pt|em|ex|mm|cm|in|mu|bp)"
-_LEXEME = re.compile(
-    rf"(?P<row>\\\\\[{_LENGTH}\])"  # a row's end with extra space
-    rf"|(?P<space>\s+|\\\s|\\(?:m?kern|[mh]skip)\s*{_LENGTH})"
-    r"|\\(?P<edge>begin|end)\s*\{\s*(?P<environment>[a-zA-Z]+)\*?\s*\}"
-    r"|(?P<starred>\\(?:operatorname|[hv]space))\*"
-    r"|(?P<other>\\[a-zA-Z]+|\\.|[^\\])"
-)
-_SPELLING = re.compile(r"\\[a-zA-Z]+|\\.|[^\\]")
+_MAX_REBRACED = 100  # lexemes; it takes quadratic time
 FUNCTION = re.compile("|".join(sorted((name[1:] for name in FUNCTIONS), key=len, reverse=True)))
 _END = ""  # the lexeme after the last
-_CLOSING = (_END, "}", r"\right", "&", "\\\\")
+_ROW_END = "\\\\"
+_CLOSING = (_END, "}", r"\right", "&", _ROW_END)
 _SCRIPTS = ("_", "^", "'")
-
-
-class LabelError(ValueError):
-    """A label that is no formula; the message says why."""
+# What takes an argument; in braces of its own ({\mathbb}{R}) some converters write it.
+_TAKES_ARGUMENT = ACCENTS | PAIRS | OPTIONAL | {r"\mathbb"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def normalize(label: str) -> str:
     r"""The canonical LaTeX of a label: `$x^2 \leq \left(\frac12\right)$` → `x^{2}\le(\frac{1}{2})`.
 
     `normalize(normalize(x)) == normalize(x)`. A `$` marks mathematics and is dropped wherever it stands (a
-    written dollar is `\$`). One `}` too many is forgiven where its lost `{` makes no difference.
+    written dollar is `\$`). Braces are forgiven where only one reading is possible: one `}` too many, and
+    a command in braces of its own, `{\mathbb}{R}`.
 
     Raises LabelError where LaTeX would refuse the label (braces that do not match, a missing argument, two
     superscripts at one symbol), where a command or character is not known, and where nothing is left.
@@ -80,16 +83,17 @@ def normalize(label: str) -> str:
     try:
         return _canonical(lexemes)
     except LabelError:
-        latex = _rebraced(lexemes)
+        latex = _unwrapped(lexemes) or _rebraced(lexemes)
         if latex is None:
             raise
         return latex
 
 
 def with_functions(tokens: Sequence[str]) -> Tokens:
-    r"""Function names as one token (`s i n x` → `\sin x`), as the papers on CROHME count them.
+    r"""Function names as one token (`s i n x` → `\sin x`), as papers on CROHME count tokens.
 
-    A name is taken where it stands among letters, the longest first, whatever was meant by them.
+    A name counts wherever its letters stand among letters, the longest first. That is for metrics; to show
+    a formula to people, use `function_names.name_functions`.
     """
     # One character a token, so that a position in the text is one in the tokens.
     text = "".join(token if len(token) == 1 else "\\" for token in tokens)
@@ -104,8 +108,29 @@ def with_functions(tokens: Sequence[str]) -> Tokens:
 def _canonical(lexemes: list[str]) -> str:
     latex = detokenize(_printed(_Parser(lexemes).formula()))
     if not latex:
-        raise LabelError("the label is empty")
+        raise LabelError("the label is empty: nothing in it is drawn", "empty")
     return latex
+
+
+def _unwrapped(lexemes: list[str]) -> str | None:
+    r"""The formula without the braces round single commands, `{\mathbb}{R}` and `{\left(}`; None without any."""
+    result: list[str] = []
+    at = 0
+    while at < len(lexemes):
+        command = lexemes[at + 1] if lexemes[at] == "{" and at + 3 < len(lexemes) else ""
+        if command in _TAKES_ARGUMENT and lexemes[at + 2 : at + 4] == ["}", "{"]:
+            result.append(command)
+            at += 3
+        elif command in (r"\left", r"\right") and lexemes[at + 3] == "}":
+            result += [command, lexemes[at + 2]]
+            at += 4
+        else:
+            result.append(lexemes[at])
+            at += 1
+    if len(result) < len(lexemes):
+        with suppress(LabelError):
+            return _canonical(result)
+    return None
 
 
 def _rebraced(lexemes: list[str]) -> str | None:
@@ -120,33 +145,6 @@ def _rebraced(lexemes: list[str]) -> str | None:
     return formulas.pop() if len(formulas) == 1 else None
 
 
-def _lexemes(label: str) -> Iterator[str]:
-    r"""Cuts a label into characters, commands and `\begin{…}`; respells them, drops what is not drawn."""
-    at = 0
-    while at < len(label):
-        match = _LEXEME.match(label, at)
-        if match is None:
-            raise LabelError("a backslash with nothing after it ends the label")
-        at = match.end()
-        if match["edge"]:
-            yield f"\\{match['edge']}{{{match['environment']}}}"
-        elif match["row"]:
-            yield "\\\\"
-        elif not match["space"]:
-            yield from _spelt(match["starred"] or match["other"])
-
-
-def _spelt(lexeme: str) -> Iterator[str]:
-    if lexeme in SPELLINGS:
-        yield from _SPELLING.findall(SPELLINGS[lexeme])
-    elif lexeme in INVISIBLE:
-        return
-    elif lexeme[:3] in (r"\lt", r"\gt") and lexeme not in SYMBOLS:
-        yield from (SPELLINGS[lexeme[:3]], *lexeme[3:])  # \gtM: `\gt M` that lost its space
-    else:
-        yield lexeme
-
-
 class _Parser:
     """Recursive descent over lexemes. Each method reads what it is named after and leaves the rest."""
 
@@ -157,6 +155,8 @@ class _Parser:
 
     def formula(self) -> list[Atom]:
         atoms = self._atoms()
+        while atoms and self._next == _ROW_END and set(self._lexemes[self._at :]) == {_ROW_END}:
+            self._take()  # ends a row that nothing follows
         self._expect(_END)
         return atoms
 
@@ -178,8 +178,14 @@ class _Parser:
 
     def _expect(self, lexeme: str) -> None:
         found = self._take()
-        if found != lexeme:
-            raise LabelError(f"{found or 'the end'} stands where {lexeme or 'the end'} is expected")
+        if found == lexeme:
+            return
+        message = f"{found or 'the end'} stands where {lexeme or 'the end'} is expected: "
+        if found in ("&", _ROW_END):
+            hint = r"put rows between \begin{aligned} and \end{aligned}; an ampersand is \&"
+            raise LabelError(message + hint, "rows", found)
+        hint = f"delete {found}, or add what it closes" if found else f"add {lexeme}"
+        raise LabelError(message + hint, "braces", found or lexeme)
 
     def _closes(self) -> bool:
         return self._next in _CLOSING or self._next.startswith(r"\end{")
@@ -189,14 +195,25 @@ class _Parser:
         atoms: list[Atom] = []
         above: list[Atom] | None = None
         infix = ""
+        around: tuple[list[Atom], list[Atom]] = ([], [])
         while not self._closes() and self._next != end:
-            if self._next not in INFIX:
+            if self._next not in INFIX and self._next not in INFIX_DELIMITED:
                 _join(atoms, self._scripted())
             elif above is None:
                 infix, above, atoms = self._take(), atoms, []
+                if infix in INFIX_DELIMITED:
+                    around = self._delimiter(infix), self._delimiter(infix)
             else:
-                raise LabelError(f"{infix} and {self._next} in one group are ambiguous")
-        return atoms if above is None else _stacked(infix, above, atoms)
+                raise LabelError(
+                    f"{infix} and {self._next} in one group are ambiguous: put braces round one of them",
+                    "ambiguous",
+                    self._next,
+                )
+        if above is None:
+            return atoms
+        if infix in INFIX_DELIMITED:
+            return [*around[0], *_stacked(INFIX_DELIMITED[infix], above, atoms), *around[1]]
+        return _stacked(infix, above, atoms)
 
     def _scripted(self) -> list[Atom]:
         """A nucleus with its scripts."""
@@ -206,12 +223,12 @@ class _Parser:
         while self._next in _SCRIPTS:
             if self._took("_"):
                 if sub is not None:
-                    raise LabelError("two subscripts at one symbol")
+                    raise LabelError("two subscripts at one symbol: write x_{1}{}_{2} or x_{12}", "scripts", "_")
                 sub = self._argument("_")
             elif sup is None:
                 sup = self._superscript()
             else:
-                raise LabelError("two superscripts at one symbol")
+                raise LabelError("two superscripts at one symbol: write {x^{1}}^{2} or x^{12}", "scripts", "^")
         return _attached(atoms, _printed(sub or ()), _printed(sup or ()))
 
     def _superscript(self) -> list[Atom]:
@@ -229,14 +246,16 @@ class _Parser:
     def _argument(self, command: str) -> list[Atom]:
         """One argument: a group, or a single nucleus."""
         if self._closes() or self._next in _SCRIPTS or self._next in INFIX:
-            raise LabelError(f"{command} lacks an argument")
+            raise LabelError(
+                f"{command} lacks an argument: write it in braces after {command}", "argument", command
+            )
         return self._nucleus()
 
     def _nucleus(self) -> list[Atom]:
         """The atoms of one group, symbol or construct. Several, or none, where braces say nothing."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise LabelError(f"nested more than {MAX_DEPTH} deep")
+            raise LabelError(f"nested more than {MAX_DEPTH} deep: use fewer braces", "depth")
         lexeme = self._take()
         if lexeme in SYMBOLS or (
             len(lexeme) == 1 and lexeme.isascii() and lexeme.isprintable() and lexeme != "{"
@@ -262,38 +281,91 @@ class _Parser:
             return [self._root(command)]
         if command in SIZES:
             return self._delimiter(command)
-        if command == r"\left":
-            return self._fenced()
-        if command == r"\mathbb":
-            return [_blackboard(atom) for atom in self._argument(command)]
-        if command == r"\binom":
-            return _stacked(r"\choose", self._argument(command), self._argument(command))
-        if command == r"\pmod":
-            return [*_symbols("(mod"), *self._argument(command), *_symbols(")")]
-        if command == r"\substack":
-            self._expect("{")
-            stack = self._matrix()
-            self._expect("}")
-            return [stack]
+        if command in ENCLOSING:
+            opening, closing = ENCLOSING[command]
+            return [*_symbols(opening), *self._argument(command), *_symbols(closing)]
+        if command in STRETCHED:
+            return [self._stretched(command)]
+        if command in UNDER:
+            return [_pair(r"\underset", [Atom((UNDER[command],))], self._argument(command))]
+        if command in ROW_COMMANDS:
+            return self._rows_of_command(command)
         if command in DISCARDED:
             self._argument(command)
             return []
-        raise LabelError(_unknown(command))
+        return self._special(command)
+
+    def _special(self, command: str) -> list[Atom]:
+        """Commands with a syntax or layout of their own."""
+        match command:
+            case r"\left":
+                return self._fenced()
+            case r"\mathbb":
+                return [_blackboard(atom) for atom in self._argument(command)]
+            case r"\binom":
+                return _stacked(r"\choose", self._argument(command), self._argument(command))
+            case r"\ddddot":
+                return [_pair(r"\overset", _symbols("...."), self._argument(command))]
+            case r"\sfrac" | r"\nicefrac":
+                return [*self._argument(command), Atom(("/",)), *self._argument(command)]
+            case r"\stackrel":
+                return [self._stackrel(command)]
+            case r"\buildrel":
+                above = self._atoms(r"\over")
+                self._expect(r"\over")
+                return [_pair(r"\overset", above, self._argument(command))]
+            case r"\root":
+                index = self._atoms(r"\of")
+                self._expect(r"\of")
+                return [_rooted(r"\sqrt", index, self._argument(command))]
+            case r"\genfrac":
+                return self._genfrac(command)
+            case r"\sideset":
+                before, after = self._argument(command), self._argument(command)
+                return _chained([before, self._argument(command), after])
+            case r"\prescript":
+                above, below = self._argument(command), self._argument(command)
+                scripts = Atom((), _printed(below), _printed(above))
+                return _chained([[scripts] if scripts.scripted else [], self._argument(command)])
+        raise _unknown(command)
 
     def _root(self, command: str) -> Atom:
-        index: list[Atom] = []
-        if self._took("["):
-            index = self._atoms("]")
-            self._expect("]")
+        index = self._optional()
         body = self._argument(command)
         # The recognition tool of some CROHME 2014 labels writes a root's index like this.
         if not index and self._took(*"ABOVE{"):
             index = self._atoms()
             self._expect("}")
-        shown = _printed(index)
-        if "]" in shown:
-            shown = _braced(index)
-        return Atom((command, *(("[", *shown, "]") if shown else ()), *_braced(body)))
+        return _rooted(command, index, body)
+
+    def _optional(self) -> list[Atom]:
+        """An argument in brackets, if there is one."""
+        if not self._took("["):
+            return []
+        atoms = self._atoms("]")
+        self._expect("]")
+        return atoms
+
+    def _stackrel(self, command: str) -> Atom:
+        r"""\stackrel[below]{above}{base}"""
+        below = self._optional()
+        stacked = _pair(r"\overset", self._argument(command), self._argument(command))
+        return _pair(r"\underset", below, [stacked]) if below else stacked
+
+    def _stretched(self, command: str) -> Atom:
+        r"""A sign with something above and, in brackets, below: \xmapsto[below]{above}."""
+        below, above = self._optional(), self._argument(command)
+        atom = Atom((STRETCHED[command],))
+        if above or not below:
+            atom = _pair(r"\overset", above, [atom])
+        return _pair(r"\underset", below, [atom]) if below else atom
+
+    def _genfrac(self, command: str) -> list[Atom]:
+        r"""\genfrac{left}{right}{thickness}{style}{above}{below}"""
+        left, right, thickness, _, above, below = (self._argument(command) for _ in range(6))
+        size = "".join(_printed(thickness))
+        stack = _stacked(r"\atop" if re.fullmatch(r"0*(?:\.0*)?[a-z]+", size) else r"\over", above, below)
+        return [*left, *stack, *right]
 
     def _fenced(self) -> list[Atom]:
         atoms = self._delimiter(r"\left")
@@ -305,7 +377,11 @@ class _Parser:
     def _delimiter(self, command: str) -> list[Atom]:
         """A delimiter, none for `.`."""
         if self._next.isalnum() or self._closes():
-            raise LabelError(f"{command} lacks a delimiter")
+            raise LabelError(
+                f"{command} lacks a delimiter: write one after it, or {command}. for none",
+                "delimiter",
+                command,
+            )
         if self._took("."):
             return []
         if self._next in ANGLES:
@@ -313,24 +389,34 @@ class _Parser:
         return self._argument(command)
 
     def _environment(self, name: str) -> list[Atom]:
-        if name not in ENVIRONMENTS:
-            raise LabelError(f"unknown environment {name}")
-        if name == "array":
-            if self._took("["):  # vertical position
-                self._atoms("]")
-                self._expect("]")
-            self._argument("array")  # columns
-        opening, closing = ENVIRONMENTS[name]
-        matrix = self._matrix()
+        """What stands between a \\begin that was taken and its \\end."""
+        if name not in ENVIRONMENTS and name not in LINES:
+            raise LabelError(reason_for_environment(name), "environment", name)
+        rows = self._rows(keep_last_end=name in KEEP_LAST_ROW_END)
         self._expect(rf"\end{{{name}}}")
-        return [*_symbols(opening), matrix, *_symbols(closing)]
+        return _in_environment(name, rows)
 
-    def _matrix(self) -> Atom:
-        """Rows of cells, up to what closes them."""
-        tokens = [r"\begin{matrix}", *_printed(self._atoms())]
-        while self._next in ("&", "\\\\"):
-            tokens += [self._take(), *_printed(self._atoms())]
-        return Atom((*tokens, r"\end{matrix}"))
+    def _rows_of_command(self, command: str) -> list[Atom]:
+        r"""Rows as the argument of a command: \substack{i\\j}, \pmatrix{a&b\cr c&d}."""
+        if not self._took("{"):
+            raise LabelError(
+                f"{command} lacks an argument: write it in braces after {command}", "argument", command
+            )
+        rows = self._rows()
+        self._expect("}")
+        return _in_environment(ROW_COMMANDS[command], rows)
+
+    def _rows(self, keep_last_end: bool = False) -> list[list[list[Atom]]]:
+        """Rows of cells, up to what closes them; without the empty row after a last row's end."""
+        rows = [[self._atoms()]]
+        while self._next in ("&", _ROW_END):
+            if self._take() == "&":
+                rows[-1].append(self._atoms())
+            else:
+                rows.append([self._atoms()])
+        while not keep_last_end and len(rows) > 1 and rows[-1] == [[]]:
+            rows.pop()
+        return rows
 
 
 def _join(atoms: list[Atom], more: Iterable[Atom]) -> None:
@@ -367,6 +453,39 @@ def _pair(command: str, first: list[Atom], second: list[Atom]) -> Atom:
     return Atom((command, *_braced(first), *_braced(second)))
 
 
+def _rooted(command: str, index: list[Atom], body: list[Atom]) -> Atom:
+    shown = _printed(index)
+    if "]" in shown:
+        shown = _braced(index)
+    return Atom((command, *(("[", *shown, "]") if shown else ()), *_braced(body)))
+
+
+def _in_environment(name: str, rows: list[list[list[Atom]]]) -> list[Atom]:
+    """Rows with the brackets of their environment; a line alone stands for itself."""
+    if name in LINES and len(rows) == len(rows[0]) == 1:
+        return rows[0][0]
+    tokens = [r"\begin{matrix}"]
+    for number, row in enumerate(rows):
+        tokens += [_ROW_END] if number else []
+        for place, cell in enumerate(row):
+            tokens += ["&"] if place else []
+            tokens += _printed(cell)
+    opening, closing = ENVIRONMENTS.get(name, ((), ()))
+    return [*_symbols(opening), Atom((*tokens, r"\end{matrix}")), *_symbols(closing)]
+
+
+def _chained(parts: Iterable[list[Atom]]) -> list[Atom]:
+    """Atoms side by side; scripts with nothing to stand at join the symbol before them."""
+    atoms: list[Atom] = []
+    for part in parts:
+        for atom in part:
+            if not atom.nucleus and atoms:
+                atoms = _attached(atoms, atom.sub, atom.sup)
+            else:
+                _join(atoms, [atom])
+    return atoms
+
+
 def _stacked(infix: str, above: list[Atom], below: list[Atom]) -> list[Atom]:
     brackets = INFIX[infix]
     if brackets is None:
@@ -401,7 +520,14 @@ def _printed(atoms: Iterable[Atom]) -> Tokens:
     return tuple(tokens)
 
 
-def _unknown(lexeme: str) -> str:
+def _unknown(lexeme: str) -> LabelError:
     if len(lexeme) == 1:
-        return f"unknown character {lexeme!r} (U+{ord(lexeme):04X})"
-    return f"{lexeme} without its beginning" if lexeme == r"\right" else f"unknown command {lexeme}"
+        name = unicodedata.name(lexeme, "a control character")
+        return LabelError(
+            f"unknown character {lexeme!r} (U+{ord(lexeme):04X}, {name}): write the LaTeX command for it",
+            "character",
+            lexeme,
+        )
+    if lexeme == r"\right":
+        return LabelError(r"\right without its beginning: add \left", "braces", lexeme)
+    return LabelError(reason_for_command(lexeme), "command", lexeme)
