@@ -21,6 +21,7 @@ from rapidfuzz.distance import Indel
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from components.augmentation.paper import photograph
 from components.augmentation.strokes import Variation, bend, exchanged, soil
 from components.augmentation.symbol_substitution import Renaming
 from components.data.shards import InkTable, read_table
@@ -29,6 +30,7 @@ from components.ink.raster import Picture, RasterSettings, bounds, draw_in, fram
 from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
+from components.recognizer.preprocessing import PictureError, prepare_pixels
 
 NOWHERE = -100  # a cell that no loss looks at
 
@@ -195,12 +197,40 @@ class Inks(Dataset[Batch]):
                 strokes, symbols, lambda token: self._other(token, rng), rng, share, anew
             )
         strokes = bend(strokes, settings.symbol / scale, self.variation, rng)
+        if self.variation.paper and rng.random() < self.variation.paper:
+            found = self._photographed(strokes, symbols, settings.symbol / scale, plan.scale, rng)
+            if found is not None:
+                return found[0], label, symbols, found[1]
         low, high = bounds(strokes)
         scale = min(scale * plan.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
         where = frame_at(low, high, scale, settings.margin)
         pen = settings.symbol * rng.uniform(*self.variation.pen)
         picture = soil(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
         return picture, label, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+
+    def _photographed(
+        self,
+        strokes: Sequence[Stroke],
+        symbols: Sequence[Symbol],
+        symbol: float,
+        size: float,
+        rng: np.random.Generator,
+    ) -> tuple[Picture, list[npt.NDArray[np.float32]]] | None:
+        """What preprocessing makes of a photograph of an ink whose symbols are `symbol` units high, `size`
+        times as large as the settings say, and its symbols' boxes; None where the ink is not found on it."""
+        neighbours = self._inks.strokes(int(rng.integers(len(self))))
+        photo = photograph(strokes, symbol, neighbours, rng)
+        wanted = max(8, round(self.settings.symbol * size))  # 8 is the least that the settings take
+        try:
+            picture, where = prepare_pixels(photo.pixels, self.settings.model_copy(update={"symbol": wanted}))
+        except PictureError:
+            return None
+        low, high = bounds(photo.strokes)
+        corners = (np.stack([low, high]) - (where.left, where.top)) * where.scale
+        loose = wanted / 2
+        if (corners[0] < -loose).any() or (corners[1] > np.array(picture.shape[::-1]) + loose).any():
+            return None  # something else was taken for the ink
+        return picture, _boxes(photo.strokes, symbols, (where.left, where.top), where.scale, 0)
 
     def _renamed(
         self, label: list[str], symbols: Sequence[Symbol], rng: np.random.Generator

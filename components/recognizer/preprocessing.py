@@ -77,7 +77,12 @@ def prepare_picture_placed(
     data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS
 ) -> tuple[Picture, Placement]:
     """As `prepare_placed`, for pictures alone. Raises PictureError."""
-    grey = open_grey(data, max_pixels)
+    return prepare_pixels(open_grey(data, max_pixels), settings)
+
+
+def prepare_pixels(pixels: npt.NDArray[np.uint8], settings: RasterSettings) -> tuple[Picture, Placement]:
+    """As `prepare_placed`, from pixels: (height, width), or (height, width, 3) with red first."""
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if pixels.ndim == 3 else pixels
     if _is_drawn(grey, settings):
         return grey, Placement(1, 0, 0)
     white = _whitened(grey)

@@ -65,6 +65,24 @@ def test_guidance_points_at_ink_and_spotting_names_it(moving: Inks) -> None:
         assert hits >= 0.7 * int(known.sum()), "a small symbol may hide a large one, no more"
 
 
+def test_photographed_ink_lies_where_guidance_points(job: Job, shards: Path) -> None:
+    variation = job.train.augment.model_copy(update={"paper": 1.0})
+    inks = Inks(shards / "train", job.vocabulary, job.raster, variation=variation, **SIDE)
+    hits, total = 0, 0
+    for index in range(48):
+        batch = inks[Plan((index,), 1, 1.0)]
+        pixels = batch.pixels[0, 0].numpy()
+        assert pixels.shape[0] <= job.raster.max_height + 16
+        assert pixels.shape[1] <= job.raster.max_width + 32
+        for x, y in (batch.centres + 0.5) * SIDE["stride"]:
+            near = pixels[max(int(y) - 9, 0) : int(y) + 10, max(int(x) - 9, 0) : int(x) + 10]
+            hits, total = hits + int((near > 127).any()), total + 1
+        again = inks[Plan((index,), 1, 1.0)]
+        assert torch.equal(batch.pixels, again.pixels)
+        assert not torch.equal(batch.pixels, inks[Plan((index,), 2, 1.0)].pixels)
+    assert hits >= 0.9 * total, "strokes may fade, no more"
+
+
 def test_renaming_changes_label_and_ink_together(job: Job, shards: Path) -> None:
     variation = job.train.augment.model_copy(update={"rename": 1.0, "exchange": 0.0})
     inks = Inks(shards / "train", job.vocabulary, job.raster, variation=variation, **SIDE)
