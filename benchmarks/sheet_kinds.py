@@ -117,13 +117,16 @@ def on_desk(share: float, colour: Colour, turn: float = 0.0) -> Kind:
         paper = np.array([232, 226, 210], np.float32)
         sheet = picture / 255 * paper + (1 - picture / 255) * 35
         grain = cv2.resize(
-            rng.normal(0, 1, (high + 2 * around, 40)).astype(np.float32), (wide + 2 * around, high + 2 * around)
+            rng.normal(0, 1, (high + 2 * around, 40)).astype(np.float32),
+            (wide + 2 * around, high + 2 * around),
         )
         desk = np.array(colour, np.float32) * (1 + 0.05 * grain[..., None])
         turned = cv2.getRotationMatrix2D((wide / 2, high / 2), turn, 1)
         turned[:, 2] += around
         size = desk.shape[1::-1]
-        mask = cv2.warpAffine(np.ones((high, wide), np.float32), turned, size, flags=cv2.INTER_LINEAR)[..., None]
+        mask = cv2.warpAffine(np.ones((high, wide), np.float32), turned, size, flags=cv2.INTER_LINEAR)[
+            ..., None
+        ]
         scene = desk * (1 - mask) + cv2.warpAffine(sheet.astype(np.float32), turned, size) * mask
         return photographed(scene, rng)
 
@@ -157,7 +160,9 @@ def lines(step: float, width: int, colour: Colour, squared: bool = False, margin
     return make
 
 
-def photographed_lines(step: float, width: int, colour: Colour, squared: bool = False, turn: float = 0) -> Kind:
+def photographed_lines(
+    step: float, width: int, colour: Colour, squared: bool = False, turn: float = 0
+) -> Kind:
     """Ruled or squared paper as a telephone takes it."""
     drawn = lines(step, width, colour, squared)
 
@@ -286,7 +291,10 @@ def main() -> None:
     recognizer = Recognizer.load(options.bundle, threads=1)
     chosen: list[tuple[Ink, str]] = []
     for ink, label in list(written(options.inks))[options.skip :]:
-        if 5 <= len(label) <= 60 and recognizer.read_file(png(plain(ink.strokes)), options.beam).latex == label:
+        if (
+            5 <= len(label) <= 60
+            and recognizer.read_file(png(plain(ink.strokes)), options.beam).latex == label
+        ):
             chosen.append((ink, label))
         if len(chosen) == options.count:
             break
