@@ -25,6 +25,7 @@ from components.ink.raster import (
     limit_scale,
     median_extent,
 )
+from components.recognizer.blots import erase_blots, pen_width
 from components.recognizer.ruling import Line, erase_lines, find_lines, line_mask
 from components.recognizer.sheet import find_sheet
 
@@ -252,6 +253,8 @@ def _paper_of(thumb: Picture) -> Picture:
     """The paper behind the ink. Most of any neighbourhood is paper: a median follows light that falls off,
     and a shadow's edge."""
     small = thumb[::2, ::2] if min(thumb.shape) >= 64 else thumb
+    if min(small.shape) > 8:  # beyond the edges OpenCV repeats them, and there may be a line along them
+        small = np.pad(small[2:-2, 2:-2], 2, mode="edge")
     blurred = cv2.medianBlur(np.ascontiguousarray(small), max(15, max(small.shape) // 3 | 1))
     return np.asarray(cv2.resize(blurred, thumb.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -282,15 +285,18 @@ def _written_box(
     start = window[1].start, window[0].start
     ink = (even < 255 - _FAINT // 2) & (inside > 0)
     for upright, found in enumerate(lines):
-        shape = even.shape[::-1] if upright else even.shape
-        mask = line_mask(shape, found, 1 / step, -start[upright], -start[1 - upright])
-        ink &= (mask.T if upright else mask) == 0
+        if found:
+            shape = even.shape[::-1] if upright else even.shape
+            mask = line_mask(shape, found, 1 / step, -start[upright], -start[1 - upright])
+            on = (mask.T if upright else mask) > 0
+            # On a line, what is darker than the line.
+            ink &= ~on | (even < 0.75 * np.median(even[on]))
     if not ink.any():
         if any(lines):
             return 0, 0, even.shape[1] + 1, even.shape[0] + 1
         raise BlankPictureError("nothing is written on the picture, or too faintly")
     left, top, right, bottom = _box(ink)
-    reach = 4
+    reach = 12 if any(lines) else 4
     height, width = even.shape
     return (
         left - reach,
@@ -340,7 +346,7 @@ def resized(picture: Picture, scale: float) -> Picture:
 
 def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placement]:
     """Cuts the ink out, with symbols of the wanted size and paper around it. Raises PictureError."""
-    white = _without_specks(white)
+    white = erase_blots(white)
     ink = white < 128
     if not ink.any():
         raise BlankPictureError("nothing is written on the picture, only specks")
@@ -370,17 +376,6 @@ def _scale(white: Picture, pen: float, settings: RasterSettings) -> float:
     return min(settings.symbol / max(median_extent(white) - pen, 1), 3 * settings.symbol * settings.pen / pen)
 
 
-def _without_specks(white: Picture) -> Picture:
-    """Wipes out what is smaller than any dot of the pen."""
-    ink = (white < 128).astype(np.uint8)
-    if not ink.any():
-        return white
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    speck = stats[:, cv2.CC_STAT_AREA] < 0.3 * _pen(ink) ** 2
-    specks = cv2.dilate(speck[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
-    return np.where(specks > 0, np.uint8(255), white)
-
-
 def _stretched(grey: npt.NDArray[Any], black: float, white: float) -> Picture:
     wide = (grey.astype(np.float32) - np.float32(black)) * np.float32(255 / max(white - black, 1))
     return _bytes(wide)
@@ -397,7 +392,6 @@ def _box(ink: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def _pen(ink: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> float:
-    """Mean width of the strokes, pixels: the mean distance to the edge within a line of n pixels is about
-    (n + 7/3) / 4."""
+    """Mean width of the strokes, pixels."""
     mask = np.pad((ink > 0).astype(np.uint8), 1)  # beyond the picture there is paper
-    return max(1.0, 4 * float(cv2.distanceTransform(mask, cv2.DIST_L2, 5)[mask > 0].mean()) - 7 / 3)
+    return pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5)[mask > 0])

@@ -145,10 +145,21 @@ def _ruled(lines: list[Line], grey: Grey) -> list[Line]:
         order = np.argsort(middles)
         gaps = np.diff(middles[order])
         if np.ptp(gaps) < 0.25 * np.median(gaps):
-            return lines
+            return _continued([lines[n] for n in order], float(np.median(gaps)), grey.shape[0])
     if len(across) == 1 and _is_tight(across[0], grey):
         return []
     return across
+
+
+def _continued(lines: list[Line], gap: float, height: int) -> list[Line]:
+    """Ruled paper's lines, from top to bottom, with those that the picture's edges cut."""
+    above, below = lines[0], lines[-1]
+    more = []
+    for line, step in ((above, -gap), (below, gap)):
+        shifted = Line(line.along, line.heights + np.float32(step), line.thickness)
+        if shifted.heights.max() > -2 and shifted.heights.min() < height + 2:
+            more.append(shifted)
+    return lines + more
 
 
 def _reaches(line: Line, grey: Grey) -> bool:
@@ -170,7 +181,7 @@ def _is_tight(line: Line, grey: Grey) -> bool:
     """Whether a picture is cut out along its ink: then the widest bar reaches both edges, too."""
     height = grey.shape[0]
     middle = float(line.at(np.array([grey.shape[1] / 2]))[0])
-    rows = grey.min(axis=1) < 0.6 * float(np.median(grey[:: max(height // 64, 1)]))
+    rows = grey.min(axis=1) < 0.45 * float(np.median(grey[:: max(height // 64, 1)]))
     away = np.abs(np.arange(height) - middle) > line.thickness + 4
     written = np.flatnonzero(rows & away)
     if not len(written):

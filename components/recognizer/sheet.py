@@ -14,7 +14,7 @@ Thumbnail = npt.NDArray[np.uint8]  # (height, width), or (height, width, 3)
 Polygon = npt.NDArray[np.int32]  # (n, 2): x, y, of a convex hull
 
 _EDGE = 10  # steps between neighbouring pixels above this part two regions
-_LEAST = 0.06  # a sheet covers at least this fraction of the picture
+_LEAST = 0.04  # a sheet covers at least this fraction of the picture
 _WHOLE = 0.985  # more than this fraction is the whole picture
 _OTHER = 18  # a ground differs from its sheet by at least so many levels
 _SHADOW = 0.5  # where a ground is but darker than the sheet, and no darker than this, it may be a shadow
@@ -37,10 +37,7 @@ def find_sheet(grey: Thumbnail, colour: Thumbnail | None = None) -> Polygon | No
         hull = _hull(labels == number)
         covered = cv2.contourArea(hull) / grey.size
         if covered > _WHOLE:
-            # A desk all around has the whole picture as its hull: then the sheet is the next largest.
-            if stats[number, cv2.CC_STAT_AREA] > 0.75 * grey.size:
-                return None
-            continue
+            continue  # the sheet itself, or a desk all around, whose hull is the whole picture, too
         inside = cv2.fillConvexPoly(np.zeros_like(grey), hull, 1)
         if _is_sheet(smooth, colour, inside, hull, stats[number]):
             return hull
@@ -56,7 +53,6 @@ def _is_sheet(
     grey: Thumbnail, colour: Thumbnail | None, inside: Thumbnail, hull: Polygon, stats: npt.NDArray[np.int32]
 ) -> bool:
     """Whether what is around the hull is another ground, and what is within is written on."""
-    height, width = grey.shape
     within = inside > 0
     paper = float(np.median(grey[within]))
     # Of what is just outside: the hull ends a pixel or two before the edge.
