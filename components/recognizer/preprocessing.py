@@ -201,7 +201,12 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
         medium, thumb, paper = 255 - medium, 255 - thumb, 255 - paper
     window = _window(inside, step, medium.shape)
     sheet = medium[window]
-    lines = find_lines(sheet), find_lines(np.ascontiguousarray(sheet.T))
+    whole = None
+    if hull is not None:
+        corners = np.rint((hull + 0.5) * step - (window[1].start, window[0].start)).astype(np.int32)
+        whole = cv2.fillConvexPoly(np.zeros_like(sheet), corners, 1)
+    turned = np.ascontiguousarray(sheet.T), None if whole is None else np.ascontiguousarray(whole.T)
+    lines = find_lines(sheet, whole), find_lines(*turned)
     even = cv2.divide(thumb, np.maximum(paper, 1), scale=255)
     box = _written_box(even, inside, lines, window, step)
     left, top, right, bottom = box[0] * step, box[1] * step, box[2] * step, box[3] * step
@@ -219,13 +224,16 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
         )
         reach = 2 * max(1, round(2 * step / factor)) + 1
         white[cv2.erode(keep, np.ones((reach, reach), np.uint8)) == 0] = _EVEN
-    white = _contrasted(white)
+    masks = []
     for upright, found in enumerate(lines):
-        if found:
-            start = (left - window[1].start, top - window[0].start)
-            shape = part.shape[::-1] if upright else part.shape
-            mask = line_mask(shape, found, 1 / factor, start[upright], start[1 - upright])
-            white = erase_lines(white, mask.T if upright else mask, bool(upright))
+        start = (left - window[1].start, top - window[0].start)
+        shape = part.shape[::-1] if upright else part.shape
+        mask = line_mask(shape, found, 1 / factor, start[upright], start[1 - upright])
+        masks.append(np.ascontiguousarray(mask.T) if upright else mask)
+    white = _contrasted(white, masks[0] | masks[1] if any(lines) else None)
+    for upright, mask in enumerate(masks):
+        if lines[upright]:
+            white = erase_lines(white, mask, masks[0] | masks[1], bool(upright))
     scale = 1 / (half * factor)
     return white, _Part(scale, left * half, top * half)
 
@@ -252,10 +260,14 @@ def _like(colour: Pixels, thumb: Picture) -> Pixels:
 def _paper_of(thumb: Picture) -> Picture:
     """The paper behind the ink. Most of any neighbourhood is paper: a median follows light that falls off,
     and a shadow's edge."""
-    small = thumb[::2, ::2] if min(thumb.shape) >= 64 else thumb
-    if min(small.shape) > 8:  # beyond the edges OpenCV repeats them, and there may be a line along them
-        small = np.pad(small[2:-2, 2:-2], 2, mode="edge")
-    blurred = cv2.medianBlur(np.ascontiguousarray(small), max(15, max(small.shape) // 3 | 1))
+    every = 1 + max(thumb.shape) // 128
+    rows, columns = (slice(min(every // 2, side - 1), None, every) for side in thumb.shape)
+    small = np.ascontiguousarray(thumb[rows, columns])
+    reach = max(7, max(small.shape) // 6)
+    # Beyond the edges OpenCV would repeat them, and there may be a line along them.
+    edge = min(reach, min(small.shape) - 1)
+    wide = cv2.copyMakeBorder(small, *[edge] * 4, cv2.BORDER_REFLECT_101)
+    blurred = cv2.medianBlur(wide, 2 * reach + 1)[edge : edge + small.shape[0], edge : edge + small.shape[1]]
     return np.asarray(cv2.resize(blurred, thumb.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
@@ -324,17 +336,20 @@ def _region(
     )
 
 
-def _contrasted(even: Picture) -> Picture:
-    """White paper and black ink of even paper, which is `_EVEN`. Raises PictureError."""
-    sample = even[:: 1 + even.shape[0] // 256, :: 1 + even.shape[1] // 256]
+def _contrasted(even: Picture, lines: Picture | None) -> Picture:
+    """White paper and black ink of even paper, which is `_EVEN`; lines that are no ink are 1 in `lines`.
+    Raises PictureError."""
+    rows, columns = (slice(None, None, 1 + side // 256) for side in even.shape)
+    sample = even[rows, columns]
     paper = sample[sample > _EVEN - 3 * _FAINT]
     # Standard deviation of the paper's grey.
     noise = 1.5 * float(np.median(cv2.absdiff(paper, _EVEN))) if paper.size else 0.0
-    ink = sample[sample < _EVEN - _FAINT - 4 * noise]
-    if not ink.size:
+    dark = sample < _EVEN - _FAINT - 4 * noise
+    if not dark.any():
         raise BlankPictureError("nothing is written on the picture, or too faintly")
-    table = _stretched(np.arange(256), float(np.percentile(ink, 20)), _EVEN - 3 * noise)
-    return np.asarray(cv2.LUT(even, table), np.uint8)
+    off = dark if lines is None else dark & (lines[rows, columns] == 0)
+    black = float(np.percentile(sample[off if off.any() else dark], 20))
+    return np.asarray(cv2.LUT(even, _stretched(np.arange(256), black, _EVEN - 3 * noise)), np.uint8)
 
 
 def resized(picture: Picture, scale: float) -> Picture:

@@ -23,6 +23,8 @@ _SLOPES = 19  # slopes that are tried
 _FAINT = 5.0  # levels that a line is at least darker than the paper
 _REACH = 3  # rows that a line may leave the straight by, in each strip
 _SHARE = 0.8  # of the strips that show a line
+_LIGHTER = 60  # levels that a line is lighter than the ink, to be told from it by its tone
+_SHOWN = 0.4  # of a line's strips that the picture shows, at least
 _FAMILY = 3  # so many lines at equal distances are ruled paper, whatever else they do
 
 
@@ -38,8 +40,9 @@ class Line:
         return np.interp(places, self.along, self.heights).astype(np.float32)
 
 
-def find_lines(grey: Grey) -> list[Line]:
-    """The lines that cross a picture of dark ink on light paper from the left to the right."""
+def find_lines(grey: Grey, inside: Grey | None = None) -> list[Line]:
+    """The lines that cross a sheet of dark ink on light paper from the left to the right; `inside` is 1 where
+    the picture shows the sheet."""
     height, width = grey.shape
     if height < 12 or width < 64:
         return []
@@ -50,12 +53,17 @@ def find_lines(grey: Grey) -> list[Line]:
     # Beyond the picture there is paper: a line along its edge is a dip as well.
     padded = cv2.copyMakeBorder(profile, thickest, thickest, 0, 0, cv2.BORDER_CONSTANT, value=255)
     dips = cv2.subtract(cv2.erode(cv2.dilate(padded, column), column), padded)[thickest:-thickest]
-    if (dips.max(axis=0) > _FAINT).mean() < _SHARE:
+    valid = np.ones(dips.shape, np.bool_)
+    if inside is not None:
+        share = cv2.resize(inside * np.uint8(255), (strips, height), interpolation=cv2.INTER_AREA)
+        valid = cv2.erode(share, column) > 250
+        dips[~valid] = 0
+    if (dips.max(axis=0) > _FAINT).mean() < _SHARE * valid.any(axis=0).mean():
         return []
-    slope = _slope(dips, width / strips)
-    found = [_traced(dips, row, slope, width / strips) for row in _rows(dips, slope, width / strips)]
-    lines = [line for line in found if line is not None]
-    return _ruled(lines, grey)
+    strip = width / strips
+    slope = _slope(dips, strip)
+    found = [_traced(dips, valid, row, slope, strip) for row in _rows(dips, valid, slope, strip)]
+    return _ruled([line for line in found if line is not None], grey, inside)
 
 
 def _slope(dips: Grey, strip: float) -> float:
@@ -80,16 +88,18 @@ def _sheared(dips: npt.NDArray[Any], step: float) -> npt.NDArray[Any]:
     return taken
 
 
-def _rows(dips: Grey, slope: float, strip: float) -> list[int]:
+def _rows(dips: Grey, valid: npt.NDArray[np.bool_], slope: float, strip: float) -> list[int]:
     """Where, in the middle of the picture, lines may be."""
     wide = cv2.dilate(_sheared(dips, slope * strip), np.ones((2 * _REACH + 1, 1), np.uint8))
     strips = wide.shape[1]
+    shown = _sheared(valid, slope * strip)
+    wide[~shown] = 255  # nobody knows
     # The share of strips that has to show the line says which of the sorted values is looked at.
     least = int((1 - _SHARE) * strips)
     score = np.partition(wide, least, axis=1)[:, least].astype(np.float32)
     score += 0.05 * _sheared(dips, slope * strip).mean(axis=1)
     rows = []
-    score = np.where(score > _FAINT, score, 0)
+    score = np.where((score > _FAINT) & (shown.mean(axis=1) > _SHOWN), score, 0)
     while len(rows) < 80:
         row = int(np.argmax(score))
         if score[row] <= 0:
@@ -99,7 +109,7 @@ def _rows(dips: Grey, slope: float, strip: float) -> list[int]:
     return rows
 
 
-def _traced(dips: Grey, row: int, slope: float, strip: float) -> Line | None:
+def _traced(dips: Grey, valid: npt.NDArray[np.bool_], row: int, slope: float, strip: float) -> Line | None:
     """Follows a line from the middle to both ends."""
     height, strips = dips.shape
     middle = (strips - 1) / 2
@@ -110,10 +120,12 @@ def _traced(dips: Grey, row: int, slope: float, strip: float) -> Line | None:
     inside = (rows >= 0) & (rows < height)
     window = np.where(inside, dips[rows.clip(0, height - 1), numbers[:, None]], 0).astype(np.float32)
     depth = window.max(axis=1)
-    typical = float(np.median(depth))
-    good = depth > max(0.3 * typical, _FAINT - 1)
-    here = inside.any(axis=1)
-    if typical < _FAINT or good.sum() < _SHARE * here.sum() or here.sum() < 0.5 * strips:
+    here = (inside & valid[rows.clip(0, height - 1), numbers[:, None]]).any(axis=1)
+    if here.sum() < _SHOWN * strips:
+        return None
+    typical = float(np.median(depth[here]))
+    good = here & (depth > max(0.3 * typical, _FAINT - 1))
+    if typical < _FAINT or good.sum() < _SHARE * here.sum():
         return None
     # The middle of the dip, weighed by depth.
     strong = np.where(window > 0.5 * depth[:, None], window, 0)
@@ -134,39 +146,70 @@ def _traced(dips: Grey, row: int, slope: float, strip: float) -> Line | None:
     return Line(ends.astype(np.float32), curve(ends).astype(np.float32), thickness)
 
 
-def _ruled(lines: list[Line], grey: Grey) -> list[Line]:
+def _ruled(lines: list[Line], grey: Grey, inside: Grey | None) -> list[Line]:
     """Those that are no hand's: evenly spaced, or across the whole sheet."""
     if not lines:
         return []
-    width = grey.shape[1]
-    across = [line for line in lines if _reaches(line, grey)]
-    middles = np.array([float(line.at(np.array([width / 2]))[0]) for line in lines])
-    if len(lines) >= _FAMILY and len(across) >= 0.5 * len(lines):
-        order = np.argsort(middles)
-        gaps = np.diff(middles[order])
-        if np.ptp(gaps) < 0.25 * np.median(gaps):
-            return _continued([lines[n] for n in order], float(np.median(gaps)), grey.shape[0])
+    across = [line for line in lines if _reaches(line, grey, inside)]
     if len(across) == 1 and _is_tight(across[0], grey):
         return []
-    return across
+    if len(across) < 2:
+        return across
+    lines.sort(key=_middle)
+    gaps = np.diff([_middle(line) for line in lines])
+    if len(lines) >= _FAMILY and len(across) >= 0.5 * len(lines) and np.ptp(gaps) < 0.25 * np.median(gaps):
+        across = lines
+    across.sort(key=_middle)
+    gap = float(np.median(np.diff([_middle(line) for line in across])))
+    return across + [line for line in _beyond(across, gap, grey) if _shows(line, grey)]
 
 
-def _continued(lines: list[Line], gap: float, height: int) -> list[Line]:
-    """Ruled paper's lines, from top to bottom, with those that the picture's edges cut."""
-    above, below = lines[0], lines[-1]
+def _middle(line: Line) -> float:
+    return float(line.heights[len(line.heights) // 2])
+
+
+def _beyond(lines: list[Line], gap: float, grey: Grey) -> list[Line]:
+    """Where the next lines above and below would be, which the picture's edges cut."""
     more = []
-    for line, step in ((above, -gap), (below, gap)):
-        shifted = Line(line.along, line.heights + np.float32(step), line.thickness)
-        if shifted.heights.max() > -2 and shifted.heights.min() < height + 2:
-            more.append(shifted)
-    return lines + more
+    for line, step in ((lines[0], -gap), (lines[-1], gap)):
+        for times in (1, 2):
+            heights = line.heights + np.float32(step * times)
+            if heights.max() > -2 and heights.min() < grey.shape[0] + 2:
+                more.append(Line(line.along, heights, line.thickness))
+    return more
 
 
-def _reaches(line: Line, grey: Grey) -> bool:
-    """Whether a line is dark up to both edges of the picture."""
+def _shows(line: Line, grey: Grey) -> bool:
+    """Whether a line is seen about where it should be."""
     height, width = grey.shape
-    for places in (np.arange(1, 7), np.arange(width - 7, width - 1)):
-        rows = np.rint(line.at(places)).astype(int)
+    places = np.arange(4, width - 4, max(8, width // 64))
+    rows = np.rint(line.at(places)).astype(np.intp)
+    here = (rows >= 1) & (rows < height - 1)
+    if here.sum() < 3:
+        return False
+    rows, places = rows[here], places[here]
+    near = grey[(rows + np.arange(-3, 4)[:, None]).clip(0, height - 1), places].min(axis=0)
+    beside = grey[(rows + np.array([[-9], [9]])).clip(0, height - 1), places].max(axis=0)
+    return bool((beside.astype(np.int16) - near > _FAINT + 3).mean() > _SHARE)
+
+
+def _reaches(line: Line, grey: Grey, inside: Grey | None) -> bool:
+    """Whether a line is dark up to both edges of the sheet."""
+    height, width = grey.shape
+    ends = 0, width
+    if inside is not None:
+        everywhere = np.arange(width)
+        rows = np.rint(line.at(everywhere)).astype(np.intp)
+        within = (rows >= 0) & (rows < height)
+        within[within] = inside[rows[within], everywhere[within]] > 0
+        if not within.any():
+            return False
+        margin = 0.015 * width  # the edge of a sheet is not known to the pixel
+        left, right = np.flatnonzero(within)[[0, -1]]
+        ends = int(left + margin * (left > 0)), int(right + 1 - margin * (right < width - 1))
+    for places in (np.arange(ends[0] + 1, ends[0] + 7), np.arange(ends[1] - 7, ends[1] - 1)):
+        places = places.clip(0, width - 1)
+        rows = np.rint(line.at(places)).astype(np.intp)
         if (rows < 0).all() or (rows >= height).all():
             continue  # it leaves the picture above or below
         low, high = max(int(rows.min()) - 3, 0), min(int(rows.max()) + 4, height)
@@ -201,29 +244,29 @@ def line_mask(shape: tuple[int, ...], lines: list[Line], scale: float, left: flo
     return mask
 
 
-def erase_lines(white: Grey, mask: Grey, upright: bool) -> Grey:
-    """White paper without its lines; `upright` tells whether they run from top to bottom.
+def erase_lines(white: Grey, mask: Grey, all_lines: Grey, upright: bool) -> Grey:
+    """White paper with black ink without the lines of a mask; `upright` tells whether they run from top to
+    bottom, `all_lines` has those of the other direction as well.
 
     Lighter lines go by their tone, and what is written over them stays. Lines as dark as the ink go where no
     stroke crosses them.
     """
     on = mask > 0
     values = white[on]
-    if not values.size:
+    dark = values[values < 240]
+    if not dark.size:
         return white
-    beside = cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
-    ink = white[beside & (white < 128)]
+    ink = white[(white < 128) & (all_lines == 0)]
     black = float(np.percentile(ink, 30)) if ink.size > 20 else 0.0
-    dark = values[values < 235]
-    line = float(np.median(dark)) if dark.size else 255.0
+    tone = float(np.median(dark))
     result = white.copy()
-    if line - black > 70:
-        cut = max(float(np.percentile(dark, 20)) - 12, black + 50)
+    if tone - black > _LIGHTER:
+        # Half of the line's pixels are lighter than its tone, and few are darker: those under the ink.
+        cut = max(tone - 1.5 * (float(np.percentile(dark, 75)) - tone) - 12, black + 0.5 * (tone - black))
         table = np.clip((np.arange(256) - black) * (255 / (cut - black)), 0, 255).astype(np.uint8)
         result[on] = table[values]
         return result
-    binary = (white < 150).view(np.uint8)
-    off = binary & (1 - mask)
+    off = (white < 150).view(np.uint8) & (1 - mask)
     reach = 3 + _depth(mask, upright)
     before = np.zeros((1, 2 * reach + 1) if upright else (2 * reach + 1, 1), np.uint8)
     after = before.copy()
