@@ -1,4 +1,6 @@
-"""Kinds of pictures that people send, each drawn of the same inks: `python -m benchmarks.sheet_kinds --inks FOLDER`.
+"""Kinds of pictures that people send, each drawn of the same inks.
+
+    python -m benchmarks.sheet_kinds --inks FOLDER
 
 Takes inks that the bundle reads right when they are drawn plainly, draws each as scans with borders, cards,
 photographs on desks, ruled and squared paper, turned, …, and counts how many are still read right.
@@ -20,7 +22,6 @@ from components.ink.ink import Ink, Stroke
 from components.ink.inkml import InkError, parse_inkml
 from components.ink.raster import bounds, draw_in, frame_at
 from components.latex.normalizer import LabelError, normalize
-from components.latex.tokenizer import detokenize
 from components.recognizer.preprocessing import PictureError
 from components.recognizer.recognizer import Recognizer
 
@@ -176,6 +177,35 @@ def photographed_lines(
     return make
 
 
+def tight(picture: Pixels, rng: Rng) -> Pixels:
+    """Cut out along the ink."""
+    rows, columns = (np.flatnonzero((picture[..., 0] < 128).any(axis=axis)) for axis in (1, 0))
+    return picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def desk_at(*sides: str, share: float = 0.12, colour: Colour = (62, 44, 33)) -> Kind:
+    """As `on_desk`, but the desk is seen along some sides only."""
+    whole = on_desk(share, colour)
+
+    def make(picture: Pixels, rng: Rng) -> Pixels:
+        seen = whole(picture, rng)
+        high, wide = picture.shape[:2]
+        y, x = (seen.shape[0] - high) // 2 + 6, (seen.shape[1] - wide) // 2 + 6
+        rows = slice(None if "top" in sides else y, None if "bottom" in sides else seen.shape[0] - y)
+        columns = slice(None if "left" in sides else x, None if "right" in sides else seen.shape[1] - x)
+        return np.ascontiguousarray(seen[rows, columns])
+
+    return make
+
+
+def dotted(picture: Pixels, rng: Rng) -> Pixels:
+    sheet = np.full_like(picture, 255)
+    for y in range(20, sheet.shape[0], 50):
+        for x in range(25, sheet.shape[1], 50):
+            cv2.circle(sheet, (x, y), 3, (150, 150, 160), -1, cv2.LINE_AA)
+    return np.minimum(sheet, picture)
+
+
 def holes(picture: Pixels, rng: Rng) -> Pixels:
     """A sheet with a margin's line and punch holes, scanned."""
     sheet = padded(picture, [20, 20, 150, 20], (255,) * 3)
@@ -253,6 +283,12 @@ KINDS: dict[str, Kind] = {
     "photo, squared": photographed_lines(60, 2, BLUE, True, turn=-1),
     "photo, squared on desk": both(lines(60, 2, LIGHT_BLUE, True), on_desk(0.1, (60, 50, 40), 2)),
     "punch holes": holes,
+    "tight crop": tight,
+    "dotted paper": dotted,
+    "desk left": desk_at("left"),
+    "desk left and bottom": desk_at("left", "bottom"),
+    "light desk right and top": desk_at("right", "top", colour=(186, 148, 100)),
+    "desk on three sides": desk_at("left", "right", "bottom", share=0.07),
     "red pen": pen((215, 40, 40)),
     "yellow pen": pen((240, 220, 40)),
     "blue pen, ruled": both(pen((40, 60, 150)), lines(80, 2, LIGHT_BLUE)),
@@ -268,7 +304,7 @@ def written(folder: Path) -> Iterator[tuple[Ink, str]]:
         try:
             ink = parse_inkml(path.read_bytes(), path.stem)
             if ink.label:
-                yield ink, detokenize(normalize(ink.label))
+                yield ink, normalize(ink.label)
         except (InkError, LabelError):
             continue
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Grey = npt.NDArray[np.uint8]
+Edges = tuple[bool, bool, bool, bool]  # left, top, right, bottom: whether the picture ends there
 Stats = npt.NDArray[np.int32]  # (components, 5): left, top, width, height, area
 
 _SPECK = 0.3  # of the pen's width squared: smaller than any dot
@@ -16,19 +17,21 @@ _SIDE = 0.55  # of each of its sides a frame covers at least so much
 _BAND = 0.04  # of a frame's size: so near to a side its line runs
 _SOLID = 0.62  # of its box a hole fills; a disc fills 0.79
 _THICK = 2.4  # a hole is so many times as thick as the pen
+_ALONG = 0.6  # of an edge that a sliver covers, at least
+_DEEP = 0.1  # of the picture that a sliver is deep, at most
+_MANY = 24  # dots that make dotted paper
 _OUTER = 0.2  # of the writing's width or height: so near to its edge holes are
 
 
-def erase_blots(white: Grey) -> Grey:
-    """White paper with black ink, without what is no ink."""
+def erase_blots(white: Grey, edges: Edges) -> Grey:
+    """White paper with black ink, without what is no ink; `edges` tells where this is up to the picture's."""
     ink = (white < 128).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_32S)
     if count < 2:
         return white
     stats = np.asarray(stats)
     blots = np.zeros(count, np.bool_)
-    for number in _frames(labels, stats):
-        blots[number] = True
+    blots[_frames(labels, stats) + _slivers(labels, stats, edges)] = True
     reach = cv2.distanceTransform(np.pad(ink, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
     pen = pen_width(reach[ink.view(np.bool_)])
     holes = _holes(labels, stats, reach, ~blots)
@@ -36,6 +39,7 @@ def erase_blots(white: Grey) -> Grey:
         blots[holes] = True
         rest = ~blots[labels] & (ink > 0)
         pen = pen_width(reach[rest]) if rest.any() else pen
+    blots[_dots(stats, pen)] = True
     blots |= stats[:, cv2.CC_STAT_AREA] < _SPECK * pen**2
     blots[0] = False
     if not blots.any() or blots[1:].all():
@@ -103,4 +107,42 @@ def _holes(
     table = np.zeros(len(stats), np.bool_)
     table[rest] = True
     pen = pen_width(reach[table[labels]])
-    return [int(n) for n in candidates if min(wide[n], high[n]) > _THICK * pen]
+    return [int(n) for n in candidates if min(wide[n], high[n]) > _THICK * pen and _disc(labels, stats, reach, n)]
+
+
+def _disc(labels: npt.NDArray[np.int32], stats: Stats, reach: npt.NDArray[np.float32], number: int) -> bool:
+    """Whether a component is as thick as it is wide."""
+    left, top, wide, high, _ = stats[number]
+    box = slice(top, top + high), slice(left, left + wide)
+    return float(reach[box][labels[box] == number].max()) > 0.4 * min(wide, high)
+
+
+def _slivers(labels: npt.NDArray[np.int32], stats: Stats, edges: Edges) -> list[int]:
+    """What lies along an edge of the picture: a desk that looks in, a scanner's shadow."""
+    height, width = labels.shape
+    found: set[int] = set()
+    for at_edge, line, depth, share in zip(
+        edges,
+        (labels[:, 0], labels[0], labels[:, -1], labels[-1]),
+        (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT) * 2,
+        (width, height) * 2,
+        strict=True,
+    ):
+        if at_edge:
+            counts = np.bincount(line, minlength=len(stats))
+            counts[0] = 0
+            number = int(counts.argmax())
+            if counts[number] > _ALONG * len(line) and stats[number, depth] < _DEEP * share:
+                found.add(number)
+    return sorted(found)
+
+
+def _dots(stats: Stats, pen: float) -> list[int]:
+    """Dotted paper: many dots of one size, more than there are strokes."""
+    wide, high = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    small = np.flatnonzero(np.maximum(wide, high) <= 4 * pen)
+    small = small[small > 0]
+    if len(small) < _MANY or len(small) < 0.6 * (len(stats) - 1):
+        return []
+    area = stats[:, cv2.CC_STAT_AREA]
+    return [int(n) for n in small if area[n] < 2 * np.median(area[small])]

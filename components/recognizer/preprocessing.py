@@ -7,6 +7,7 @@ rasteriser itself drew is left as it is, byte for byte.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -26,6 +27,7 @@ from components.ink.raster import (
     median_extent,
 )
 from components.recognizer.blots import erase_blots, pen_width
+from components.recognizer.colours import Places, clearest_colour, line_places
 from components.recognizer.ruling import Line, erase_lines, find_lines, line_mask
 from components.recognizer.sheet import find_sheet
 
@@ -208,6 +210,19 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
     turned = np.ascontiguousarray(sheet.T), None if whole is None else np.ascontiguousarray(whole.T)
     lines = find_lines(sheet, whole), find_lines(*turned)
     even = cv2.divide(thumb, np.maximum(paper, 1), scale=255)
+    if colour is not None and any(lines) and not dark:
+        start = window[1].start, window[0].start
+        found_at = [line_places(lines[upright], bool(upright), *start, half) for upright in (0, 1)]
+        on_thumb = np.nonzero((even < np.percentile(even, 3)) & (inside > 0))
+        ink = tuple(places * (step * half) + step * half // 2 for places in on_thumb)
+        channel = clearest_colour(colour, _within(found_at, colour.shape), (ink[0], ink[1]))
+        if channel is not None:
+            medium, _ = _shrunk(np.ascontiguousarray(colour[..., channel]), _MEDIUM)
+            thumb, _ = _shrunk(medium, _LOOK)
+            if hull is not None:
+                thumb = np.where(inside > 0, thumb, np.uint8(np.median(thumb[inside > 0])))
+            paper = _paper_of(thumb)
+            even = cv2.divide(thumb, np.maximum(paper, 1), scale=255)
     box = _written_box(even, inside, lines, window, step)
     left, top, right, bottom = box[0] * step, box[1] * step, box[2] * step, box[3] * step
     left, top = max(left, 0), max(top, 0)
@@ -234,8 +249,20 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
     for upright, mask in enumerate(masks):
         if lines[upright]:
             white = erase_lines(white, mask, masks[0] | masks[1], bool(upright))
+    if not white.min(initial=255) < 128:
+        raise BlankPictureError("nothing is written on the picture, only lines")
+    white = erase_blots(white, (left == 0, top == 0, right == medium.shape[1], bottom == medium.shape[0]))
     scale = 1 / (half * factor)
     return white, _Part(scale, left * half, top * half)
+
+
+def _within(places: Sequence[Places], shape: tuple[int, ...]) -> list[Places]:
+    """Those that are on the picture."""
+    kept = []
+    for rows, columns in places:
+        on = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+        kept.append((rows[on], columns[on]))
+    return kept
 
 
 def _shrunk(grey: Picture, longest: int) -> tuple[Picture, int]:
@@ -361,7 +388,6 @@ def resized(picture: Picture, scale: float) -> Picture:
 
 def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placement]:
     """Cuts the ink out, with symbols of the wanted size and paper around it. Raises PictureError."""
-    white = erase_blots(white)
     ink = white < 128
     if not ink.any():
         raise BlankPictureError("nothing is written on the picture, only specks")

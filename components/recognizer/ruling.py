@@ -23,7 +23,8 @@ _SLOPES = 19  # slopes that are tried
 _FAINT = 5.0  # levels that a line is at least darker than the paper
 _REACH = 3  # rows that a line may leave the straight by, in each strip
 _SHARE = 0.8  # of the strips that show a line
-_LIGHTER = 60  # levels that a line is lighter than the ink, to be told from it by its tone
+_LIGHTER = 35  # levels that a line is lighter than the ink, to be told from it by its tone,
+_MUCH_LIGHTER = 80  # and by nothing else
 _SHOWN = 0.4  # of a line's strips that the picture shows, at least
 _FAMILY = 3  # so many lines at equal distances are ruled paper, whatever else they do
 
@@ -151,8 +152,10 @@ def _ruled(lines: list[Line], grey: Grey, inside: Grey | None) -> list[Line]:
     if not lines:
         return []
     across = [line for line in lines if _reaches(line, grey, inside)]
-    if len(across) == 1 and _is_tight(across[0], grey):
-        return []
+    if inside is None:  # a sheet that was found has no lines along its edges: they are the ground
+        across = [line for line in across if not _at_edge(line, grey) or _covers_edge(line, grey)]
+    if 0 < len(across) < _FAMILY:
+        across = [line for line in across if _at_edge(line, grey) or not _is_tight(line, grey)]
     if len(across) < 2:
         return across
     lines.sort(key=_middle)
@@ -220,6 +223,18 @@ def _reaches(line: Line, grey: Grey, inside: Grey | None) -> bool:
     return True
 
 
+def _at_edge(line: Line, grey: Grey) -> bool:
+    near = max(6.0, 0.025 * grey.shape[0])
+    return bool(line.heights.mean() < near or line.heights.mean() > grey.shape[0] - 1 - near)
+
+
+def _covers_edge(line: Line, grey: Grey) -> bool:
+    """Whether a line runs along the picture's very edge. A hand's stroke that a picture is cut out along
+    touches the edge here and there."""
+    rows = grey[:12] if line.heights.mean() < grey.shape[0] / 2 else grey[::-1][:12]
+    return bool((rows.max(axis=0).astype(np.int16) - rows[0] > _FAINT + 3).mean() > 0.85)
+
+
 def _is_tight(line: Line, grey: Grey) -> bool:
     """Whether a picture is cut out along its ink: then the widest bar reaches both edges, too."""
     height = grey.shape[0]
@@ -237,7 +252,7 @@ def line_mask(shape: tuple[int, ...], lines: list[Line], scale: float, left: flo
     """Where lines are on a part of the picture, `scale` times as large: 1, and 0 elsewhere."""
     mask = np.zeros(shape, np.uint8)
     for line in lines:
-        x, y = (line.along - left) * scale, (line.heights - top) * scale
+        x, y = (line.along - left + 0.5) * scale - 0.5, (line.heights - top + 0.5) * scale - 0.5
         path = np.rint(np.stack([x, y], axis=1) * 16).astype(np.int32)
         thick = int(np.ceil(line.thickness * scale)) + 2
         cv2.polylines(mask, [path], False, 1, thick, cv2.LINE_8, 4)
@@ -262,10 +277,15 @@ def erase_lines(white: Grey, mask: Grey, all_lines: Grey, upright: bool) -> Grey
     result = white.copy()
     if tone - black > _LIGHTER:
         # Half of the line's pixels are lighter than its tone, and few are darker: those under the ink.
-        cut = max(tone - 1.5 * (float(np.percentile(dark, 75)) - tone) - 12, black + 0.5 * (tone - black))
+        spread = max(float(np.percentile(dark, 75)) - tone, 4.0)
+        cut = max(tone - 1.5 * spread - 8, black + 0.5 * (tone - black))
         table = np.clip((np.arange(256) - black) * (255 / (cut - black)), 0, 255).astype(np.uint8)
         result[on] = table[values]
-        return result
+        if tone - black > _MUCH_LIGHTER:
+            return result
+    else:
+        result[on] = 255
+    # Where a stroke crosses.
     off = (white < 150).view(np.uint8) & (1 - mask)
     reach = 3 + _depth(mask, upright)
     before = np.zeros((1, 2 * reach + 1) if upright else (2 * reach + 1, 1), np.uint8)
@@ -276,7 +296,8 @@ def erase_lines(white: Grey, mask: Grey, all_lines: Grey, upright: bool) -> Grey
         before[: reach + 1], after[reach:] = 1, 1
     crossed = cv2.dilate(off, before) & cv2.dilate(off, after)
     slack = np.ones((3, 1) if upright else (1, 3), np.uint8)
-    result[on & (cv2.dilate(crossed, slack) == 0)] = 255
+    kept = on & (cv2.dilate(crossed, slack) > 0)
+    result[kept] = white[kept]
     return result
 
 

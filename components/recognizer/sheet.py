@@ -39,7 +39,7 @@ def find_sheet(grey: Thumbnail, colour: Thumbnail | None = None) -> Polygon | No
         if covered > _WHOLE:
             continue  # the sheet itself, or a desk all around, whose hull is the whole picture, too
         inside = cv2.fillConvexPoly(np.zeros_like(grey), hull, 1)
-        if _is_sheet(smooth, colour, inside, hull, stats[number]):
+        if _is_sheet(smooth, steps, colour, inside, hull):
             return hull
     return None
 
@@ -50,7 +50,7 @@ def _hull(mask: npt.NDArray[np.bool_]) -> Polygon:
 
 
 def _is_sheet(
-    grey: Thumbnail, colour: Thumbnail | None, inside: Thumbnail, hull: Polygon, stats: npt.NDArray[np.int32]
+    grey: Thumbnail, steps: Thumbnail, colour: Thumbnail | None, inside: Thumbnail, hull: Polygon
 ) -> bool:
     """Whether what is around the hull is another ground, and what is within is written on."""
     within = inside > 0
@@ -70,22 +70,19 @@ def _is_sheet(
     box = cv2.minAreaRect(hull)[1]
     if cv2.contourArea(hull) < 0.75 * box[0] * box[1]:
         return False
+    inner = cv2.erode(inside, np.ones((7, 7), np.uint8)) > 0
+    if (steps[inner] > _EDGE).sum() < 6:
+        return False  # nothing is written within: the ring is a symbol itself, a box or a zero
     if around == 4:
-        # Nothing written within: the ring is a symbol itself, a box or a zero.
-        return _written(grey, within, paper)
-    # A band along some sides: thicker than a stroke, and no shadow of the same sheet.
-    if not outside.any() or outside.sum() < 0.02 * grey.size:
+        return True
+    # A band along some sides: thicker than a stroke, smooth, and no shadow on the same sheet.
+    if outside.sum() < 0.02 * grey.size or (steps[outside] > _EDGE).mean() > 0.25:
+        return False
+    if cv2.contourArea(hull) < 0.9 * box[0] * box[1]:
         return False
     ground = float(np.median(grey[outside]))
     shadow = _SHADOW < ground / max(paper, 1) < 1 and not _differs(colour, within, outside)
-    return not shadow and abs(ground - paper) > _OTHER and _written(grey, within, paper)
-
-
-def _written(grey: Thumbnail, within: npt.NDArray[np.bool_], paper: float) -> bool:
-    """Whether anything stands out within."""
-    inner = cv2.erode(within.view(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    local = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    return int((local[inner] > _EDGE).sum()) >= 6
+    return not shadow and abs(ground - paper) > _OTHER
 
 
 def _differs(colour: Thumbnail | None, within: npt.NDArray[np.bool_], outside: npt.NDArray[np.bool_]) -> bool:
