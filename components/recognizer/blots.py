@@ -12,6 +12,7 @@ Grey = npt.NDArray[np.uint8]
 Edges = tuple[bool, bool, bool, bool]  # left, top, right, bottom: whether the picture ends there
 Stats = npt.NDArray[np.int32]  # (components, 5): left, top, width, height, area
 
+_INK = 160  # darker than this is ink
 _SPECK = 0.3  # of the pen's width squared: smaller than any dot
 _SIDE = 0.55  # of each of its sides a frame covers at least so much
 _BAND = 0.04  # of a frame's size: so near to a side its line runs
@@ -25,7 +26,7 @@ _OUTER = 0.2  # of the writing's width or height: so near to its edge holes are
 
 def erase_blots(white: Grey, edges: Edges) -> Grey:
     """White paper with black ink, without what is no ink; `edges` tells where this is up to the picture's."""
-    ink = (white < 128).view(np.uint8)
+    ink = (white < _INK).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_32S)
     if count < 2:
         return white
@@ -41,12 +42,12 @@ def erase_blots(white: Grey, edges: Edges) -> Grey:
         pen = pen_width(reach[rest]) if rest.any() else pen
     blots[_dots(stats, pen)] = True
     blots |= stats[:, cv2.CC_STAT_AREA] < _SPECK * pen**2
-    blots[0] = False
-    if not blots.any() or blots[1:].all():
+    if blots[1:].all():
         return white
-    table = blots.astype(np.uint8)
-    wiped = cv2.dilate(table[labels], np.ones((3, 3), np.uint8))
-    return np.where(wiped > 0, np.uint8(255), white)
+    blots[0] = True
+    kept = (~blots).astype(np.uint8)[labels]
+    # A stroke's soft edges are lighter than ink.
+    return np.where(cv2.dilate(kept, np.ones((3, 3), np.uint8)) > 0, white, np.uint8(255))
 
 
 def pen_width(reach: npt.NDArray[Any]) -> float:

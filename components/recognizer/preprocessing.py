@@ -368,7 +368,7 @@ def _contrasted(even: Picture, lines: Picture | None) -> Picture:
     Raises PictureError."""
     rows, columns = (slice(None, None, 1 + side // 256) for side in even.shape)
     sample = even[rows, columns]
-    paper = sample[sample > _EVEN - 3 * _FAINT]
+    paper = sample[sample > _EVEN - 1.2 * _FAINT]
     # Standard deviation of the paper's grey.
     noise = 1.5 * float(np.median(cv2.absdiff(paper, _EVEN))) if paper.size else 0.0
     dark = sample < _EVEN - _FAINT - 4 * noise
