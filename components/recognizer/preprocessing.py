@@ -38,6 +38,7 @@ Pixels = npt.NDArray[np.uint8]  # (height, width), or (height, width, 3) with re
 
 _MEDIUM = 1400  # longest side in pixels that is looked at: the widest formula needs less
 _LOOK = 320  # longest side in pixels of the picture that sheet and light are looked at on
+_STROKES = 8  # no stroke is thicker than the picture's longest side by so many
 _EVEN = 230  # paper in even light: noise makes some of it lighter
 _FAINT = 25  # ink is at least so much darker than the paper
 _SNAP = 0.15  # sizes so near to the wanted one are left alone: resampling would only blur
@@ -197,10 +198,10 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
     if hull is not None:
         inside = cv2.erode(cv2.fillConvexPoly(np.zeros_like(thumb), hull, 1), np.ones((3, 3), np.uint8))
         thumb = np.where(inside > 0, thumb, np.uint8(np.median(thumb[inside > 0])))
-    paper = _paper_of(thumb)
-    dark = _is_dark(thumb, paper)
+    dark = _is_dark(thumb)
     if dark:
-        medium, thumb, paper = 255 - medium, 255 - thumb, 255 - paper
+        medium, thumb = 255 - medium, 255 - thumb
+    paper = _paper_of(thumb)
     window = _window(inside, step, medium.shape)
     sheet = medium[window]
     whole = None
@@ -285,24 +286,32 @@ def _like(colour: Pixels, thumb: Picture) -> Pixels:
 
 
 def _paper_of(thumb: Picture) -> Picture:
-    """The paper behind the ink. Most of any neighbourhood is paper: a median follows light that falls off,
-    and a shadow's edge."""
-    every = 1 + max(thumb.shape) // 128
+    """The paper behind dark ink: what is left when all is filled up that is narrower than a stroke can be.
+    It follows light that falls off, and a shadow's edge."""
+    calm = cv2.blur(thumb, (3, 3))
+    filled = cv2.morphologyEx(calm, cv2.MORPH_CLOSE, _square(max(thumb.shape) // _STROKES | 1))
+    return np.asarray(cv2.blur(filled, (5, 5)), np.uint8)
+
+
+def _is_dark(thumb: Picture) -> bool:
+    """Whether light ink is on dark paper: what stands out where there are edges, from what most of any
+    neighbourhood is."""
+    every = 1 + max(thumb.shape) // 160
     rows, columns = (slice(min(every // 2, side - 1), None, every) for side in thumb.shape)
     small = np.ascontiguousarray(thumb[rows, columns])
     reach = max(7, max(small.shape) // 6)
     # Beyond the edges OpenCV would repeat them, and there may be a line along them.
     edge = min(reach, min(small.shape) - 1)
     wide = cv2.copyMakeBorder(small, *[edge] * 4, cv2.BORDER_REFLECT_101)
-    blurred = cv2.medianBlur(wide, 2 * reach + 1)[edge : edge + small.shape[0], edge : edge + small.shape[1]]
-    return np.asarray(cv2.resize(blurred, thumb.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    typical = cv2.medianBlur(wide, 2 * reach + 1)[edge : edge + small.shape[0], edge : edge + small.shape[1]]
+    difference = small.astype(np.int16) - typical
+    steps = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, _square(3))
+    difference[steps < _FAINT // 2] = 0  # a shadow
+    return bool(difference[difference > _FAINT].sum() > -difference[difference < -_FAINT].sum())
 
 
-def _is_dark(thumb: Picture, paper: Picture) -> bool:
-    """Whether light ink is on dark paper."""
-    lighter = cv2.subtract(thumb, paper)
-    darker = cv2.subtract(paper, thumb)
-    return bool(lighter[lighter > _FAINT].sum() > darker[darker > _FAINT].sum())
+def _square(side: int) -> Picture:
+    return np.ones((side, side), np.uint8)
 
 
 def _window(inside: Picture, step: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
