@@ -254,16 +254,21 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
         )
         reach = 2 * max(1, round(2 * step / factor)) + 1
         white[cv2.erode(keep, np.ones((reach, reach), np.uint8)) == 0] = _EVEN
-    masks = []
-    for upright, found in enumerate(lines):
-        start = (left - window[1].start, top - window[0].start)
-        shape = part.shape[::-1] if upright else part.shape
-        mask = line_mask(shape, found, 1 / factor, start[upright], start[1 - upright])
-        masks.append(np.ascontiguousarray(mask.T) if upright else mask)
-    white = _contrasted(white, masks[0] | masks[1] if any(lines) else None)
-    for upright, mask in enumerate(masks):
-        if lines[upright]:
-            white = erase_lines(white, mask, masks[0] | masks[1], bool(upright))
+    rows, columns = (
+        [line.moved(*start, 1 / factor) for line in found]
+        for found, start in zip(
+            lines,
+            ((left - window[1].start, top - window[0].start), (top - window[0].start, left - window[1].start)),
+            strict=True,
+        )
+    )
+    across = line_mask(white.shape, rows)
+    upright = np.ascontiguousarray(line_mask(white.shape[::-1], columns).T)
+    white = _contrasted(white, across | upright if any(lines) else None)
+    if rows:
+        white = erase_lines(white, rows, upright)
+    if columns:
+        white = np.ascontiguousarray(erase_lines(white.T.copy(), columns, across.T).T)
     if not white.min(initial=255) < 128:
         raise BlankPictureError("nothing is written on the picture, only lines")
     white = erase_blots(white, (left == 0, top == 0, right == medium.shape[1], bottom == medium.shape[0]))
@@ -349,7 +354,8 @@ def _written_box(
     for upright, found in enumerate(lines):
         if found:
             shape = even.shape[::-1] if upright else even.shape
-            mask = line_mask(shape, found, 1 / step, -start[upright], -start[1 - upright])
+            moved = [line.moved(-start[upright], -start[1 - upright], 1 / step) for line in found]
+            mask = line_mask(shape, moved)
             on = (mask.T if upright else mask) > 0
             # On a line, what is darker than the line.
             ink &= ~on | (even < 0.75 * np.median(even[on]))

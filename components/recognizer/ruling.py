@@ -1,12 +1,13 @@
 """Lines that run across a whole sheet: ruled and squared paper, margins, edges. Found, and taken away.
 
-Across a strip of a sheet a printed line is a dip in the mean brightness of its row, however faint it is. Where
-all strips have such a dip, at one height or along one slope, there is a line. What a hand draws ends before the
-edges of the sheet: a fraction bar, a minus, the bar of a root.
+Across a strip of a sheet a printed line is a dip in the mean brightness of its row, however faint it is.
+Where all strips have such a dip, at one height or along one slope, there is a line. What a hand draws ends
+before the edges of the sheet: a fraction bar, a minus, the bar of a root.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,14 @@ class Line:
     heights: Floats
     thickness: float
 
+    def moved(self, left: float, top: float, scale: float) -> Line:
+        """The line on a part of the picture from (left, top) on, `scale` times as large."""
+        return Line(
+            (self.along - np.float32(left - 0.5)) * np.float32(scale) - np.float32(0.5),
+            (self.heights - np.float32(top - 0.5)) * np.float32(scale) - np.float32(0.5),
+            self.thickness * scale,
+        )
+
     def at(self, places: npt.NDArray[Any]) -> Floats:
         return np.interp(places, self.along, self.heights).astype(np.float32)
 
@@ -64,7 +73,7 @@ def find_lines(grey: Grey, inside: Grey | None = None) -> list[Line]:
     strip = width / strips
     slope = _slope(dips, strip)
     found = [_traced(dips, valid, row, slope, strip) for row in _rows(dips, valid, slope, strip)]
-    return _ruled([line for line in found if line is not None], grey, inside)
+    return _ruled(_distinct([line for line in found if line is not None]), grey, inside)
 
 
 def _slope(dips: Grey, strip: float) -> float:
@@ -147,6 +156,15 @@ def _traced(dips: Grey, valid: npt.NDArray[np.bool_], row: int, slope: float, st
     return Line(ends.astype(np.float32), curve(ends).astype(np.float32), thickness)
 
 
+def _distinct(lines: list[Line]) -> list[Line]:
+    """Without those that were found twice; the first is the clearest."""
+    kept: list[Line] = []
+    for line in lines:
+        if all(abs(_middle(line) - _middle(other)) > line.thickness + other.thickness + 2 for other in kept):
+            kept.append(line)
+    return kept
+
+
 def _ruled(lines: list[Line], grey: Grey, inside: Grey | None) -> list[Line]:
     """Those that are no hand's: evenly spaced, or across the whole sheet."""
     if not lines:
@@ -158,31 +176,45 @@ def _ruled(lines: list[Line], grey: Grey, inside: Grey | None) -> list[Line]:
         across = [line for line in across if _at_edge(line, grey) or not _is_tight(line, grey)]
     if len(across) < 2:
         return across
-    lines.sort(key=_middle)
-    gaps = np.diff([_middle(line) for line in lines])
-    if len(lines) >= _FAMILY and len(across) >= 0.5 * len(lines) and np.ptp(gaps) < 0.25 * np.median(gaps):
+    if len(lines) >= _FAMILY and len(across) >= 0.5 * len(lines) and _step(lines) is not None:
         across = lines
-    across.sort(key=_middle)
-    gap = float(np.median(np.diff([_middle(line) for line in across])))
-    return across + [line for line in _beyond(across, gap, grey) if _shows(line, grey)]
+    step = _step(across)
+    return across if step is None else _completed(across, step, grey)
+
+
+def _step(lines: list[Line]) -> float | None:
+    """The distance between ruled paper's lines, some of which may not have been found."""
+    middles = np.sort([_middle(line) for line in lines])
+    step = float(np.median(np.diff(middles)))
+    places = (middles - middles[0]) / step
+    # The distance that fits all of them best.
+    numbers = np.rint(places)
+    step *= float((places @ numbers) / (numbers @ numbers)) if numbers.any() else 1.0
+    off = np.abs(middles - middles[0] - numbers * step)
+    return step if len(lines) == 2 or off.max() < 0.12 * step + 1 else None
+
+
+def _completed(lines: list[Line], step: float, grey: Grey) -> list[Line]:
+    """All lines of ruled paper: those that writing hides and that the picture's edges cut as well."""
+    lines = sorted(lines, key=_middle)
+    first = _middle(lines[0])
+    found = {round((_middle(line) - first) / step): line for line in lines}
+    last = max(found)
+    for number in (*range(-2, 0), *range(last), last + 1, last + 2):
+        if number not in found:
+            near = min(found, key=lambda n: abs(n - number))
+            shift = np.float32(step * (number - near))
+            line = Line(found[near].along, found[near].heights + shift, found[near].thickness)
+            if _shows(line, grey, _SHARE if not 0 < number < last else _SHARE / 2):
+                found[number] = line
+    return list(found.values())
 
 
 def _middle(line: Line) -> float:
     return float(line.heights[len(line.heights) // 2])
 
 
-def _beyond(lines: list[Line], gap: float, grey: Grey) -> list[Line]:
-    """Where the next lines above and below would be, which the picture's edges cut."""
-    more = []
-    for line, step in ((lines[0], -gap), (lines[-1], gap)):
-        for times in (1, 2):
-            heights = line.heights + np.float32(step * times)
-            if heights.max() > -2 and heights.min() < grey.shape[0] + 2:
-                more.append(Line(line.along, heights, line.thickness))
-    return more
-
-
-def _shows(line: Line, grey: Grey) -> bool:
+def _shows(line: Line, grey: Grey, share: float) -> bool:
     """Whether a line is seen about where it should be."""
     height, width = grey.shape
     places = np.arange(4, width - 4, max(8, width // 64))
@@ -193,7 +225,7 @@ def _shows(line: Line, grey: Grey) -> bool:
     rows, places = rows[here], places[here]
     near = grey[(rows + np.arange(-3, 4)[:, None]).clip(0, height - 1), places].min(axis=0)
     beside = grey[(rows + np.array([[-9], [9]])).clip(0, height - 1), places].max(axis=0)
-    return bool((beside.astype(np.int16) - near > _FAINT + 3).mean() > _SHARE)
+    return bool((beside.astype(np.int16) - near > _FAINT + 3).mean() > share)
 
 
 def _reaches(line: Line, grey: Grey, inside: Grey | None) -> bool:
@@ -248,61 +280,68 @@ def _is_tight(line: Line, grey: Grey) -> bool:
     return bool(top <= 3 + line.thickness and bottom >= height - 4 - line.thickness)
 
 
-def line_mask(shape: tuple[int, ...], lines: list[Line], scale: float, left: float, top: float) -> Grey:
-    """Where lines are on a part of the picture, `scale` times as large: 1, and 0 elsewhere."""
+def line_mask(shape: tuple[int, ...], lines: Sequence[Line]) -> Grey:
+    """Where lines are on a picture: 1, and 0 elsewhere."""
     mask = np.zeros(shape, np.uint8)
     for line in lines:
-        x, y = (line.along - left + 0.5) * scale - 0.5, (line.heights - top + 0.5) * scale - 0.5
-        path = np.rint(np.stack([x, y], axis=1) * 16).astype(np.int32)
-        thick = int(np.ceil(line.thickness * scale)) + 2
-        cv2.polylines(mask, [path], False, 1, thick, cv2.LINE_8, 4)
+        path = np.rint(np.stack([line.along, line.heights], axis=1) * 16).astype(np.int32)
+        cv2.polylines(mask, [path], False, 1, int(np.ceil(line.thickness)) + 2, cv2.LINE_8, 4)
     return mask
 
 
-def erase_lines(white: Grey, mask: Grey, all_lines: Grey, upright: bool) -> Grey:
-    """White paper with black ink without the lines of a mask; `upright` tells whether they run from top to
-    bottom, `all_lines` has those of the other direction as well.
+def erase_lines(white: Grey, lines: Sequence[Line], others: Grey) -> Grey:
+    """White paper with black ink without its lines from the left to the right; `others` is 1 where there are
+    lines from top to bottom.
 
     Lighter lines go by their tone, and what is written over them stays. Lines as dark as the ink go where no
     stroke crosses them.
     """
-    on = mask > 0
-    values = white[on]
-    dark = values[values < 240]
-    if not dark.size:
-        return white
-    ink = white[(white < 128) & (all_lines == 0)]
+    mask = line_mask(white.shape, lines)
+    ink = white[(white < 128) & ((mask | others) == 0)]
     black = float(np.percentile(ink, 30)) if ink.size > 20 else 0.0
-    tone = float(np.median(dark))
+    tones = [_tone(white, line) for line in lines]
+    light = [n for n, tone in enumerate(tones) if tone - black > _LIGHTER]
     result = white.copy()
-    if tone - black > _LIGHTER:
-        # Half of the line's pixels are lighter than its tone, and few are darker: those under the ink.
-        spread = max(float(np.percentile(dark, 75)) - tone, 4.0)
-        cut = max(tone - 1.5 * spread - 8, black + 0.5 * (tone - black))
+    if light:
+        on = line_mask(white.shape, [lines[n] for n in light]) > 0
+        darkest = min(tones[n] for n in light)
+        # A line's pixels are not all of one tone.
+        cut = max(darkest - 0.15 * (255 - darkest) - 8, black + 0.5 * (darkest - black))
         table = np.clip((np.arange(256) - black) * (255 / (cut - black)), 0, 255).astype(np.uint8)
-        result[on] = table[values]
-        if tone - black > _MUCH_LIGHTER:
+        result[on] = table[white[on]]
+        if darkest - black > _MUCH_LIGHTER and len(light) == len(lines):
             return result
-    else:
-        result[on] = 255
-    # Where a stroke crosses.
-    off = (white < 150).view(np.uint8) & (1 - mask)
-    reach = 3 + _depth(mask, upright)
-    before = np.zeros((1, 2 * reach + 1) if upright else (2 * reach + 1, 1), np.uint8)
-    after = before.copy()
-    if upright:
-        before[0, : reach + 1], after[0, reach:] = 1, 1
-    else:
-        before[: reach + 1], after[reach:] = 1, 1
-    crossed = cv2.dilate(off, before) & cv2.dilate(off, after)
-    slack = np.ones((3, 1) if upright else (1, 3), np.uint8)
-    kept = on & (cv2.dilate(crossed, slack) > 0)
+    dark = line_mask(white.shape, [line for n, line in enumerate(lines) if n not in light])
+    result[dark > 0] = 255
+    kept = (mask > 0) & _crossed(white, mask)
     result[kept] = white[kept]
     return result
 
 
-def _depth(mask: Grey, upright: bool) -> int:
+def _tone(white: Grey, line: Line) -> float:
+    """How dark a line is where nothing is written on it."""
+    height, width = white.shape
+    places = np.arange(0, width, max(1, width // 100))
+    rows = np.rint(line.at(places)).astype(np.intp)
+    here = (rows >= 0) & (rows < height)
+    if not here.any():
+        return 255.0
+    around = (rows[here] + np.arange(-1, 2)[:, None]).clip(0, height - 1)
+    return float(np.median(white[around, places[here]].min(axis=0)))
+
+
+def _crossed(white: Grey, mask: Grey) -> npt.NDArray[np.bool_]:
+    """Where lines have ink on both sides."""
+    off = (white < 150).view(np.uint8) & (1 - mask)
+    reach = 3 + _depth(mask)
+    before = np.zeros((2 * reach + 1, 1), np.uint8)
+    before[: reach + 1] = 1
+    crossed = cv2.dilate(off, before) & cv2.dilate(off, before[::-1].copy())
+    return np.asarray(cv2.dilate(crossed, np.ones((1, 3), np.uint8)) > 0)
+
+
+def _depth(mask: Grey) -> int:
     """About how many pixels a line of the mask is thick."""
-    runs = mask.sum(axis=1 if upright else 0)
-    steps = np.abs(np.diff(mask.astype(np.int8), axis=1 if upright else 0)).sum(axis=1 if upright else 0)
+    runs = mask.sum(axis=0, dtype=np.int64)
+    steps = np.abs(np.diff(mask.view(np.int8), axis=0)).sum(axis=0, dtype=np.int64)
     return int(np.ceil(np.median(runs / np.maximum(steps / 2, 1))))
