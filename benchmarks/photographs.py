@@ -3,9 +3,9 @@
     python -m benchmarks.photographs draw --inks FOLDER --out data/photographs
     python -m benchmarks.photographs measure --bundle models/crohme data/photographs
 
-`draw` writes pictures, and labels.csv beside them. The photographs are made by other code, with other textures
-and other parameters than those of training (`components.augmentation.paper`): what is learnt there has to hold
-here. They depend on the seed and the ink's name alone.
+`draw` writes pictures, and labels.csv beside them. The photographs are made by other code, with other
+textures and other parameters than those of training (`components.augmentation.paper`): what is learnt there
+has to hold here. They depend on the seed and the ink's name alone.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _ink(places: Sequence[Floats], height: int, width: int, pen: float, rng: Rng
     mask = np.zeros((height, width), np.uint8)
     for stroke in places:
         path = np.rint(stroke * 16).astype(np.int32)
-        cv2.polylines(mask, [path if len(path) > 1 else np.repeat(path, 2, 0)], False, 255, max(1, round(pen)),
-                      cv2.LINE_AA, 4)  # fmt: skip
+        points = path if len(path) > 1 else np.repeat(path, 2, 0)
+        cv2.polylines(mask, [points], False, 255, max(1, round(pen)), cv2.LINE_AA, 4)
     opacity = mask / 255
     kind = rng.integers(3)
     if kind == 0:

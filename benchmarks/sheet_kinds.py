@@ -60,7 +60,9 @@ def black_scan(picture: Pixels, rng: Rng) -> Pixels:
 
 def padded(picture: Pixels, sides: Sequence[int], colour: Colour) -> Pixels:
     """With top, bottom, left and right borders."""
-    return np.asarray(cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=colour), np.uint8)
+    top, bottom, left, right = sides
+    wide = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_CONSTANT, value=colour)
+    return np.asarray(wide, np.uint8)
 
 
 def edge_lines(*sides: str, width: int = 2) -> Kind:
@@ -140,7 +142,7 @@ def photographed(scene: npt.NDArray[np.floating], rng: Rng) -> Pixels:
     x, y = np.meshgrid(np.linspace(-0.5, 0.5, wide), np.linspace(-0.5, 0.5, high))
     light = 0.85 + rng.uniform(-0.3, 0.3) * x + rng.uniform(-0.2, 0.2) * y
     seen = cv2.GaussianBlur(scene * light[..., None], (0, 0), 0.9) + rng.normal(0, 3, scene.shape)
-    return np.clip(seen, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(seen, 0, 255), np.uint8)
 
 
 def lines(step: float, width: int, colour: Colour, squared: bool = False, margin: bool = False) -> Kind:
@@ -218,7 +220,8 @@ def holes(picture: Pixels, rng: Rng) -> Pixels:
 def pen(colour: Colour, paper: Colour = (255, 255, 255)) -> Kind:
     def make(picture: Pixels, rng: Rng) -> Pixels:
         share = picture / np.float32(255)
-        return (share * np.float32(paper) + (1 - share) * np.float32(colour)).astype(np.uint8)
+        mixed = share * np.array(paper, np.float32) + (1 - share) * np.array(colour, np.float32)
+        return np.asarray(mixed.astype(np.uint8), np.uint8)
 
     return make
 

@@ -109,7 +109,9 @@ def _holes(
     table[rest] = True
     pen = pen_width(reach[table[labels]])
     return [
-        int(n) for n in candidates if min(wide[n], high[n]) > _THICK * pen and _disc(labels, stats, reach, n)
+        int(n)
+        for n in candidates
+        if min(wide[n], high[n]) > _THICK * pen and _disc(labels, stats, reach, int(n))
     ]
 
 
@@ -117,7 +119,7 @@ def _disc(labels: npt.NDArray[np.int32], stats: Stats, reach: npt.NDArray[np.flo
     """Whether a component is as thick as it is wide."""
     left, top, wide, high, _ = stats[number]
     box = slice(top, top + high), slice(left, left + wide)
-    return float(reach[box][labels[box] == number].max()) > 0.4 * min(wide, high)
+    return float(reach[box][labels[box] == number].max()) > 0.4 * float(min(wide, high))
 
 
 def _slivers(labels: npt.NDArray[np.int32], stats: Stats, edges: Edges) -> list[int]:

@@ -254,14 +254,9 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
         )
         reach = 2 * max(1, round(2 * step / factor)) + 1
         white[cv2.erode(keep, np.ones((reach, reach), np.uint8)) == 0] = _EVEN
-    rows, columns = (
-        [line.moved(*start, 1 / factor) for line in found]
-        for found, start in zip(
-            lines,
-            ((left - window[1].start, top - window[0].start), (top - window[0].start, left - window[1].start)),
-            strict=True,
-        )
-    )
+    x, y = left - window[1].start, top - window[0].start
+    rows = [line.moved(x, y, 1 / factor) for line in lines[0]]
+    columns = [line.moved(y, x, 1 / factor) for line in lines[1]]
     across = line_mask(white.shape, rows)
     upright = np.ascontiguousarray(line_mask(white.shape[::-1], columns).T)
     white = _contrasted(white, across | upright if any(lines) else None)
@@ -321,7 +316,7 @@ def _is_dark(thumb: Picture) -> bool:
     reach = max(7, max(small.shape) // 6)
     # Beyond the edges OpenCV would repeat them, and there may be a line along them.
     edge = min(reach, min(small.shape) - 1)
-    wide = cv2.copyMakeBorder(small, *[edge] * 4, cv2.BORDER_REFLECT_101)
+    wide = cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_REFLECT_101)
     typical = cv2.medianBlur(wide, 2 * reach + 1)[edge : edge + small.shape[0], edge : edge + small.shape[1]]
     difference = small.astype(np.int16) - typical
     steps = cv2.morphologyEx(small, cv2.MORPH_GRADIENT, _square(3))

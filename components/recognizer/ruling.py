@@ -47,7 +47,7 @@ class Line:
         )
 
     def at(self, places: npt.NDArray[Any]) -> Floats:
-        return np.interp(places, self.along, self.heights).astype(np.float32)
+        return np.asarray(np.interp(places, self.along, self.heights), np.float32)
 
 
 def find_lines(grey: Grey, inside: Grey | None = None) -> list[Line]:
@@ -108,7 +108,7 @@ def _rows(dips: Grey, valid: npt.NDArray[np.bool_], slope: float, strip: float) 
     least = int((1 - _SHARE) * strips)
     score = np.partition(wide, least, axis=1)[:, least].astype(np.float32)
     score += 0.05 * _sheared(dips, slope * strip).mean(axis=1)
-    rows = []
+    rows: list[int] = []
     score = np.where((score > _FAINT) & (shown.mean(axis=1) > _SHOWN), score, 0)
     while len(rows) < 80:
         row = int(np.argmax(score))
