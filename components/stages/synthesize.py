@@ -34,7 +34,7 @@ from components.synthesis.symbol_bank import SymbolBank
 TRAIN, SYNTHETIC, REPORT = Path("data/shards/train"), Path("data/synthetic"), Path("reports/synthesize.json")
 BANK = Path("data/symbols.parquet")
 LISTED, HELD_OUT = Path("data/formulas/lists.tsv"), Path("data/formulas/held-out.txt")
-_FAILURES, _TRIES = 100, 100
+_FAILURES, _TRIES = 1000, 100
 _DRAWN = 20000  # formulas of the lists that are recombined
 _SHARD = 4096  # formulas; each shard has its own random numbers, so that all are the same on any machine
 

@@ -1,10 +1,10 @@
-"""Train on a GPU that is lent for minutes, on a machine that has PyTorch but not this project.
+"""Train on a GPU rented by the minute, on a machine that has PyTorch but not this project.
 
-    python -m benchmarks.lent_gpu pack job.tar --wheels FOLDER    here, after `rasterize` to `formulas`
-    python -m benchmarks.lent_gpu run --minutes 8 --out OUT       there, in the unpacked folder
+    python -m benchmarks.rented_gpu pack job.tar --wheels FOLDER    here, after `rasterize` to `formulas`
+    python -m benchmarks.rented_gpu run --minutes 8 --out OUT       there, in the unpacked folder
 
 `run` writes the synthetic formulas, the vocabulary and the model anew; what is best so far lies in OUT after
-every epoch, so that whatever ends the loan, something is left.
+every epoch, so that whatever ends the rent, something is left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from components.config import Params, load_params
 from components.data.shards import data_hash, shard_paths
 
-_CODE = ("components", "benchmarks/__init__.py", "benchmarks/lent_gpu.py", "presets", "params.yaml")
+_CODE = ("components", "benchmarks/__init__.py", "benchmarks/rented_gpu.py", "presets", "params.yaml")
 _DATA = ("data/shards/valid", "data/symbols.parquet", "data/formulas")
 _TRAIN = Path("data/shards/train")
 
@@ -69,7 +69,7 @@ def run(params: Params, out: Path) -> None:
     count = synthesize(params)
     print(f"{count:,} formulas after {time.monotonic() - began:.0f} s", flush=True)
     make_vocabulary(SHARDS, params.vocab.min_count, VOCAB, REPORT, SYNTHETIC, splits=("train", "valid"))
-    folder = Path("data/training/lent")
+    folder = Path("data/training/rented")
     vocabulary = Vocabulary.load(VOCAB)
     job = TrainingJob(
         shards=SHARDS,
