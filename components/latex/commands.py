@@ -114,7 +114,7 @@ NEGATED = {
 # --- Other spellings ---
 
 _COMMANDS = _pairs("""
-    tfrac frac, dfrac frac, cfrac frac, dbinom binom, tbinom binom, bar overline, overbar overline,
+    tfrac frac, dfrac frac, dbinom binom, tbinom binom, bar overline, overbar overline,
     underbar underline, uline underline, widebar overline, widehat hat, widetilde tilde,
     widecheck check, overrightarrow vec, Bbb mathbb, mathds mathbb, mathbbm mathbb, leq le, geq ge,
     leqslant le, geqslant ge, neq ne, varepsilon epsilon, to rightarrow, gets leftarrow,

@@ -18,7 +18,7 @@ from components.latex.commands import (
 from components.latex.errors import LabelError
 from components.latex.unicode_symbols import expand
 
-MAX_LENGTH = 20_000  # characters; the longest of 66,000 real formulas has 1,500
+MAX_LENGTH = 10_000  # characters; the longest of 66,000 real formulas has 504
 
 _LENGTH = r"(?:[-+]\s*)?(?:\d+(?:\.\d*)?|\.\d+)\s*(?:pt|em|ex|mm|cm|in|mu|bp|pc|dd|cc|sp)(?![a-zA-Z])"
 _GLUE = rf"{_LENGTH}(?:\s*(?:plus|minus)\s*(?:{_LENGTH}|[\d.]+\s*fil+))*"
@@ -53,11 +53,11 @@ _VRULE = re.compile(rf"(?:\s*(?:height|depth|width)\s*{_LENGTH})*")
 
 def lexemes(label: str) -> Iterator[str]:
     """The lexemes of a label. Raises LabelError where the text can't be cut up."""
-    if len(label) > MAX_LENGTH:
-        raise LabelError(f"the label has {len(label)} characters; use at most {MAX_LENGTH}", "length")
+    _check_length(label)
     text = _ENTITY.sub(_character, label).strip()
     if not text.isascii():
         text = expand(text)
+        _check_length(text)
     at = 0
     while at < len(text):
         match = _LEXEME.match(text, at)
@@ -86,6 +86,11 @@ def lexemes(label: str) -> Iterator[str]:
                 yield from _SPELLING.findall(spelling)
             else:
                 yield from _spelt(lexeme)
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        raise LabelError(f"the label has {len(text)} characters of LaTeX: use at most {MAX_LENGTH}", "length")
 
 
 def _character(entity: re.Match[str]) -> str:

@@ -51,6 +51,7 @@ FUNCTION = re.compile("|".join(sorted((name[1:] for name in FUNCTIONS), key=len,
 _END = ""  # the lexeme after the last
 _ROW_END = "\\\\"
 _CLOSING = (_END, "}", r"\right", "&", _ROW_END)
+_NOT = (r"\not",)
 _SCRIPTS = ("_", "^", "'")
 # What takes an argument; in braces of its own ({\mathbb}{R}) some converters write it.
 _TAKES_ARGUMENT = ACCENTS | PAIRS | OPTIONAL | {r"\mathbb"}
@@ -212,7 +213,7 @@ class _Parser:
         if above is None:
             return atoms
         if infix in INFIX_DELIMITED:
-            return [*around[0], *_stacked(INFIX_DELIMITED[infix], above, atoms), *around[1]]
+            return _chained([around[0], _stacked(INFIX_DELIMITED[infix], above, atoms), around[1]])
         return _stacked(infix, above, atoms)
 
     def _scripted(self) -> list[Atom]:
@@ -283,7 +284,7 @@ class _Parser:
             return self._delimiter(command)
         if command in ENCLOSING:
             opening, closing = ENCLOSING[command]
-            return [*_symbols(opening), *self._argument(command), *_symbols(closing)]
+            return _chained([_symbols(opening), self._argument(command), _symbols(closing)])
         if command in STRETCHED:
             return [self._stretched(command)]
         if command in UNDER:
@@ -307,7 +308,8 @@ class _Parser:
             case r"\ddddot":
                 return [_pair(r"\overset", _symbols("...."), self._argument(command))]
             case r"\sfrac" | r"\nicefrac":
-                return [*self._argument(command), Atom(("/",)), *self._argument(command)]
+                above, below = self._argument(command), self._argument(command)
+                return _chained([above, [Atom(("/",))], below])
             case r"\stackrel":
                 return [self._stackrel(command)]
             case r"\buildrel":
@@ -324,8 +326,8 @@ class _Parser:
                 before, after = self._argument(command), self._argument(command)
                 return _chained([before, self._argument(command), after])
             case r"\prescript":
-                above, below = self._argument(command), self._argument(command)
-                scripts = Atom((), _printed(below), _printed(above))
+                upper, lower = self._argument(command), self._argument(command)
+                scripts = Atom((), _printed(lower), _printed(upper))
                 return _chained([[scripts] if scripts.scripted else [], self._argument(command)])
         raise _unknown(command)
 
@@ -356,7 +358,7 @@ class _Parser:
         r"""A sign with something above and, in brackets, below: \xmapsto[below]{above}."""
         below, above = self._optional(), self._argument(command)
         atom = Atom((STRETCHED[command],))
-        if above or not below:
+        if above:
             atom = _pair(r"\overset", above, [atom])
         return _pair(r"\underset", below, [atom]) if below else atom
 
@@ -365,7 +367,7 @@ class _Parser:
         left, right, thickness, _, above, below = (self._argument(command) for _ in range(6))
         size = "".join(_printed(thickness))
         stack = _stacked(r"\atop" if re.fullmatch(r"0*(?:\.0*)?[a-z]+", size) else r"\over", above, below)
-        return [*left, *stack, *right]
+        return _chained([left, stack, right])
 
     def _fenced(self) -> list[Atom]:
         atoms = self._delimiter(r"\left")
@@ -422,15 +424,18 @@ class _Parser:
 def _join(atoms: list[Atom], more: Iterable[Atom]) -> None:
     """Appends atoms to a list, where what stands side by side may become one."""
     for atom in more:
-        last = atoms[-1] if atoms else None
-        if last == Atom((r"\not",)) and len(atom.nucleus) == 1 and atom.nucleus[0] in NEGATED:
-            atoms[-1] = replace(atom, nucleus=(NEGATED[atom.nucleus[0]],))
-        elif atom.nucleus or last is None:
+        if atom.nucleus and not (atoms and atoms[-1].nucleus == _NOT):
+            atoms.append(atom)  # by far the most; the rest takes time
+        elif not atoms:
             atoms.append(atom)
-        elif last.scripted:
+        elif atoms[-1] == Atom(_NOT) and len(atom.nucleus) == 1 and atom.nucleus[0] in NEGATED:
+            atoms[-1] = replace(atom, nucleus=(NEGATED[atom.nucleus[0]],))
+        elif atom.nucleus:
+            atoms.append(atom)
+        elif atoms[-1].scripted:
             atoms.append(replace(atom, nucleus=("{", "}")))  # T^{a}{}_{b}
         else:
-            atoms[-1] = replace(atom, nucleus=last.nucleus)
+            atoms[-1] = replace(atom, nucleus=atoms[-1].nucleus)
 
 
 def _attached(atoms: list[Atom], sub: Tokens, sup: Tokens) -> list[Atom]:

@@ -1,10 +1,27 @@
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from components.latex.commands import ACCENTS, FUNCTIONS, INVISIBLE, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
+from components.latex.commands import (
+    ACCENTS,
+    ENCLOSING,
+    FUNCTIONS,
+    INFIX,
+    INVISIBLE,
+    NEGATED,
+    OPTIONAL,
+    PAIRS,
+    ROW_COMMANDS,
+    SPELLINGS,
+    STRETCHED,
+    SYMBOLS,
+    UNREAD,
+)
 from components.latex.normalizer import LabelError, normalize, with_functions
 from components.latex.tokenizer import tokenize
 
@@ -65,39 +82,165 @@ def test_writes_alike_what_looks_alike(label: str, latex: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "reason"),
+    ("label", "latex"),
     [
-        ("", "empty"),
-        ("$ $", "empty"),
-        ("a\\", "backslash"),
-        ("{x", "end stands where } is expected"),
-        ("x^a+b}", "} stands where the end is expected"),  # x^{a+b}, or x^{a}+b?
-        (r"\frac{a}{b", "expected"),
-        (r"\frac{a}", r"\\frac lacks an argument"),
-        (r"{\sqrt} 3", r"\\sqrt lacks an argument"),
-        ("x^", r"\^ lacks an argument"),
-        ("x^2^3", "two superscripts"),
-        ("x^2'", "two superscripts"),
-        ("x_1_2", "two subscripts"),
-        (r"a \over b \over c", "ambiguous"),
-        (r"\left( x", r"\\right is expected"),
-        (r"x \right)", r"\\right stands"),
-        (r"\left x", "lacks a delimiter"),
-        ("a & b", "& stands where"),
-        (r"\begin{matrix} a", r"\\end{matrix} is expected"),
-        (r"\begin{matrix} a \end{pmatrix}", r"\\end{matrix} is expected"),
-        (r"\begin{tikzpicture}\end{tikzpicture}", "unknown environment tikzpicture"),
-        (r"\vtop{x}", r"unknown command \\vtop"),
-        ("x é", r"unknown character 'é' \(U\+00E9\)"),
-        ("\x07", r"U\+0007"),
-        ("{" * 3000 + "}" * 3000, "nested more than"),
-        (r"\sqrt" * 3000 + "x", "nested more than"),
-        ("x^{" * 3000 + "}" * 3000, "nested more than"),
+        # options and stars are no part of the formula
+        (r"\begin{aligned}[t]a&=b\\c&=d\end{aligned}", r"\begin{matrix}a&=b\\ c&=d\end{matrix}"),
+        (r"\begin{gathered} [b] x\\y\end{gathered}", r"\begin{matrix}x\\ y\end{matrix}"),
+        (r"\begin{pmatrix*}[r]a&b\end{pmatrix*}", r"(\begin{matrix}a&b\end{matrix})"),
+        (r"\begin{pmatrix}[r]a\end{pmatrix}", r"(\begin{matrix}[r]a\end{matrix})"),  # has no option
+        (r"\begin{array}[t]{@{}c|c@{\,}}a&b\\ \hline c&d\end{array}",
+         r"\begin{matrix}a&b\\ c&d\end{matrix}"),
+        (r"\begin{alignat*}{2}a&=b\end{alignat*}", r"\begin{matrix}a&=b\end{matrix}"),
+        (r"\begin{IEEEeqnarray*}{rCl}a&=&b\end{IEEEeqnarray*}", r"\begin{matrix}a&=&b\end{matrix}"),
+        (r"\begin{subarray}{c}i\\j\end{subarray}", r"\begin{matrix}i\\ j\end{matrix}"),
+        (r"\cfrac[l]{1}{2}\smash[b]{x}\stackrel[b]{a}{=}",
+         r"\frac{1}{2}x\underset{b}{\overset{a}{=}}"),
+        # one line is what is in it
+        (r"\begin{equation*}a=b\end{equation*}", "a=b"),
+        (r"\begin{aligned}a\\\end{aligned}", "a"),
+        (r"\sum_{\substack{i}}", r"\sum_{i}"),
+        (r"\begin{gather}a\\b\end{gather}", r"\begin{matrix}a\\ b\end{matrix}"),
+        (r"\begin{multline}a\\b\end{multline}", r"\begin{matrix}a\\ b\end{matrix}"),
+        (r"\begin{eqnarray}a&=&b\\&=&c\\\end{eqnarray}",
+         r"\begin{matrix}a&=&b\\ &=&c\end{matrix}"),
+        (r"\begin{align}a&=b\\\text{so }c&=d\end{align}", r"\begin{matrix}a&=b\\ soc&=d\end{matrix}"),
+        # brackets of environments
+        (r"\begin{dcases}1&x\\2\end{dcases}", r"\{\begin{matrix}1&x\\ 2\end{matrix}"),
+        (r"\begin{rcases}1\\2\end{rcases}", r"\begin{matrix}1\\ 2\end{matrix}\}"),
+        (r"\begin{bsmallmatrix}a\\b\end{bsmallmatrix}", r"[\begin{matrix}a\\ b\end{matrix}]"),
+        # the end of the last row is nothing, but in MathWriting's matrices
+        (r"a=b\\", "a=b"),
+        (r"\begin{array}{c}a\\b\\\end{array}", r"\begin{matrix}a\\ b\end{matrix}"),
+        (r"\begin{cases}a\\b\\\end{cases}", r"\{\begin{matrix}a\\ b\end{matrix}"),
+        (r"\begin{bmatrix}a\\b\\\end{bmatrix}", r"[\begin{matrix}a\\ b\\ \end{matrix}]"),
+        (r"\begin{aligned}a\\*b\\*[2pt]c\\[1ex]d\end{aligned}",
+         r"\begin{matrix}a\\ b\\ c\\ d\end{matrix}"),
+        # plain TeX
+        (r"\matrix{a&b\cr c&d\cr}", r"\begin{matrix}a&b\\ c&d\end{matrix}"),
+        (r"\pmatrix{a&b\cr c&d\cr}", r"(\begin{matrix}a&b\\ c&d\end{matrix})"),
+        (r"\cases{1&x\cr 2&y}\eqalign{a&=b\cr}", r"\{\begin{matrix}1&x\\ 2&y\end{matrix}\begin{matrix}a&=b\end{matrix}"),
+        (r"{a\brace b}{a\brack b}",
+         r"\{\begin{matrix}a\\ b\end{matrix}\}[\begin{matrix}a\\ b\end{matrix}]"),
+        (r"{a\overwithdelims[]b}{a\atopwithdelims()b}", r"[\frac{a}{b}](\begin{matrix}a\\ b\end{matrix})"),
+        (r"\genfrac(){0pt}{1}{n}{k}\genfrac{}{}{}{}ab", r"(\begin{matrix}n\\ k\end{matrix})\frac{a}{b}"),
+        (r"\root n\of{x} \buildrel a\over= x\sp2\sb1", r"\sqrt[n]{x}\overset{a}{=}x_{1}^{2}"),
+        (r"\sfrac{1}{2}\ddddot{x}\sideset{_a}{'}\sum_n\prescript{14}{6}{C}",
+         r"1/2\overset{....}{x}_{a}\sum_{n}^{\prime}{}_{6}^{14}C"),
+        # drawn by stretching a sign
+        (r"\xmapsto[b]{a}\xrightarrow[b]{a}\xlongequal{}",
+         r"\underset{b}{\overset{a}{\mapsto}}\xrightarrow[b]{a}="),
+        (r"\underrightarrow{AB}", r"\underset{\rightarrow}{AB}"),
+        # between signs
+        (r"\bra{x}\ket{y}\abs{x}\norm*{x}\pod{3}\set{x}", r"\langle x||y\rangle|x|||x||(3)\{x\}"),
+        # colours, boxes, labels, comments, sizes and struts are not drawn
+        (r"\boxed{x=1}\fbox{$y$}", "x=1y"),
+        (r"\textcolor{red}{x}^2{\color[rgb]{1,0,0}y}\colorbox{#ff0000}{z}", "x^{2}yz"),
+        (r"x^\textcolor{red}{2}", "x^{2}"),
+        (r"a\label{eq:x_1_2}\tag*{$*$}\nonumber\notag", "a"),
+        (r"x^{a}\hspace{1pt}_{b}", r"x^{a}{}_{b}"),
+        ("a+b % note\n+c", "a+b+c"),
+        (r"50% \%", r"50\%\%"),
+        (r"\rule{0pt}{2em}x\vrule width 0pt height 3ex\vphantom{y}\raisebox{1ex}[2ex]{z}", "xz"),
+        (r"\kern.5em a\hskip 1em plus 2em minus 1fil b\raise 1ex\hbox to 3cm{c}", "abc"),
+        (r"\multicolumn{2}{c}{x}\hdotsfor{3}", "x..."),
+        # names that authors define, and Wikipedia's
+        (r"\sgn x+\tg x+\arcsinh x+\varlimsup_n", r"sgnx+tgx+arcsinhx+\overline{lim}_{n}"),
+        (r"\R^2\isin\reals\Alpha\infin", r"\mathbb{R}^{2}\in\mathbb{R}A\infty"),
+        (r"\'e\"{o}\v c", r"\acute{e}\ddot{o}\check{c}"),
+        # entities of HTML
+        ("a&lt;b &amp;lt; x&#8722;1&#x2264;2", None),
+        ("a&lt;b x&#8722;1&#x2264;2", r"a<bx-1\le2"),
+        # braces that some converters write
+        (r"{{\mathbb}{R}}^2{\left(}x{\right)}", r"\mathbb{R}^{2}(x)"),
+    ],
+)  # fmt: skip
+def test_reads_what_authors_write(label: str, latex: str | None) -> None:
+    if latex is None:
+        with pytest.raises(LabelError):
+            normalize(label)
+        return
+    assert normalize(label) == latex
+    assert normalize(latex) == latex
+
+
+@pytest.mark.parametrize(
+    ("relation", "negation"),
+    [
+        ("=", r"\ne"), ("<", r"\nless"), (">", r"\ngtr"), (r"\leq", r"\nleq"), (r"\ge", r"\ngeq"),
+        (r"\in", r"\notin"), (r"\exists", r"\nexists"), (r"\mid", r"\nmid"), ("|", r"\nmid"),
+        (r"\parallel", r"\nparallel"), (r"\|", r"\nparallel"), (r"\sim", r"\nsim"), (r"\cong", r"\ncong"),
+        (r"\subseteq", r"\nsubseteq"), (r"\supseteq", r"\nsupseteq"), (r"\prec", r"\nprec"),
+        (r"\vdash", r"\nvdash"), (r"\models", r"\nvDash"), (r"\to", r"\nrightarrow"),
+        (r"\Rightarrow", r"\nRightarrow"), (r"\trianglelefteq", r"\ntrianglelefteq"),
+        # LaTeX has no command for these
+        (r"\subset", r"\not\subset"), (r"\equiv", r"\not\equiv"), (r"\approx", r"\not\approx"),
+        (r"\ni", r"\not\ni"), (r"\perp", r"\not\perp"),
+    ],
+)  # fmt: skip
+def test_a_negated_relation_has_one_spelling(relation: str, negation: str) -> None:
+    for label in (rf"\not{relation}", rf"\not {relation}", rf"\not{{{relation}}}", rf"\centernot {relation}"):
+        assert normalize(label) == negation
+    assert normalize(negation) == negation
+    assert normalize(rf"a\not{relation} b").startswith("a" + negation)
+
+
+def test_packages_negations_are_spelt_alike() -> None:
+    assert normalize(r"\nsubset\nequiv\notni\nleqslant\nsubseteqq\nshortmid") == (
+        r"\not\subset\not\equiv\not\ni\nleq\nsubseteq\nmid"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "reason", "construct"),
+    [
+        ("", "empty", ""),
+        ("$ $", "empty", ""),
+        (r"\color{red}", "empty", ""),
+        ("a\\", "backslash", ""),
+        ("{x", "braces", "}"),
+        ("x^a+b}", "braces", "}"),  # x^{a+b}, or x^{a}+b?
+        (r"\frac{a}{b", "braces", "}"),
+        (r"\label{x", "braces", r"\label"),
+        (r"\frac{a}", "argument", r"\frac"),
+        (r"{\sqrt} 3", "argument", r"\sqrt"),
+        ("x^", "argument", "^"),
+        (r"\textcolor", "argument", r"\textcolor"),
+        (r"\substack x", "argument", r"\substack"),
+        ("x^2^3", "scripts", "^"),
+        ("x^2'", "scripts", "^"),
+        ("x_1_2", "scripts", "_"),
+        (r"a \over b \over c", "ambiguous", r"\over"),
+        (r"\left( x", "braces", r"\right"),
+        (r"x \right)", "braces", r"\right"),
+        (r"\left x", "delimiter", r"\left"),
+        (r"\left( x \right", "delimiter", r"\right"),
+        ("a & b", "rows", "&"),
+        (r"a \\ b", "rows", "\\\\"),
+        (r"\begin{matrix} a", "braces", r"\end{matrix}"),
+        (r"\begin{matrix} a \end{pmatrix}", "braces", r"\end{pmatrix}"),
+        (r"\begin{tikzpicture}\end{tikzpicture}", "environment", "tikzpicture"),
+        (r"\begin{foo}x\end{foo}", "environment", "foo"),
+        (r"\vtop{x}", "command", r"\vtop"),
+        (r"\foo{x}", "command", r"\foo"),
+        (r"\newcommand{\x}{y}", "command", r"\newcommand"),
+        (r"\cancel{x}", "command", r"\cancel"),
+        (r"\rule{1em}{1em}", "command", r"\rule"),
+        ("x я", "character", "я"),
+        ("①", "character", "①"),
+        ("\x07", "character", "\x07"),
+        ("{" * 3000 + "}" * 3000, "depth", ""),
+        (r"\sqrt" * 1500 + "x", "depth", ""),
+        ("x^{" * 2000 + "}" * 2000, "depth", ""),
+        ("x" * 10_001, "length", ""),
+        ("½" * 5000, "length", ""),
     ],
 )
-def test_says_why_a_label_is_no_formula(label: str, reason: str) -> None:
-    with pytest.raises(LabelError, match=reason):
+def test_says_why_a_label_is_no_formula(label: str, reason: str, construct: str) -> None:
+    with pytest.raises(LabelError) as caught:
         normalize(label)
+    assert (caught.value.reason, caught.value.construct) == (reason, construct)
+    assert construct in str(caught.value) or not construct.isprintable()
 
 
 # Text that is LaTeX often enough to be taken, and wrong often enough to be refused.
@@ -127,10 +270,19 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@given(
-    st.recursive(_SIMPLE, _larger, max_leaves=12)
-    | st.lists(st.sampled_from([*_COMMANDS, *"{}_^&x1 "])).map("".join)
-)
+_JUNK = [
+    *sorted(set(UNREAD) | set(ENCLOSING) | set(ROW_COMMANDS) | set(INFIX) | set(STRETCHED))[::7],
+    *(rf"\{edge}{{{name}}}" for name in ("array", "aligned", "cases", "pmatrix*") for edge in ("begin", "end")),
+    r"\not", r"\kern", "1pt", "plus", r"\rule", r"\genfrac", r"\sideset", r"\root", r"\of", r"\buildrel", r"\text",
+    *"²₁√½ẋ̸̂∥≢ℝ𝟙⁺″%\n&;#\\{}[]()^_'$x1 ", "&lt;", r"\cr", r"\\",
+]  # fmt: skip
+_LABELS = st.recursive(_SIMPLE, _larger, max_leaves=12) | st.lists(
+    st.sampled_from([*_COMMANDS, *"{}_^&x1 "])
+).map("".join)
+_ANYTHING = st.text(max_size=60) | st.lists(st.sampled_from(_JUNK), max_size=30).map("".join)
+
+
+@given(_LABELS)
 @example(r"{T^{a}{}_{b}}_{c}")
 def test_is_a_canonical_form(label: str) -> None:
     try:
@@ -141,9 +293,38 @@ def test_is_a_canonical_form(label: str) -> None:
     assert not {token for token in tokenize(latex) if token in INVISIBLE | FUNCTIONS | set(SPELLINGS)}
 
 
+@given(_ANYTHING)
+def test_any_text_is_normalized_or_refused_with_a_reason(text: str) -> None:
+    try:
+        latex = normalize(text)
+    except LabelError as error:
+        assert error.reason != "label"
+        return
+    assert latex.isascii()
+    assert normalize(latex) == latex
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("x", "{}", "√(", "x²", "½", r"\kern ", r"\color", r"\not", r"\left(", "&lt;", "% \n", r"\text{", r"\frac"),
+        r"\kern" + " " * 9_000, r"\kern" + "1" * 9_000, r"\begin" + " " * 9_000, r"\rule" + " " * 9_000,
+        r"\rule{" + "0" * 9_000 + "x}{1em}", "(" + r"\left(" * 55 + "x" * 9_000 + r"\right)" * 55 + ")",
+        "{y^{*}}^{2}" * 8 + "}", r"\frac{a}{b}" * 12 + "}",
+    ],
+)  # fmt: skip
+def test_no_text_takes_a_second(text: str) -> None:
+    started = time.process_time()
+    with suppress(LabelError):
+        normalize((text * 10_000)[:10_000] if len(text) < 10 else text)
+    assert time.process_time() - started < 1
+
+
 def test_the_tables_agree() -> None:
     known = SYMBOLS | ACCENTS | PAIRS | OPTIONAL | {r"\mathbb", r"\binom", "\\\\"}
-    assert not known & (INVISIBLE | SPELLINGS.keys())
+    assert not known & (INVISIBLE | SPELLINGS.keys() | UNREAD.keys())
+    assert not SPELLINGS.keys() & (INVISIBLE | UNREAD.keys() | ROW_COMMANDS.keys() | STRETCHED.keys())
+    assert set(NEGATED.values()) <= SYMBOLS
     assert {name for name in SPELLINGS.values() if name[0] == "\\"} <= known
 
 
