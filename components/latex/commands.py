@@ -14,6 +14,10 @@ def _words(names: str) -> frozenset[str]:
     return frozenset("\\" + name for name in names.split())
 
 
+def _split(names: str) -> list[str]:
+    return names.split()
+
+
 def _pairs(pairs: str) -> dict[str, str]:
     r"""`leq le, geq ge` as {"\leq": "\le", "\geq": "\ge"}."""
     return {"\\" + other: "\\" + name for other, name in (pair.split() for pair in pairs.split(","))}
@@ -129,7 +133,8 @@ _COMMANDS = _pairs("""
     varsupsetneq supsetneq, varsubsetneqq subsetneq, varsupsetneqq supsetneq, nleqslant nleq,
     nleqq nleq, ngeqslant ngeq, ngeqq ngeq, nsubseteqq nsubseteq, nsupseteqq nsupseteq, nshortmid nmid,
     nshortparallel nparallel, lvertneqq lneqq, gvertneqq gneqq, llless lll, gggtr ggg, Doteq doteqdot,
-    intop int, smallint int, ointop oint, bigsquare square, i imath, j jmath, centernot not, slashed not, And &, textbackslash backslash,
+    intop int, smallint int, ointop oint, bigsquare square, i imath, j jmath, centernot not, slashed not,
+    And &, textbackslash backslash,
     textbullet bullet, textdollar $, textunderscore _, textbraceleft {, textbraceright },
     textsterling pounds, textdagger dagger, textdaggerdbl ddagger, textcopyright copyright,
     textasciitilde sim, texttimes times, textdiv div, textpm pm, textmu mu, textrightarrow rightarrow,
@@ -158,7 +163,7 @@ _BLACKBOARD = {
 _GREEK_CAPITALS = {
     f"\\{name}": letter
     for name, letter in zip(
-        "Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split(),
+        _split("Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi"),
         "ABEZHIKMNOPTX",
         strict=True,
     )
@@ -182,15 +187,12 @@ _ACCENTS_OF_TEXT = {
 }
 # Negated relations that only some packages have a command for.
 _NEGATIONS = {
-    f"\\{name}": rf"{{\not\{relation}}}"
-    for name, relation in (
-        pair.split()
-        for pair in """
+    negation: rf"{{\not{relation}}}"
+    for negation, relation in _pairs("""
         nsubset subset, nsupset supset, nequiv equiv, napprox approx, nsimeq simeq, nasymp asymp, notni ni,
         nni ni, nsqsubseteq sqsubseteq, nsqsupseteq sqsupseteq, nsqsubset sqsubset, nsqsupset sqsupset,
         nll ll, ngg gg, nperp perp, npropto propto
-    """.split(",")
-    )
+    """).items()
 }
 
 # Replaced before anything is parsed. What becomes several symbols is braced, to remain one argument
@@ -384,17 +386,23 @@ _FENCED_MATRICES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 ENVIRONMENTS = {
     **_FENCED_MATRICES,
-    **{f"{name[0]}small{name[1:]}": around for name, around in _FENCED_MATRICES.items() if name[1:] == "matrix"},
+    **{
+        f"{name[0]}small{name[1:]}": around
+        for name, around in _FENCED_MATRICES.items()
+        if name[1:] == "matrix"
+    },
     **dict.fromkeys(("array", "darray", "tabular", "subarray"), (_NOTHING, _NOTHING)),
     **dict.fromkeys(("cases", "dcases"), ((r"\{",), _NOTHING)),
     **dict.fromkeys(("rcases", "drcases"), (_NOTHING, (r"\}",))),
 }
 # Environments of lines, which are what is in them where it is one line without `&`, else a `matrix`.
 LINES = frozenset(
-    """
-    equation displaymath math multline gather gathered align aligned alignat alignedat flalign xalignat
-    eqnarray split dmath lgathered rgathered multlined IEEEeqnarray
-    """.split()
+    _split(
+        """
+        equation displaymath math multline gather gathered align aligned alignat alignedat flalign
+        xalignat eqnarray split dmath lgathered rgathered multlined IEEEeqnarray
+        """
+    )
 )
 # What follows \begin{…}: `[` a position, `{` columns or a number.
 ENVIRONMENT_ARGUMENTS = {

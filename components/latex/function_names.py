@@ -15,16 +15,21 @@ from functools import cached_property
 from components.latex.commands import FUNCTIONS
 from components.latex.tokenizer import detokenize
 
+
+def _split(names: str) -> list[str]:
+    return names.split()
+
+
 # Names that LaTeX has no command for, and that are hardly ever products of letters.
-_OPERATORS = """
-    cosec sgn tg ctg arctg arcctg arccot arcsec arccsc arcsinh arccosh arctanh arccoth arsinh arcosh artanh arcoth
-    sech csch sinc lcm argmax argmin erfc codim coker colim supp
-""".split()
+_OPERATORS = _split("""
+    cosec sgn tg ctg arctg arcctg arccot arcsec arccsc arcsinh arccosh arctanh arccoth arsinh arcosh
+    artanh arcoth sech csch sinc lcm argmax argmin erfc codim coker colim supp
+""")
 # These are names only before a parenthesis, and with no letter at their sides.
-_APPLIED = """
+_APPLIED = _split("""
     tr Tr rank rk diag Var Cov Corr Res Log Ln Arg Im Re id sign span vol card erf dist diam Hom End Aut
     Gal Ext Tor grad curl rot div vec
-""".split()
+""")
 _COMMANDS = {
     **{name[1:]: name for name in FUNCTIONS - {r"\mod"}},
     "mod": r"\bmod",
@@ -40,16 +45,18 @@ _NAME = re.compile(
     )
 )
 
-# Words of labels that have a name in them and are short enough to be taken for a product with one.
-_WORDS = frozenset(
-    """
-    admin analog argue causing charge charged climb closing cosets cosine cousin degree delimit detail deter
-    determinant determine distance expand expect expert home homology infer info inform instance isinert
-    kernel large larger limit limits logic login losing margin marker maxima maximal minima minimal minor
-    minus mine missing mode model models modern modes module modulo modular passing raising remind secant
-    second seconds sector since sine sines single sink supper supply support suppose tangent target using
-    whom worker
-""".split()
+# Words of labels that have a name in them and are short enough to be taken for a product with one. Labels
+# have no spaces: a word may stand anywhere among letters.
+_WORD = re.compile(
+    "|".join(
+        _split("""
+            admin analog argue causing charge climb closing coset cosine cousin degree delimit detail
+            deter determin distance expand expect expert homeo homol homog infer info inform instance
+            isinert kernel large limit logic login losing margin marker maxima minima minor minus
+            missing mode modul modern passing raising remind second sector since single sink supper
+            supply support suppose tangent target using whom worker
+        """)
+    )
 )
 _AROUND = 3  # letters at a name's side, at most: more of them are a word
 _DIFFERENTIAL = re.compile("d[a-z]$")  # \sin nxdx is no word
@@ -115,7 +122,7 @@ def _names(tokens: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 
 def _is_word(letters: str) -> bool:
     """Whether letters with names among them are a word rather than a product."""
-    return letters in _WORDS or any(
+    return bool(_WORD.search(letters)) or any(
         len(part) > _AROUND for part in _NAME.split(_DIFFERENTIAL.sub("", letters))
     )
 
@@ -135,7 +142,9 @@ def _approached(tokens: Sequence[str]) -> Iterator[str]:
     r"""The tokens with `\to` for arrows in the subscripts of limits."""
     depth = 0  # of braces, within such a subscript
     for place, token in enumerate(tokens):
-        if depth or (token == "{" and place > 1 and tokens[place - 1] == "_" and tokens[place - 2] in _LIMITS):
+        if depth or (
+            token == "{" and place > 1 and tokens[place - 1] == "_" and tokens[place - 2] in _LIMITS
+        ):
             depth += (token == "{") - (token == "}")
             yield _TO.get(token, token)
         else:

@@ -1,6 +1,6 @@
 r"""Text to lexemes: characters, commands and `\begin{…}`, spelt as the normalizer's alphabet spells them.
 
-What is not drawn is dropped here, with arguments that are no formula: spaces, comments, fonts, labels, colours.
+What is not drawn is dropped here: spaces, comments, fonts; labels, colours and sizes with their arguments.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def _after_unread(text: str, at: int, command: str, arguments: str) -> int:
             match = _SPELLING.match(text, start)
             at = match.end() if match else len(text)
         else:
-            raise LabelError(f"{command} lacks an argument: write it in braces after {command}", "argument", command)
+            raise LabelError(
+                f"{command} lacks an argument: write it in braces after {command}", "argument", command
+            )
     return at
 
 
@@ -148,9 +150,7 @@ def _after_group(text: str, at: int, opening: str, closing: str, command: str) -
         depth += (match[0] == "{") - (match[0] == "}")
         if depth < 0:
             break
-    raise LabelError(
-        f"{command}: the {closing} that ends its argument is missing: add it", "braces", command
-    )
+    raise LabelError(f"{command}: the {closing} that ends its argument is missing: add it", "braces", command)
 
 
 def _after_strut(text: str, at: int, command: str) -> int:
@@ -159,7 +159,9 @@ def _after_strut(text: str, at: int, command: str) -> int:
         match = _VRULE.match(text, at)
         if match and _NO_WIDTH.search(match[0]):
             return match.end()
-    elif (match := _RULE.match(text, at)) and any(_NO_SIZE.fullmatch(size.strip()) for size in match.groups()):
+    elif (match := _RULE.match(text, at)) and any(
+        _NO_SIZE.fullmatch(size.strip()) for size in match.groups()
+    ):
         return match.end()
     raise LabelError(f"{command} draws a black box, which is no symbol: leave it out", "command", command)
 

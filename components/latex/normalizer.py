@@ -114,7 +114,7 @@ def _canonical(lexemes: list[str]) -> str:
 
 
 def _unwrapped(lexemes: list[str]) -> str | None:
-    r"""The formula without the braces round single commands, `{\mathbb}{R}` and `{\left(}`; None without any."""
+    r"""The formula without the braces round single commands, `{\mathbb}{R}` and `{\left(}`, if any."""
     result: list[str] = []
     at = 0
     while at < len(lexemes):
@@ -224,12 +224,16 @@ class _Parser:
         while self._next in _SCRIPTS:
             if self._took("_"):
                 if sub is not None:
-                    raise LabelError("two subscripts at one symbol: write x_{1}{}_{2} or x_{12}", "scripts", "_")
+                    raise LabelError(
+                        "two subscripts at one symbol: write x_{1}{}_{2} or x_{12}", "scripts", "_"
+                    )
                 sub = self._argument("_")
             elif sup is None:
                 sup = self._superscript()
             else:
-                raise LabelError("two superscripts at one symbol: write {x^{1}}^{2} or x^{12}", "scripts", "^")
+                raise LabelError(
+                    "two superscripts at one symbol: write {x^{1}}^{2} or x^{12}", "scripts", "^"
+                )
         return _attached(atoms, _printed(sub or ()), _printed(sup or ()))
 
     def _superscript(self) -> list[Atom]:

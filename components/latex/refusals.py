@@ -24,7 +24,7 @@ _HINTS: dict[str, str] = {
         "ref eqref cite citep citet pageref autoref footnote footnotemark index url hyperref": _REFERENCE,
         "rlap llap mathreflectbox reflectbox ooalign overlay mathchoice rotatebox": _OVERPRINT,
         "cancel bcancel xcancel cancelto sout st hcancel": _CROSSED,
-        "includegraphics put line vector circle multiput framebox special epsfbox xymatrix tikz feyn": _PICTURE,
+        "includegraphics put line vector circle multiput special epsfbox xymatrix tikz feyn": _PICTURE,
         "o O l L ae AE oe OE ss th dh DH TH": _TEXT_LETTER,
         "^ ~ H c d b t k": _TEXT_ACCENT,
         "char symbol mathchar mathaccent unicode delimiter radical": _NUMBER,

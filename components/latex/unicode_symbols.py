@@ -12,6 +12,13 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 
+
+def _pairs(pairs: str) -> Iterator[tuple[str, str]]:
+    for pair in pairs.replace("\n", " ").split(", "):
+        character, latex = pair.split()
+        yield character, latex
+
+
 _COMMANDS = r"""
     α alpha, β beta, γ gamma, δ delta, ε epsilon, ϵ epsilon, ζ zeta, η eta, θ theta, ι iota, κ kappa,
     λ lambda, μ mu, ν nu, ξ xi, π pi, ρ rho, σ sigma, τ tau, υ upsilon, φ varphi, ϕ phi, χ chi, ψ psi,
@@ -76,12 +83,9 @@ _OTHERS = r"""
 
 # LaTeX of characters that stand for themselves, as lexemes of the normalizer's alphabet.
 CHARACTERS: dict[str, str] = {
-    character: "\\" + name
-    for character, name in (pair.split() for pair in _COMMANDS.replace("\n", " ").split(", "))
-} | dict(
-    (character, latex)
-    for character, latex in (pair.split(maxsplit=1) for pair in _OTHERS.replace("\n", " ").split(", "))
-)
+    **{character: f"\\{name}" for character, name in _pairs(_COMMANDS)},
+    **dict(_pairs(_OTHERS)),
+}
 
 _MARKS = {
     "\u0300": "grave", "\u0301": "acute", "\u0302": "hat", "\u0303": "tilde", "\u0304": "overline",
@@ -95,10 +99,16 @@ _ROOTS = {"√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]"}
 
 # Layout and direction, which are not drawn: zero-width characters, soft hyphens, variation selectors.
 _FORMATS = dict.fromkeys(
-    [0xAD, 0x34F, 0x61C, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
-    + [*range(0xFE00, 0xFE10)]
+    (
+        *(0xAD, 0x34F, 0x61C, 0xFEFF),
+        *range(0x200B, 0x2010),
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFE00, 0xFE10),
+    )
 )
 _PIECE = re.compile(r"\\[a-zA-Z]+\s?|\\.|.", re.DOTALL)
+_BLACKBOARD = re.compile(r"(MATHEMATICAL )?DOUBLE-STRUCK (CAPITAL|SMALL|DIGIT)")
 _SYNTAX = re.compile(r"[{}$&_^\s]*")  # nothing that could have an accent
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ROOT = re.compile("[√∛∜]")
@@ -147,11 +157,9 @@ def _decomposed(character: str) -> Iterator[Piece]:
     elif kind == "<fraction>" and inner[-1] != "⁄":
         above, below = "".join(inner).split("⁄")
         yield "", rf"{{\frac{{{above}}}{{{below}}}}}"
-    elif kind == "<font>" and "DOUBLE-STRUCK" in unicodedata.name(character, "") and inner[0].isalpha():
-        yield "", rf"\mathbb{{{inner[0]}}}" if inner[0].isascii() else inner[0]
-    elif not parts or kind in ("<circle>", "<square>"):
-        yield "", character
-    elif inner[0] == " " and len(inner) > 1:  # an accent that stands alone, such as ¨
+    elif kind == "<font>" and _BLACKBOARD.match(unicodedata.name(character, "")) and inner[0].isascii():
+        yield "", rf"\mathbb{{{inner[0]}}}"
+    elif not parts or kind in ("<circle>", "<square>") or (inner[0] == " " and len(inner) > 1):
         yield "", character
     else:
         yield from (("", latex) for latex in inner)

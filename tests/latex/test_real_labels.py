@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.labels import found_names, normalize_all, read_lists
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
@@ -62,7 +63,7 @@ def test_knows_every_glyph_of_mathwriting() -> None:
 @pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
 def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -> None:
-    rejected: dict[str, str] = {}
+    rejected: dict[str, tuple[str, str]] = {}
     alphabets: dict[str, set[str]] = defaultdict(set)
     labels: dict[str, int] = defaultdict(int)
     for path, found in annotated("crohme.tar.xz"):
@@ -72,14 +73,14 @@ def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -
         try:
             latex = normalize(found["truth"])
         except LabelError as error:
-            rejected[path.name] = str(error)
+            rejected[path.name] = (error.reason, error.construct)
             continue
         assert normalize(latex) == latex
         alphabets[path.parts[1]].update(tokenize(latex))
     assert labels == {"train2014": 8835, "test2013": 668, "test2014": 986}
     assert rejected == {
-        "rit_4275_4.inkml": r"unknown command \vtop",  # a picture's layout, not a formula
-        "RIT_2014_309.inkml": r"\sqrt lacks an argument",  # "ABOVE {\sqrt} BELOW": a fraction bar, misread
+        "rit_4275_4.inkml": ("command", r"\vtop"),  # a picture's layout, not a formula
+        "RIT_2014_309.inkml": ("argument", r"\sqrt"),  # "ABOVE {\sqrt} BELOW": a fraction bar, misread
     }
     commands = r"""
         \alpha \beta \gamma \theta \lambda \mu \pi \sigma \phi \Delta \infty \prime \frac \sqrt \sum
@@ -89,3 +90,25 @@ def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -
     assert alphabets["train2014"] == {*letters, *"0123456789_^{}+-=<>()[]|/,.!", *commands.split()}
     assert alphabets["test2013"] <= alphabets["train2014"]
     assert alphabets["test2014"] - alphabets["train2014"] == {r"\Pi"}
+
+
+@pytest.mark.no_cover
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "share"), [("planetmath", 0.997), ("statproofbook", 0.996), ("im2latex", 0.993)]
+)
+def test_real_formulas_normalize_or_are_refused_by_name(name: str, share: float) -> None:
+    formulas = read_lists(archived("formulas.tar.xz"))[name]
+    result = normalize_all(formulas)
+    assert len(result.labels) >= share * len(formulas)
+    assert result.unstable == ()
+    assert result.slowest < 1
+    assert all(construct for reason, construct in result.refused if reason not in ("empty", "backslash"))
+
+
+@pytest.mark.no_cover
+@pytest.mark.slow
+def test_function_names_of_real_formulas_are_found_again() -> None:
+    found, wrong, missed = found_names(read_lists(archived("formulas.tar.xz"))["planetmath"])
+    assert found / (found + missed) > 0.99
+    assert found / (found + wrong) > 0.97
