@@ -269,8 +269,8 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 _JUNK = [
     *sorted(set(UNREAD) | set(ENCLOSING) | set(ROW_COMMANDS) | set(INFIX) | set(STRETCHED))[::7],
     *(rf"\{edge}{{{name}}}" for name in ("array", "aligned", "cases") for edge in ("begin", "end")),
-    r"\begin{pmatrix*}", r"\not", r"\kern", "1pt", "plus", r"\rule", r"\genfrac", r"\sideset", r"\root", r"\of",
-    r"\buildrel", r"\text", *"²₁√½ẋ̸̂∥≢ℝ𝟙⁺″%\n&;#\\{}[]()^_'$x1 ", "&lt;", r"\cr", r"\\",
+    r"\begin{pmatrix*}", r"\not", r"\kern", "1pt", "plus", r"\rule", r"\genfrac", r"\sideset", r"\root",
+    r"\of", r"\buildrel", r"\text", *"²₁√½ẋ̸̂∥≢ℝ𝟙⁺″%\n&;#\\{}[]()^_'$x1 ", "&lt;", r"\cr", r"\\",
 ]  # fmt: skip
 _LABELS = st.recursive(_SIMPLE, _larger, max_leaves=12) | st.lists(
     st.sampled_from([*_COMMANDS, *"{}_^&x1 "])
