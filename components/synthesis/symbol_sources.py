@@ -81,13 +81,18 @@ def build_bank(params: SymbolsParams, train: Path, seed: int) -> SymbolBank:
                 f"synthesize.symbols.{name}: {path} does not exist; name another, or null"
             )
         try:
-            samples += [(token, s) for token, s in read(path) if _is_token(token)]
+            found = [(token, s) for token, s in read(path) if _is_token(token)]
         except SymbolSourceError:
             raise
         except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, LookupError, ValueError) as error:
             raise SymbolSourceError(
                 f"synthesize.symbols.{name}: {path} can't be read ({error}); name another, or null"
             ) from error
+        if not found:
+            raise SymbolSourceError(
+                f"synthesize.symbols.{name}: {path} has no symbols of that kind; name another, or null"
+            )
+        samples += found
     if params.fonts:
         samples += list(font_symbols())
     if params.derived:
@@ -217,7 +222,7 @@ def _without_steps(stroke: Stroke) -> Stroke:
         return stroke
     places = np.linspace(0, length[-1], int(length[-1] / _MOUSE_STEP) + 1)
     points = np.stack([np.interp(places, length, axis) for axis in stroke.T], axis=1)
-    return smoothed(points.astype(np.float32))
+    return smoothed(points.astype(np.float32), _MOUSE_STEP / 2)
 
 
 def _spelt(label: str) -> str:

@@ -12,6 +12,7 @@ Point = tuple[int, int]  # y, x
 
 _AROUND = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))  # clockwise from north
 _SPUR = 3  # pixels: shorter branches are thorns of thinning
+_STEP = 0.5  # pixels: how far smoothing moves a point
 
 
 def thin(mask: Mask) -> Mask:
@@ -61,7 +62,7 @@ def trace(mask: Mask) -> tuple[Stroke, ...]:
         closed = len(path) > _SPUR and path[0] in _neighbours(path[-1], taken)
         joined = [*start[:1], *path, *(path[:1] if closed else end[:1])]
         strokes.append(np.array([(x, y) for y, x in joined], np.float32))
-    return tuple(smoothed(stroke) for stroke in strokes)
+    return tuple(smoothed(stroke, _STEP) for stroke in strokes)
 
 
 def _neighbours(point: Point, points: set[Point]) -> list[Point]:
@@ -78,11 +79,13 @@ def _straightest(path: list[Point], following: list[Point]) -> Point:
     )
 
 
-def smoothed(stroke: Stroke) -> Stroke:
-    """The stroke without the steps of a pixel grid or a mouse; its ends stay."""
-    if len(stroke) < 3:
-        return stroke
+def smoothed(stroke: Stroke, most: float) -> Stroke:
+    """The stroke without the steps of a pixel grid or a mouse.
+
+    Its ends stay, and no point moves by more than `most` along an axis, so that corners stay sharp.
+    """
+    result = stroke
     for _ in range(2):
-        inner = (stroke[:-2] + 2 * stroke[1:-1] + stroke[2:]) / 4
-        stroke = np.concatenate([stroke[:1], inner, stroke[-1:]])
-    return stroke.astype(np.float32)
+        inner = (result[:-2] + 2 * result[1:-1] + result[2:]) / 4
+        result = np.concatenate([stroke[:1], inner, stroke[-1:]]) if len(stroke) > 2 else stroke
+    return stroke + np.clip(result - stroke, -most, most, dtype=np.float32)
