@@ -224,7 +224,7 @@ def _noise(width: int, height: int, coarse: float, rng: np.random.Generator) -> 
     shape = max(2, round(height / coarse)), max(2, round(width / coarse))
     grains = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8).reshape(shape)
     smooth = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
-    return smooth.astype(np.float32) * np.float32(2 / 255) - 1
+    return np.asarray(smooth, np.float32) * np.float32(2 / 255) - 1
 
 
 def _on_desk(pixels: Floats, ink: Floats, sheet: _Sheet, rng: np.random.Generator) -> Floats:
