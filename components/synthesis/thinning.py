@@ -88,4 +88,5 @@ def smoothed(stroke: Stroke, most: float) -> Stroke:
     for _ in range(2):
         inner = (result[:-2] + 2 * result[1:-1] + result[2:]) / 4
         result = np.concatenate([stroke[:1], inner, stroke[-1:]]) if len(stroke) > 2 else stroke
-    return stroke + np.clip(result - stroke, -most, most, dtype=np.float32)
+    moved: Stroke = stroke + np.clip(result - stroke, np.float32(-most), np.float32(most))
+    return moved
