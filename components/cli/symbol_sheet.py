@@ -36,7 +36,7 @@ def run(options: Namespace) -> int:
 
 
 def contact_sheet(bank: SymbolBank, rng: np.random.Generator) -> Image.Image:
-    """All classes, each with its name, number of samples, and samples as formulas get them."""
+    """All classes, each with its name, number of samples, and ten of them, drawn from all sources."""
     tokens = bank.tokens
     lines = -(-len(tokens) // _BLOCKS)
     block, high = _NAME + _SHOWN * _CELL + 10, _CELL + 12

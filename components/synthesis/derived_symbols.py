@@ -7,7 +7,7 @@ x to the right, y down; every pen stroke comes out a little different each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -187,6 +187,20 @@ _SUB = curve((0.8, 0.0), (0.3, 0.05), (0.0, 0.45), (0.3, 0.9), (0.8, 0.95))
 _LESS = line((0.8, 0), (0, 0.45), (0.8, 0.9))
 _UNDER = line((0, 1.2), (0.8, 1.2))
 _BRACE = curve((0.3, 0), (0.12, 0.08), (0.15, 0.4), (0.0, 0.5), (0.15, 0.6), (0.12, 0.92), (0.3, 1))
+_WIDE_BRACE = curve(
+    (0, 0.4),
+    (0.06, 0.2),
+    (0.25, 0.17),
+    (1.0, 0.17),
+    (1.2, 0.14),
+    (1.25, -0.05),
+    (1.3, 0.14),
+    (1.5, 0.17),
+    (2.25, 0.17),
+    (2.44, 0.2),
+    (2.5, 0.4),
+)
+_PEAKED_BRACE = line((0, 0.45), (0.1, 0.15), (1.1, 0.15), (1.25, -0.1), (1.4, 0.15), (2.4, 0.15), (2.5, 0.45))
 _CIRCLE = ring(0.5, 0.5, 0.5)
 _FLOOR = line((0, 0), (0, 1), (0.3, 1))
 _CEIL = line((0.3, 0), (0, 0), (0, 1))
@@ -204,21 +218,23 @@ def _circled(*parts: Recipe) -> Recipe:
     return both(_CIRCLE, *parts)
 
 
-def _blackboard(letter: str, *second: Recipe) -> Recipe:
-    """A capital whose stem is written twice."""
-    return both(of(letter, (0, 0, 0.7, 1)), *second)
+def _blackboard(letter: str, *second: Recipe) -> tuple[Recipe, ...]:
+    """A capital with one of its strokes written twice, far enough apart not to look bold."""
+    return tuple(both(of(letter, (0, 0, 0.75, 1)), stroke) for stroke in second)
 
 
-_STEM = line((0.13, 0.02), (0.13, 0.98))
-_MIDDLE = line((0.43, 0.03), (0.43, 0.97))
-_BLACKBOARD: Mapping[str, Recipe] = {
-    **dict.fromkeys("BDEFHKLMNPR", _STEM),
-    **dict.fromkeys("CGOQ", line((0.17, 0.12), (0.17, 0.88))),
-    **dict.fromkeys("IJT", _MIDDLE),
-    "A": line((0.46, 0.05), (0.16, 0.98)), "S": line((0.3, 0.1), (0.42, 0.9)),
-    "U": _STEM, "V": line((0.12, 0.0), (0.45, 0.9)), "W": line((0.1, 0.0), (0.27, 0.9)),
-    "X": line((0.13, 0.0), (0.8, 1.0)), "Y": line((0.13, 0.0), (0.43, 0.5)),
-    "Z": line((0.72, 0.05), (0.16, 0.98)),
+_OUTER, _INNER = line((-0.2, 0.0), (-0.2, 1.0)), line((0.22, 0.03), (0.22, 0.97))
+_HOOKED = line((0.0, 0.0), (-0.2, 0.0), (-0.2, 1.0), (0.0, 1.0))
+_CHORD = line((0.2, 0.12), (0.2, 0.88))
+_BLACKBOARD: Mapping[str, tuple[Recipe, ...]] = {
+    **dict.fromkeys("BDEFLPRKHMN", (_OUTER, _HOOKED, _INNER)),
+    **dict.fromkeys("CGOQ", (_CHORD,)),
+    "A": (line((0.5, 0.28), (0.22, 1.0)), line((0.25, 0.0), (-0.13, 1.0))),
+    "I": (line((0.57, 0.0), (0.57, 1.0)),), "J": (line((0.75, 0.0), (0.75, 0.75)),), "T": (line((0.57, 0.0), (0.57, 1.0)),),
+    "S": (curve((0.24, 0.12), (0.26, 0.28), (0.5, 0.42), (0.58, 0.6)),),
+    "U": (line((0.2, 0.0), (0.2, 0.8)),), "V": (line((0.2, 0.0), (0.47, 0.72)), line((-0.2, 0.0), (0.25, 1.0))),
+    "W": (line((-0.2, 0.0), (0.06, 1.0)),), "X": (line((0.22, 0.0), (0.97, 1.0)),),
+    "Y": (line((0.2, 0.0), (0.46, 0.36)), line((-0.2, 0.0), (0.2, 0.5))), "Z": (line((0.95, 0.0), (0.2, 1.0)),),
 }  # fmt: skip
 
 DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
@@ -262,21 +278,20 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     r"\varrho": (curve((0.3, 1.0), (0.05, 0.9), (0.0, 0.5), (0.2, 0.05), (0.55, 0.2), (0.45, 0.55), (0.08, 0.6)),),
     r"\varsigma": (curve((0.6, 0.1), (0.35, 0), (0.05, 0.3), (0.2, 0.6), (0.5, 0.75), (0.4, 1.05), (0.2, 1.0)),),
     r"\vartheta": (curve((0, 0.4), (0.15, 0.3), (0.2, 0.8), (0.45, 0.95), (0.6, 0.5), (0.5, 0.05), (0.3, 0.1), (0.35, 0.4), (0.8, 0.4)),),
-    r"\varkappa": (of(r"\kappa"), of("x")),
+    r"\varkappa": (of(r"\kappa"),),
     r"\imath": (of(r"\iota"), curve((0, 0.1), (0.15, 0), (0.15, 0.8), (0.3, 1), (0.4, 0.9))),
     r"\jmath": (curve((0.1, 0.1), (0.3, 0), (0.3, 0.8), (0.15, 1.1), (0, 1)),),
-    r"\digamma": (of("F"),),
     r"\aleph": (both(line((0.05, 0), (0.75, 1)), curve((0.75, 0), (0.7, 0.3), (0.45, 0.55)), curve((0.3, 0.4), (0.05, 0.6), (0.1, 1))),
                 both(line((0, 0), (0.8, 1)), line((0.75, 0), (0.55, 0.6)), line((0.25, 0.35), (0.05, 1)))),
     r"\beth": (line((0.05, 0.1), (0.6, 0.1), (0.62, 0.95), (0, 0.95), (0.85, 0.95)),),
     r"\wp": (curve((0, 0.5), (0.25, 0.3), (0.2, 1), (0.08, 1.05), (0.15, 0.8), (0.35, 0.35), (0.7, 0.3), (0.75, 0.65), (0.45, 0.75), (0.4, 0.5)),),
     r"\Re": (both(curve((0.1, 0.2), (0.3, 0), (0.3, 0.7), (0, 1)), curve((0.1, 0.3), (0.5, 0), (0.75, 0.2), (0.4, 0.45), (0.7, 0.9), (0.9, 0.9))),),
-    r"\Im": (both(curve((0.8, 0.15), (0.4, 0), (0.1, 0.2), (0.5, 0.35), (0.6, 0.75), (0.3, 1), (0, 0.8))),),
+    r"\Im": (both(curve((0.0, 0.3), (0.1, 0.02), (0.4, 0.12), (0.7, 0.1), (0.85, 0.0)), curve((0.5, 0.14), (0.32, 0.35), (0.62, 0.6), (0.55, 0.9), (0.25, 1.0), (0, 0.8))),),
     r"\partial": (curve((0.15, 0.1), (0.45, 0.0), (0.65, 0.45), (0.45, 0.95), (0.12, 0.85), (0.15, 0.5), (0.5, 0.45), (0.62, 0.6)),),
     r"\epsilon": (curve((0.6, 0.05), (0.2, 0), (0.05, 0.25), (0.4, 0.48), (0.05, 0.7), (0.2, 1), (0.65, 0.92)),),
     r"\infty": (curve((0.5, 0.5), (0.2, 0.2), (0, 0.5), (0.2, 0.8), (0.5, 0.5), (0.8, 0.2), (1, 0.5), (0.8, 0.8), (0.5, 0.5)),),
     r"\emptyset": (both(of("0", (0, 0.1, 0.7, 0.9)), _SLASH), both(ring(0.45, 0.5, 0.38), _SLASH)),
-    **{rf"\mathbb{{{letter}}}": (_blackboard(letter, second),) for letter, second in _BLACKBOARD.items()},
+    **{rf"\mathbb{{{letter}}}": _blackboard(letter, *second) for letter, second in _BLACKBOARD.items()},
     # Sets and logic
     r"\cup": (_CUP, of("U", (0, 0, 0.75, 0.9))),
     r"\cap": (flipped(_CUP), turned(of("U", (0, 0, 0.75, 0.9)), 180)),
@@ -313,7 +328,7 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     r"\Vdash": (both(line((0, 0), (0, 1)), line((0.18, 0), (0.18, 1)), line((0.18, 0.5), (0.75, 0.5))),),
     r"\perp": (both(line((0.4, 0), (0.4, 0.9)), line((0, 0.9), (0.8, 0.9))), turned(of("T"), 180)),
     r"\bot": (both(line((0.4, 0), (0.4, 0.9)), line((0, 0.9), (0.8, 0.9))), turned(of("T"), 180)),
-    r"\top": (both(line((0.4, 0), (0.4, 0.9)), line((0, 0), (0.8, 0))), of("T")),
+    r"\top": (both(line((0.4, 0), (0.4, 0.9)), line((0, 0), (0.8, 0))),),
     r"\therefore": (both(dot(0.3, 0), dot(0, 0.5), dot(0.6, 0.5)),), r"\because": (both(dot(0.3, 0.5), dot(0, 0), dot(0.6, 0)),),
     # Relations
     r"\ll": (both(of("<", (0, 0, 0.6, 0.8)), of("<", (0.4, 0, 1.0, 0.8))), both(placed(_LESS, (0, 0, 0.5, 0.8)), placed(_LESS, (0.4, 0, 0.95, 0.8)))),
@@ -329,7 +344,7 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     r"\equiv": (both(line((0, 0), (0.9, 0)), line((0, 0.3), (0.9, 0.3)), line((0, 0.6), (0.9, 0.6))),),
     r"\triangleq": (both(line((0, 0.6), (0.9, 0.6)), line((0, 0.9), (0.9, 0.9)), placed(_TRIANGLE, (0.25, 0, 0.65, 0.4))),),
     r"\doteq": (both(dot(0.45, 0), line((0, 0.35), (0.9, 0.35)), line((0, 0.65), (0.9, 0.65))),),
-    r"\asymp": (both(curve((0, 0), (0.45, 0.3), (0.9, 0)), curve((0, 0.8), (0.45, 0.5), (0.9, 0.8))),),
+    r"\asymp": (both(curve((0, 0), (0.45, 0.22), (0.9, 0)), curve((0, 0.8), (0.45, 0.58), (0.9, 0.8))),),
     r"\ne": (both(line((0, 0.35), (0.9, 0.35)), line((0, 0.65), (0.9, 0.65)), _SLASH),),
     r"\propto": (curve((1, 0.05), (0.75, 0.2), (0.45, 0.65), (0.2, 0.7), (0.05, 0.4), (0.2, 0.1), (0.45, 0.15), (0.75, 0.6), (1, 0.72)), of(r"\alpha", (0, 0, 1, 0.7))),
     r"\nmid": (both(line((0.3, 0), (0.3, 1)), line((0.05, 0.65), (0.55, 0.35))),),
@@ -340,7 +355,7 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     # Arrows
     r"\rightarrow": (_RIGHT,), r"\leftarrow": (_LEFT, mirrored(of(r"\rightarrow"))),
     r"\leftrightarrow": (both(_SHAFT, _HEAD, _TAIL),),
-    r"\longrightarrow": (stretched(_RIGHT, 1.7), stretched(of(r"\rightarrow"), 1.6)),
+    r"\longrightarrow": (stretched(_RIGHT, 1.7), stretched(_RIGHT, 2.3), stretched(of(r"\rightarrow"), 1.8)),
     r"\longleftarrow": (stretched(_LEFT, 1.7), mirrored(stretched(of(r"\rightarrow"), 1.6))),
     r"\longleftrightarrow": (stretched(both(_SHAFT, _HEAD, _TAIL), 1.7),),
     r"\uparrow": (turned(_RIGHT, -90), turned(of(r"\rightarrow"), -90)), r"\downarrow": (turned(_RIGHT, 90), turned(of(r"\rightarrow"), 90)),
@@ -385,9 +400,11 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     # Large operators
     r"\prod": (_ARCH, stretched(_ARCH, 0.9), both(line((0.1, 0), (0.1, 1)), line((0.75, 0), (0.75, 1)), line((0, 0), (0.9, 0)), line((0, 1), (0.22, 1)), line((0.63, 1), (0.87, 1))), line((0.1, 1), (0.1, 0), (0.75, 0), (0.75, 1))),
     r"\coprod": (flipped(_ARCH), line((0.1, 0), (0.1, 1), (0.75, 1), (0.75, 0))),
-    r"\iint": (both(of(r"\int", (0, 0, 0.45, 1)), of(r"\int", (0.3, 0, 0.75, 1))),),
-    r"\iiint": (both(of(r"\int", (0, 0, 0.4, 1)), of(r"\int", (0.25, 0, 0.65, 1)), of(r"\int", (0.5, 0, 0.9, 1))),),
-    r"\oint": (both(of(r"\int", (0, 0, 0.5, 1)), ring(0.25, 0.5, 0.16)), both(_INT, ring(0.31, 0.5, 0.17))),
+    r"\iint": (both(of(r"\int", (0, 0, 0.33, 1)), of(r"\int", (0.36, 0, 0.69, 1))),
+               both(placed(_INT, (0, 0, 0.4, 1)), placed(_INT, (0.36, 0, 0.76, 1)))),
+    r"\iiint": (both(of(r"\int", (0, 0, 0.3, 1)), of(r"\int", (0.32, 0, 0.62, 1)), of(r"\int", (0.64, 0, 0.94, 1))),),
+    r"\oint": (both(of(r"\int", (0, 0, 0.45, 1)), ring(0.22, 0.5, 0.14)), both(of(r"\int", (0, 0, 0.4, 1)), ring(0.2, 0.5, 0.22, 0.8)),
+               both(_INT, ring(0.31, 0.5, 0.17))),
     # Brackets and dots
     r"\langle": (line((0.35, 0), (0, 0.5), (0.35, 1)), of("<", (0, 0, 0.35, 1))), r"\rangle": (line((0, 0), (0.35, 0.5), (0, 1)), of(">", (0, 0, 0.35, 1))),
     r"\lfloor": (_FLOOR,), r"\rfloor": (mirrored(_FLOOR),), r"\lceil": (_CEIL,), r"\rceil": (mirrored(_CEIL),),
@@ -421,7 +438,8 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
     r"\overline": (line((0, 0), (1, 0)), of("-", (0, 0, 1, 0.05))), r"\underline": (line((0, 0), (1, 0)), of("-", (0, 0, 1, 0.05))),
     r"\dot": (dot(0, 0, 0.25),), r"\ddot": (both(dot(0, 0, 0.12), dot(0.8, 0, 0.12)),), r"\dddot": (both(dot(0, 0, 0.1), dot(0.45, 0, 0.1), dot(0.9, 0, 0.1)),),
     r"\acute": (line((0, 0.6), (0.4, 0)),), r"\grave": (line((0, 0), (0.4, 0.6)),), r"\mathring": (ring(0.5, 0.5, 0.5),),
-    r"\overbrace": (turned(_BRACE, 90), turned(of(r"\{", (0, 0, 0.3, 1.2)), 90)), r"\underbrace": (turned(_BRACE, -90), turned(of(r"\{", (0, 0, 0.3, 1.2)), -90)),
+    r"\overbrace": (_WIDE_BRACE, _PEAKED_BRACE, turned(of(r"\{", (0, 0, 0.3, 1.5)), 90)),
+    r"\underbrace": (flipped(_WIDE_BRACE), flipped(_PEAKED_BRACE), turned(of(r"\{", (0, 0, 0.3, 1.5)), -90)),
     r"\xrightarrow": (stretched(_RIGHT, 1.5),), r"\xleftarrow": (stretched(_LEFT, 1.5),),
 }  # fmt: skip
 
@@ -429,14 +447,23 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
 def derived_samples(bank: SymbolBank, rng: np.random.Generator) -> Iterator[tuple[str, Sample]]:
     """Samples of each class of the table; the more hands a class already has, the fewer.
 
-    Recipes that need a symbol that the bank lacks are left out.
+    Letters come first, since other classes are made of them. Recipes that need a symbol that nobody has are
+    left out.
     """
-    pen = Pen(bank, rng)
-    for token, recipes in sorted(DERIVATIONS.items()):
-        wanted = max(0, _SAMPLES - _SAMPLES * bank.count(token) // _HANDS)
+    letters = {token for token in DERIVATIONS if len(token) == 1}
+    first = list(_derived(letters, Pen(bank, rng)))
+    yield from first
+    written = [(token, sample) for token in bank.tokens for sample in bank.all(token)]
+    yield from _derived(DERIVATIONS.keys() - letters, Pen(SymbolBank([*written, *first]), rng))
+
+
+def _derived(tokens: Iterable[str], pen: Pen) -> Iterator[tuple[str, Sample]]:
+    for token in sorted(tokens):
+        recipes = DERIVATIONS[token]
+        wanted = max(0, _SAMPLES - _SAMPLES * pen.bank.count(token) // _HANDS)
         for number in range(wanted):
             try:
                 strokes = recipes[number % len(recipes)](pen)
             except MissingSymbolError:
                 continue
-            yield token, Sample(warped(strokes, 0.04, rng), "derived", str(number))
+            yield token, Sample(warped(strokes, 0.04, pen.rng), "derived", str(number))

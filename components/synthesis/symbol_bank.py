@@ -73,16 +73,18 @@ class SymbolBank:
         return [sample for found in self._samples[token].values() for sample in found]
 
     def draw(self, token: str, rng: np.random.Generator) -> Sample:
-        """A sample as it was written; sources and hands come up evenly."""
+        """A sample as it was written: a source by weight and root of its size, then any sample of it."""
         names, cumulative = self._cumulative[token]
         name = names[min(int(np.searchsorted(cumulative, rng.random(), side="right")), len(names) - 1)]
         found = self._samples[token][name]
         return found[int(rng.integers(len(found)))]
 
     def any(self, token: str, rng: np.random.Generator) -> tuple[Stroke, ...]:
-        """A symbol as another hand might write it: the fewer samples a class has, the more distorted."""
-        strength = _FEW + (_OWN - _FEW) * min(1.0, (self.count(token) - 1) / _MANY)
-        return warped(self.draw(token, rng).strokes, strength, rng)
+        """A symbol as another hand might write it: the fewer samples its source has, the more distorted."""
+        sample = self.draw(token, rng)
+        alike = len(self._samples[token][sample.source])
+        strength = _FEW + (_OWN - _FEW) * min(1.0, (alike - 1) / _MANY)
+        return warped(sample.strokes, strength, rng)
 
     def like(self, token: str, shape: float, rng: np.random.Generator, tries: int = 6) -> tuple[Stroke, ...]:
         """Of some of the symbols the one most like `shape`, width to height: it is stretched least."""

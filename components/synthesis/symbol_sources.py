@@ -6,6 +6,7 @@ A source is a file or folder that params.yaml names; one that is null is left ou
 from __future__ import annotations
 
 import json
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -26,10 +27,11 @@ from components.latex.tokenizer import tokenize
 from components.random_streams import Stream
 from components.synthesis.derived_symbols import derived_samples
 from components.synthesis.symbol_bank import Sample, SymbolBank, samples_of
-from components.synthesis.thinning import trace
+from components.synthesis.thinning import smoothed, trace
 
 Found = Iterator[tuple[str, Sample]]
 
+_MOUSE_STEP = 3.0  # of the 105 units of Omniglot's canvas
 OMNIGLOT_HELD_OUT = frozenset(range(17, 21))  # drawers whose symbols are for measuring alone
 
 
@@ -43,10 +45,20 @@ _HASY = _words(
 )
 _LATIN_FONTS = ("futural", "rowmans", "cursive", "scripts")
 _GREEK = _words(
-    r"a \alpha b \beta c \gamma d \delta e \epsilon f \zeta g \eta h \theta i \iota j \kappa k \lambda l \mu "
-    r"m \nu n \xi p \pi q \rho r \sigma s \tau t \upsilon u \phi v \chi w \psi x \omega "
-    r"C \Gamma D \Delta H \Theta K \Lambda N \Xi P \Pi R \Sigma T \Upsilon U \Phi W \Psi X \Omega"
+    r"a \alpha b \beta c \gamma d \delta e \epsilon f \zeta g \eta h \vartheta i \iota j \kappa k \lambda "
+    r"l \mu m \nu n \xi p \pi q \rho r \sigma s \tau t \upsilon u \varphi v \chi w \psi x \omega "
+    r"C \Gamma D \Delta H \Theta K \Lambda N \Xi P \Pi R \Sigma T \Upsilon U \Phi W \Psi X \Omega "
+    r"~ \sim & \& # \# : : ; ; @ @"
 )
+_MATH = _words(
+    r'! \pm " \mp # \times $ \square % \% & \le '
+    r"' \ge * * : \prod ; \sum ? \ne @ \equiv \ \backslash ^ \propto "
+    r"_ \infty ` \circ d \subset e \cup f \supset g \cap h \in i \rightarrow j \uparrow k \leftarrow "
+    r"l \downarrow m \partial n \nabla o \surd p \int v \exists w \aleph x \div z \perp "
+    r"{ \{ | \angle } \} ~ \therefore"
+)
+_SIGNS = _words(r"J \triangle K \lozenge L \star o \diamond v \varsigma w \wp")
+SCRIPT_FONTS = ("cursive", "scripts")  # with loops: nothing is derived from their letters
 
 
 class SymbolSourceError(ValueError):
@@ -68,11 +80,24 @@ def build_bank(params: SymbolsParams, train: Path, seed: int) -> SymbolBank:
             raise SymbolSourceError(
                 f"synthesize.symbols.{name}: {path} does not exist; name another, or null"
             )
-        samples += [(token, s) for token, s in read(path) if _is_token(token)]
+        try:
+            found = [(token, s) for token, s in read(path) if _is_token(token)]
+        except SymbolSourceError:
+            raise
+        except (tarfile.TarError, lzma.LZMAError, EOFError, OSError, LookupError, ValueError) as error:
+            raise SymbolSourceError(
+                f"synthesize.symbols.{name}: {path} can't be read ({error}); name another, or null"
+            ) from error
+        if not found:
+            raise SymbolSourceError(
+                f"synthesize.symbols.{name}: {path} has no symbols of that kind; name another, or null"
+            )
+        samples += found
     if params.fonts:
         samples += list(font_symbols())
     if params.derived:
-        samples += list(derived_samples(SymbolBank(samples), np.random.default_rng([seed, Stream.SYMBOLS])))
+        parts = SymbolBank(((t, s) for t, s in samples if s.hand not in SCRIPT_FONTS), params.weights)
+        samples += list(derived_samples(parts, np.random.default_rng([seed, Stream.SYMBOLS])))
     if not samples:
         raise SymbolSourceError("synthesize.symbols: no source has a symbol; name one")
     return SymbolBank(samples, params.weights)
@@ -128,6 +153,8 @@ def omniglot_symbols(archive: Path, held_out: bool = False) -> Found:
             entry = json.loads(line)
             if (entry["drawer"] in OMNIGLOT_HELD_OUT) == held_out:
                 strokes = tuple(np.array(s, np.float32)[:, :2] for s in entry["strokes"] if s)
+                if not held_out:  # what is measured stays as it was drawn
+                    strokes = tuple(map(_without_steps, strokes))
                 hand = f"{entry['alphabet']}-{entry['drawer']}"
                 yield symbol_token(entry["label"]), Sample(strokes, "omniglot", hand)
 
@@ -170,8 +197,9 @@ def font_symbols() -> Found:
 
     fonts = HersheyFonts()
     letters = [(c, c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!?,.()[]+-=/"]
-    greek = list(zip(_GREEK[::2], _GREEK[1::2], strict=True))
-    for font, characters in (*((name, letters) for name in _LATIN_FONTS), ("greeks", greek)):
+    tables = (("greeks", _GREEK), ("mathlow", _MATH), ("symbolic", _SIGNS))
+    others = ((font, list(zip(table[::2], table[1::2], strict=True))) for font, table in tables)
+    for font, characters in (*((name, letters) for name in _LATIN_FONTS), *others):
         fonts.load_default_font(font)
         for character, token in characters:
             if font == "scripts" and not character.isupper():
@@ -185,6 +213,16 @@ def _dense(stroke: Stroke) -> Stroke:
     """A stroke with points in between, so that it can be bent."""
     pieces = [np.linspace(a, b, 5)[:-1] for a, b in pairwise(stroke)]
     return np.concatenate([*pieces, stroke[-1:]]).astype(np.float32)
+
+
+def _without_steps(stroke: Stroke) -> Stroke:
+    """A stroke without a mouse's steps: a point every few of them, and these smoothed."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
+    if length[-1] < 4 * _MOUSE_STEP:
+        return stroke
+    places = np.linspace(0, length[-1], int(length[-1] / _MOUSE_STEP) + 1)
+    points = np.stack([np.interp(places, length, axis) for axis in stroke.T], axis=1)
+    return smoothed(points.astype(np.float32), _MOUSE_STEP / 2)
 
 
 def _spelt(label: str) -> str:

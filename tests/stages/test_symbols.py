@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from components.data.shards import write_shard
 from components.ink.ink import Ink, Symbol
 from components.ink.inkml import write_inkml
 from components.ink.raster import RasterSettings
+from components.latex.tokenizer import tokenize
 from components.stages import symbols as stage
+from components.synthesis import symbol_sources
+from components.synthesis.symbol_bank import Sample, SymbolBank
 from components.synthesis.symbol_sources import (
     OMNIGLOT_HELD_OUT,
+    SCRIPT_FONTS,
     SymbolSourceError,
+    font_symbols,
     hasy_symbols,
     held_out_symbol,
     mathwriting_symbols,
@@ -107,6 +113,25 @@ def test_some_of_omniglot_s_drawers_are_left_for_measuring(here: Path) -> None:
     }
 
 
+def test_mouse_steps_are_smoothed_but_not_in_what_is_measured(here: Path) -> None:
+    steps = [[n + (n % 2), n, n] for n in range(60)]
+    lines = [
+        json.dumps({"label": "x", "alphabet": "Latin", "drawer": d, "strokes": [steps]}) for d in (1, 20)
+    ]
+    path = archive(here / "o.tar.xz", {"o/symbols.jsonl": "\n".join(lines).encode()})
+    ((_, smooth),) = omniglot_symbols(path)
+    ((_, measured),) = omniglot_symbols(path, held_out=True)
+    np.testing.assert_array_equal(measured.strokes[0], np.float32(steps)[:, :2])
+    assert _bend(smooth.strokes[0]) < 0.2 * _bend(measured.strokes[0])
+    np.testing.assert_allclose(smooth.strokes[0][[0, -1]], measured.strokes[0][[0, -1]])
+
+
+def _bend(stroke: np.ndarray) -> float:
+    """The sum of a stroke's turns, radians."""
+    directions = np.arctan2(*np.diff(stroke, axis=0).T)
+    return float(np.abs(np.diff(directions)).sum())
+
+
 def test_pictures_are_thinned_and_must_have_as_many_labels(here: Path) -> None:
     picture = np.full((32, 32), 255, np.uint8)
     cv2.line(picture, (4, 4), (28, 28), 0, 3)
@@ -127,6 +152,48 @@ def test_own_symbols_are_a_folder_and_a_missing_source_names_its_parameter(
     assert r"\le" in stage.make_bank(with_symbols(params, own=here / "own"))
     with pytest.raises(SymbolSourceError, match=r"synthesize\.symbols\.hasy: .*nothing"):
         stage.make_bank(with_symbols(params, hasy=here / "nothing"))
+
+
+@pytest.mark.parametrize("source", ["mathwriting", "omniglot", "hasy"])
+def test_an_archive_that_can_t_be_read_names_its_parameter(here: Path, params: Params, source: str) -> None:
+    noise = np.random.default_rng(0).bytes(100_000)
+    whole = archive(here / "whole.tar.xz", {"noise": noise})
+    broken, cut = here / "broken.tar.xz", here / "cut.tar.xz"
+    broken.write_bytes(b"no archive")
+    cut.write_bytes(whole.read_bytes()[:50_000])
+    for path, reason in ((broken, "can't be read"), (cut, "can't be read"), (whole, "no symbols")):
+        with pytest.raises(
+            SymbolSourceError, match=rf"synthesize\.symbols\.{source}: .*{path.name}.*{reason}"
+        ):
+            stage.make_bank(with_symbols(params, **{source: path}))
+
+
+def test_an_entry_without_its_fields_names_the_parameter(here: Path, params: Params) -> None:
+    path = archive(here / "o.tar.xz", {"o/symbols.jsonl": b'{"label": "x"}'})
+    with pytest.raises(SymbolSourceError, match=r"synthesize\.symbols\.omniglot: .*drawer"):
+        stage.make_bank(with_symbols(params, omniglot=path))
+
+
+def test_nothing_is_derived_from_script_letters(
+    here: Path, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[SymbolBank] = []
+
+    def derived(bank: SymbolBank, rng: np.random.Generator) -> Iterator[tuple[str, Sample]]:
+        parts.append(bank)
+        return iter(())
+
+    monkeypatch.setattr(symbol_sources, "derived_samples", derived)
+    bank = stage.make_bank(with_symbols(params, fonts=True, derived=True))
+    assert {"futural", *SCRIPT_FONTS} <= {sample.hand for sample in bank.all("V")}
+    hands = {sample.hand for sample in parts[0].all("V")}
+    assert "futural" in hands and not hands & set(SCRIPT_FONTS)
+
+
+def test_fonts_have_mathematical_signs() -> None:
+    found = {token for token, _ in font_symbols()}
+    assert {r"\in", r"\propto", r"\nabla", r"\therefore", r"\varphi", r"\vartheta", r"\{"} <= found
+    assert all(len(tokenize(token)) == 1 for token in found)
 
 
 def test_without_formulas_there_is_no_bank_to_make(here: Path, params: Params) -> None:

@@ -70,6 +70,34 @@ def test_placed_parts_fill_their_box() -> None:
     np.testing.assert_allclose(box_of(strokes), [[1, 2], [3, 4]], atol=1e-4)
 
 
+def test_a_brace_over_a_formula_points_up_in_its_middle() -> None:
+    (over,) = DERIVATIONS[r"\overbrace"][0](pen())
+    (under,) = DERIVATIONS[r"\underbrace"][0](pen())
+    for brace, peak in ((over, over[:, 1].argmin()), (under, under[:, 1].argmax())):
+        (left, _), (right, _) = box_of((brace,))
+        assert 0.4 < (brace[peak, 0] - left) / (right - left) < 0.6
+        assert right - left > 3 * np.ptp(brace[:, 1])
+
+
+@pytest.mark.parametrize("letter", "BDEFHKLMNPR")
+def test_the_second_stem_of_a_blackboard_letter_is_apart_from_the_first(letter: str) -> None:
+    for recipe in DERIVATIONS[rf"\mathbb{{{letter}}}"]:
+        *_, stem = recipe(pen())  # the first one is at 0: it is an L that the bank has for every letter
+        assert abs(float(np.median(stem[:, 0]))) > 0.1
+
+
+def test_two_integrals_stand_side_by_side() -> None:
+    first, second = DERIVATIONS[r"\iint"][1](pen())
+    assert 0.25 < second[:, 0].mean() - first[:, 0].mean() < 0.5
+
+
+def test_symbols_are_made_of_derived_letters_too() -> None:
+    """Nobody wrote a U, but U is derived of u, and a set's union of U."""
+    bank = SymbolBank([("u", Sample(ELL, "own"))])
+    found = {token for token, _ in derived_samples(bank, np.random.default_rng(0))}
+    assert {"U", r"\mathbb{U}"} <= found and r"\mathbb{B}" not in found
+
+
 def test_what_lacks_a_part_is_left_out() -> None:
     nothing = SymbolBank([])
     with pytest.raises(MissingSymbolError):
