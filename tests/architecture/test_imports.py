@@ -100,8 +100,8 @@ def test_no_library_imports_a_command_a_flow_or_a_test() -> None:
 
 
 def test_nobody_imports_benchmarks_or_tests() -> None:
-    """Except that tests parse labels with the KaTeX of a benchmark."""
-    exempt = ("benchmarks", "tests.latex.test_katex")
+    """Except that the tests of labels parse them as their benchmark does."""
+    exempt = ("benchmarks", "tests.latex")
     assert edges(lambda m: not within(m, exempt), part("benchmarks")) == []
     assert edges(lambda m: not within(m, ("tests",)), part("tests")) == []
 
