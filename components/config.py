@@ -31,9 +31,9 @@ class SyntheticParams(_Section):
 
 
 class Splits(_Section):
-    train: tuple[str, ...] = Field(min_length=1)
-    valid: tuple[str, ...] = Field(min_length=1)
-    test: tuple[str, ...] = Field(min_length=1)
+    train: tuple[str, ...]
+    valid: tuple[str, ...]
+    test: tuple[str, ...]
 
 
 class ArchiveParams(_Section):
@@ -52,6 +52,7 @@ class FolderParams(_Section):
 
 class DataParams(_Section):
     source: Literal["synthetic", "mathwriting", "mathwriting-excerpt", "crohme", "folder"]
+    also: tuple[Literal["mathwriting", "mathwriting-excerpt", "crohme"], ...]
     limit: int = Field(ge=0)
     max_rejected: float = Field(ge=0, le=1)
     corrections: Path | None
@@ -61,6 +62,11 @@ class DataParams(_Section):
     mathwriting: ArchiveParams
     mathwriting_excerpt: ArchiveParams = Field(alias="mathwriting-excerpt")
     folder: FolderParams
+
+    def archive_of(self, name: str) -> ArchiveParams:
+        """The archive that a source's name stands for."""
+        found: ArchiveParams = getattr(self, name.replace("-", "_"))
+        return found
 
 
 class RasterParams(RasterSettings):
@@ -82,9 +88,32 @@ class VocabParams(_Section):
     min_count: int = Field(ge=1)
 
 
+class SymbolsParams(_Section):
+    mathwriting: Path | None
+    omniglot: Path | None
+    hasy: Path | None
+    own: Path | None
+    fonts: bool
+    derived: bool
+    weights: dict[str, Annotated[float, Field(ge=0)]]
+
+    def __hash__(self) -> int:  # `weights` has none of its own
+        return hash(self.model_dump_json())
+
+
+class FormulasParams(_Section):
+    lists: tuple[Path, ...]
+    credit: str
+    held_out: tuple[Path, ...]
+    share: float = Field(ge=0, le=1)
+    samplers: float = Field(ge=0, le=1)
+
+
 class SynthesizeParams(_Section):
     count: int = Field(ge=0)
     max_tokens: int = Field(ge=3)
+    symbols: SymbolsParams
+    formulas: FormulasParams
 
 
 class ModelParams(_Section):
@@ -140,6 +169,7 @@ class DecodingParams(_Section):
 
 class EvaluateParams(_Section):
     calibrate_for: Literal["valid", "train"]
+    calibrate_symbols: int = Field(ge=0)
     limit: int = Field(ge=0)
     worst: int = Field(ge=0)
 

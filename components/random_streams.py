@@ -17,3 +17,4 @@ class Stream(IntEnum):
     BATCHES = 6  # which inks form a batch
     SYNTHESIS = 8  # recombined formulas, by shard
     PUBLICATION = 9  # formulas that try out a model to be published
+    SYMBOLS = 10  # derived symbols, and which formulas of the lists are recombined

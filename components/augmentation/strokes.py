@@ -34,6 +34,7 @@ class AugmentConfig(BaseModel):
         ge=0, le=1, description="inks in which half of the tokens become others"
     )
     noise: float = Field(ge=0, le=1, description="grey noise, standard deviation; white to black is 1")
+    paper: float = Field(0.0, ge=0, le=1, description="inks drawn as photographs of paper")
 
 
 def distort(

@@ -1,4 +1,4 @@
-"""`python -m components data show SPLIT`: random samples of a split with their labels, on one picture."""
+"""`python -m components data`: random samples of a split with their labels; the symbol bank."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from components.cli import symbol_sheet
 from components.cli.base import CommandError, Commands, count
 from components.data.shards import SPLITS, read_table
 from components.files import atomic_write
@@ -36,7 +37,9 @@ class Sample:
 def add(commands: Commands) -> None:
     command = commands.add_parser("data", help="look at the data", epilog=_EXAMPLES,
                                   formatter_class=RawDescriptionHelpFormatter)  # fmt: skip
-    verb = command.add_subparsers(required=True, metavar="show").add_parser(
+    verbs = command.add_subparsers(required=True, metavar="show|symbols")
+    _add_symbols(verbs)
+    verb = verbs.add_parser(
         "show",
         help="write random samples with their labels as a PNG",
         description="Writes a contact sheet of random samples of a split with their labels.",
@@ -49,6 +52,18 @@ def add(commands: Commands) -> None:
     verb.add_argument("--out", type=Path, help="(default: reports/samples-SPLIT.png)")
     verb.add_argument("--shards", type=Path, default=SHARDS, help="(default: %(default)s)")
     verb.set_defaults(run=run)
+
+
+def _add_symbols(verbs: Commands) -> None:
+    verb = verbs.add_parser(
+        "symbols",
+        help="ten samples of each symbol, as PNG",
+        description="Puts ten samples of each class of the symbol bank, with their source, on one picture.",
+    )
+    verb.add_argument("--seed", type=int, default=0, metavar="N", help="others (default: %(default)s)")
+    verb.add_argument("--out", type=Path, default=Path("reports/symbols.png"), help="(default: %(default)s)")
+    verb.add_argument("--bank", type=Path, default=symbol_sheet.BANK, help="(default: %(default)s)")
+    verb.set_defaults(run=symbol_sheet.run)
 
 
 def run(options: Namespace) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from components.data.labels import label_of
-from components.data.shards import shard_paths
+from components.data.shards import InkTable, read_table, shard_paths
+from components.ink.ink import Stroke
 from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
 from components.latex.tokenizer import tokenize
@@ -114,6 +116,47 @@ class LabelledFolder:
     def _sample(self, file: str) -> Sample:
         ink = read_inkml(self._folder / file)
         return Sample(_id(file), tokenize(label_of(ink)), draw(ink.strokes, self._settings))
+
+
+class LabelledSymbols:
+    """Single symbols, each drawn as an ink of its own."""
+
+    def __init__(self, symbols: Sequence[tuple[str, Sequence[Stroke]]], settings: RasterSettings) -> None:
+        """`symbols`: token and strokes of each."""
+        self._symbols, self._settings = symbols, settings
+
+    def __len__(self) -> int:
+        return len(self._symbols)
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        for number, (token, strokes) in enumerate(self._symbols):
+            yield Sample(f"symbol-{number:05d}", (token,), draw(strokes, self._settings))
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
+        wanted = set(ids)
+        return {s.id: s.picture for s in self if isinstance(s, Sample) and s.id in wanted}
+
+
+def evenly(symbols: Iterable[tuple[str, Sequence[Stroke]]], each: int) -> list[tuple[str, Sequence[Stroke]]]:
+    """At most `each` symbols of a class, spread over all of it; what is no single token is left out."""
+    classes: dict[str, list[Sequence[Stroke]]] = defaultdict(list)
+    for token, strokes in symbols:
+        if len(tokenize(token)) == 1:
+            classes[token].append(strokes)
+    return [
+        (token, found[index])
+        for token, found in sorted(classes.items())
+        for index in _spread(len(found), each)
+    ]
+
+
+def split_symbols(folder: Path) -> Iterator[tuple[str, Sequence[Stroke]]]:
+    """The symbols that the inks of a split say the strokes of. Raises FileNotFoundError."""
+    inks = InkTable(read_table(folder, ["strokes", "symbols"]))
+    for index in range(len(inks)):
+        strokes = inks.strokes(index)
+        for symbol in inks.symbols(index):
+            yield symbol.token, [strokes[number] for number in symbol.strokes]
 
 
 def _spread(total: int, limit: int) -> list[int]:

@@ -34,7 +34,7 @@ def store_bundled_model(name: str) -> bentoml.Tag:
     """Put the bundled model into the store, under the name of a registered model."""
     metrics = json.loads((SHIPPED / METRICS).read_text(encoding="utf-8"))
     numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
-    return _store(name, "shipped", load_bundle(SHIPPED), numbers, {"source": "models/crohme"})
+    return _store(name, "shipped", load_bundle(SHIPPED), numbers, {"source": f"models/{SHIPPED.name}"})
 
 
 def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = None) -> bentoml.Tag:

@@ -2,10 +2,10 @@
 
 Validation inks need not have the labels that predictions will be about: CROHME's test2013 has 41 capitals per
 100 of the lower-case letters that look like them, train2014 ten. What is fitted on such inks holds elsewhere
-once each is weighted by how much likelier its label is there (Shimodaira 2000, "Improving predictive inference
-under covariate shift by weighting the log-likelihood function"). That ratio is the odds of a classifier that
-tells the splits apart (Bickel et al. 2007, "Discriminative learning for differing training and test
-distributions").
+once each is weighted by how much likelier its label is there (Shimodaira 2000, Improving predictive inference
+under covariate shift by weighting the log-likelihood function). That ratio is the odds of a classifier that
+tells the splits apart (Bickel et al. 2007, Discriminative learning for differing training and test
+distributions).
 """
 
 from __future__ import annotations

@@ -22,6 +22,34 @@ _DATA = {
     "folder": "InkML files of the user's own; their licence is not known here.",
 }
 
+_SYMBOLS = {
+    "mathwriting": "MathWriting (CC BY-NC-SA 4.0)",
+    "omniglot": "Omniglot (MIT)",
+    "hasy": "HASYv2, thinned to strokes (ODbL)",
+    "own": "the user's own",
+}
+
+
+def _sources(params: Params) -> str:
+    """What a training with these parameters learns from, each source with its licence."""
+    lines = [_DATA[name] for name in (params.data.source, *params.data.also)]
+    made = params.synthesize
+    if made.count:
+        symbols = [
+            "the training inks",
+            *(text for name, text in _SYMBOLS.items() if getattr(made.symbols, name)),
+        ]
+        symbols += ["Hershey's fonts (public domain)"] if made.symbols.fonts else []
+        symbols += ["symbols derived from these"] if made.symbols.derived else []
+        lines.append(f"Synthetic formulas written with symbols of: {', '.join(symbols)}.")
+        if made.formulas.lists:
+            lines.append(f"Formulas of text lists: {made.formulas.credit}.")
+    if params.train.init_from:
+        lines.append(
+            f"It began with the weights of `{params.train.init_from}`, and so with what these learnt from."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
 
 def card(checkpoint: Checkpoint, params: Params, metrics: Mapping[str, object], version: str) -> str:
     """Render the card as Markdown. `metrics` are those of reports/metrics.json, as fractions."""
@@ -46,7 +74,7 @@ that all of it is right, calibrated on the validation split (see the reliability
 
 ## Training data
 
-{_DATA[params.data.source]}
+{_sources(params)}
 
 ## Metrics on its test split
 

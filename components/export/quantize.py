@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("bundle", type=Path, help="folder of a bundle: data/bundle, models/crohme")
+    parser.add_argument("bundle", type=Path, help="folder of a bundle, such as data/bundle or models/default")
     parser.add_argument("out", type=Path, help="folder that the other bundle goes to")
     parser.add_argument("--data", type=Path, default=Path("data/shards/valid"), help="(default: %(default)s)")
     parser.add_argument("--beam", type=int, help="beams of the search (default: the bundle's own)")

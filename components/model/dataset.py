@@ -6,7 +6,6 @@ what ran before: a training that goes on from a checkpoint sees what it would ha
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from rapidfuzz.distance import Indel
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from components.augmentation.paper import photograph
 from components.augmentation.strokes import AugmentConfig, degrade, distort, swap_symbols
 from components.augmentation.symbol_substitution import SymbolSubstitution
 from components.data.shards import InkTable, read_table
@@ -30,6 +30,8 @@ from components.latex.structure import UNWRITTEN
 from components.latex.tokenizer import tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.random_streams import Stream
+from components.recognizer.preprocessing import PictureError, prepare_pixels
+from components.synthesis.symbol_bank import SymbolBank
 
 NOWHERE = -100  # a cell that no loss looks at
 
@@ -85,7 +87,8 @@ class InkDataset(Dataset[Batch]):
     """One split, and more folders of shards with it, to be asked for whole batches.
 
     Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
-    are left out of training's batches (`usable`).
+    are left out of training's batches (`usable`). Symbols that are written anew are those of `bank`, or of
+    the split itself where there is none.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class InkDataset(Dataset[Batch]):
         max_tokens: int,
         seed: int,
         variation: AugmentConfig | None = None,
+        bank: SymbolBank | None = None,
     ) -> None:
         columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens"]
         tables = [read_table(folder, columns) for folder in (folder, *more)]
@@ -117,15 +121,16 @@ class InkDataset(Dataset[Batch]):
         self.stride, self.multiple, self.seed, self.bidirectional = stride, multiple, seed, bidirectional
         self._max_tokens = max_tokens
         self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
-        self._written: dict[str, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
-        if variation is not None and (variation.swap_symbols or variation.substitute_symbols):
-            for index in range(self.first):
-                for symbol in self._inks.symbols(index):
-                    self._written[symbol.token].append((index, symbol.strokes))
-        unknown = vocabulary.unknown(self._written)
-        self._renaming = SymbolSubstitution(
-            {t: len(found) for t, found in self._written.items() if t not in unknown}
-        )
+        if (
+            variation is not None
+            and (variation.swap_symbols or variation.substitute_symbols)
+            and bank is None
+        ):
+            inks = ((self._inks.strokes(i), self._inks.symbols(i)) for i in range(self.first))
+            bank = SymbolBank.of_inks(inks)
+        self._bank = bank if bank is not None else SymbolBank([])
+        known = [token for token in self._bank.tokens if not vocabulary.unknown([token])]
+        self._renaming = SymbolSubstitution({token: self._bank.count(token) for token in known})
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -200,12 +205,40 @@ class InkDataset(Dataset[Batch]):
                 strokes, symbols, lambda token: self._other(token, rng), rng, share, anew
             )
         strokes = distort(strokes, settings.symbol / scale, self.variation, rng)
+        if self.variation.paper and rng.random() < self.variation.paper:
+            found = self._photographed(strokes, symbols, settings.symbol / scale, spec.scale, rng)
+            if found is not None:
+                return found[0], label, symbols, found[1]
         low, high = bounds(strokes)
         scale = min(scale * spec.scale * rng.uniform(0.95, 1.05), limit_scale(high - low, settings))
         where = frame_at(low, high, scale, settings.margin)
         pen = settings.symbol * rng.uniform(*self.variation.pen)
         picture = degrade(draw_in(strokes, where, settings.margin, pen), self.variation, rng)
         return picture, label, symbols, _boxes(strokes, symbols, where.origin, scale, settings.margin)
+
+    def _photographed(
+        self,
+        strokes: Sequence[Stroke],
+        symbols: Sequence[Symbol],
+        symbol: float,
+        size: float,
+        rng: np.random.Generator,
+    ) -> tuple[Picture, list[npt.NDArray[np.float32]]] | None:
+        """What preprocessing makes of a photograph of an ink whose symbols are `symbol` units high, `size`
+        times as large as the settings say, and its symbols' boxes; None where the ink is not found on it."""
+        neighbours = self._inks.strokes(int(rng.integers(len(self))))
+        photo = photograph(strokes, symbol, neighbours, rng)
+        wanted = max(8, round(self.settings.symbol * size))  # 8 is the least that the settings take
+        try:
+            picture, where = prepare_pixels(photo.pixels, self.settings.model_copy(update={"symbol": wanted}))
+        except PictureError:
+            return None
+        low, high = bounds(photo.strokes)
+        corners = (np.stack([low, high]) - (where.left, where.top)) * where.scale
+        loose = wanted / 2
+        if (corners[0] < -loose).any() or (corners[1] > np.array(picture.shape[::-1]) + loose).any():
+            return None  # something else was taken for the ink
+        return picture, _boxes(photo.strokes, symbols, (where.left, where.top), where.scale, 0)
 
     def _renamed(
         self, label: list[str], symbols: Sequence[Symbol], rng: np.random.Generator
@@ -222,12 +255,9 @@ class InkDataset(Dataset[Batch]):
 
     def _other(self, token: str, rng: np.random.Generator) -> list[Stroke] | None:
         """Somebody's symbol of the same kind."""
-        found = self._written.get(token)
-        if not found:
+        if token not in self._bank:
             return None
-        index, ids = found[int(rng.integers(len(found)))]
-        strokes = self._inks.strokes(index)
-        return [strokes[id] for id in ids]
+        return list(self._bank.draw(token, rng).strokes)
 
     def _mark(
         self,

@@ -25,6 +25,7 @@ from components.model.checkpoint import Checkpoint, load_model, load_pretrained,
 from components.model.dataset import Batch, BucketBatchSampler, InkDataset
 from components.model.lightning_module import LitRecognizer
 from components.model.network import EncoderDecoder
+from components.synthesis.symbol_bank import SymbolBank
 
 _PRECISION: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -41,6 +42,7 @@ class TrainingJob:
     train: TrainParams
     seed: int
     data_hash: str
+    symbols: Path | None = None  # symbol bank for swapped symbols; None: the training split's own symbols
 
     @property
     def fingerprint(self) -> str:
@@ -52,6 +54,7 @@ class TrainingJob:
             self.train.model_dump(mode="json", exclude={"workers"}),
             self.seed,
             self.data_hash,
+            hashlib.sha256(self.symbols.read_bytes()).hexdigest() if self.symbols else None,
             hashlib.sha256(self.train.init_from.read_bytes()).hexdigest() if self.train.init_from else None,
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -303,6 +306,7 @@ def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
         variation=job.train.augment if split == "train" else None,
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
         bidirectional=job.model.bidirectional,
+        bank=SymbolBank.load(job.symbols) if split == "train" and job.symbols else None,
     )
 
 

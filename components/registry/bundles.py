@@ -10,7 +10,7 @@ from components.recognizer.bundle import SETTINGS
 from components.registry.mlflow_client import connect
 
 # The bundled model: it comes with the repository, with its evaluation figures.
-SHIPPED = Path(__file__).parents[2] / "models" / "crohme"
+SHIPPED = Path(__file__).parents[2] / "models" / "default"
 METRICS = "metrics.json"
 
 

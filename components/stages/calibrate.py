@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.config import Params, ParamsError, load_params
-from components.data.datasets import LabelledShards
+from components.data.datasets import LabelledShards, LabelledSymbols, evenly, split_symbols
 from components.data.shards import read_table
 from components.evaluation.calibration_fit import fit_confidence
 from components.evaluation.metrics import Answer, reliability
@@ -33,7 +33,14 @@ def calibrate(params: Params) -> Calibration:
     recognizer = load_torch_recognizer(MODEL, params.decoding)
     data = LabelledShards(VALID, 0)
     beams = {"greedy": 1, "beam": max(params.decoding.beam, 2)}
+    symbols = LabelledSymbols(
+        evenly(split_symbols(VALID), params.evaluate.calibrate_symbols)
+        if params.evaluate.calibrate_symbols
+        else [],
+        recognizer.settings.raster,
+    )
     both = {name: read_dataset(data, recognizer, beam)[0] for name, beam in beams.items()}
+    alone = {name: read_dataset(symbols, recognizer, beam)[0] for name, beam in beams.items()}
     found = {}
     report: dict[str, float | None] = {}
     counts = np.ones(len(both["greedy"]))
@@ -43,17 +50,19 @@ def calibrate(params: Params) -> Calibration:
         if params.evaluate.calibrate_for == "train":
             right = [answer.right for answer in answers]
             report[f"{name}_exprate_as_train"] = float(np.average(right, weights=counts))
+        seen = [*answers, *alone[name]]
         confidence = fit_confidence(
-            [answer.scores for answer in answers],
-            [len(answer.read) for answer in answers],
-            [answer.right for answer in answers],
-            counts,
+            [answer.scores for answer in seen],
+            [len(answer.read) for answer in seen],
+            [answer.right for answer in seen],
+            np.concatenate([counts, np.ones(len(alone[name]))]),
         )
         found[name] = confidence
         after = reliability([_confident(answer, confidence) for answer in answers])
         report |= {
             f"{name}_exprate": sum(answer.right for answer in answers) / len(answers),
             f"{name}_ece_before": reliability(answers).ece,
+            f"{name}_symbols": sum(a.right for a in alone[name]) / len(alone[name]) if alone[name] else None,
             f"{name}_ece": after.ece,  # on the inks it was fitted on; the test split's is in metrics.json
         }
     calibration = Calibration(**found)

@@ -43,15 +43,17 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
         elif data.source == "folder":
             _place(_own_folders(data.folder), data.limit, part, shutil.copyfile)
         else:
-            source = {
-                "crohme": data.crohme,
-                "mathwriting": data.mathwriting,
-                "mathwriting-excerpt": data.mathwriting_excerpt,
-            }[data.source]
-            try:
-                _from_archive(source, data.limit, part, downloads)
-            except (ArchiveError, SourceError) as error:
-                raise SourceError(f"data.{data.source}: {error}") from None
+            _add_archive(data, data.source, part, downloads)
+            empty = [split for split in SPLITS if not _count(part / split)]
+            if empty:
+                raise SourceError(f"data.{data.source}.splits: {', '.join(empty)} names no folder")
+        for name in data.also:
+            beside = part / f".{name}"
+            _add_archive(data, name, beside, downloads)
+            for split in SPLITS:
+                if (beside / split).is_dir():
+                    (beside / split).rename(part / split / name)
+            shutil.rmtree(beside)
         if data.corrections is not None:
             _add_corrections(data, data.corrections, part)
     return {split: _count(raw / split) for split in SPLITS}
@@ -73,6 +75,14 @@ def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
             writers=p.writers,
             repeats=p.repeats,
         )
+
+
+def _add_archive(data: DataParams, name: str, part: Path, downloads: Path) -> None:
+    """Fills `part` from the archive of this name. Raises SourceError, which names the field."""
+    try:
+        _from_archive(data.archive_of(name), data.limit, part, downloads)
+    except (ArchiveError, SourceError) as error:
+        raise SourceError(f"data.{name}: {error}") from None
 
 
 def _from_archive(source: ArchiveParams, limit: int, part: Path, downloads: Path) -> None:

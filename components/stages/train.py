@@ -24,6 +24,7 @@ SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/training"),
     Path("data/model.pt"),
 )
+SYMBOLS = Path("data/symbols.parquet")
 SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
 _SHOWN = 12  # pictures of valid logged to MLflow, with their predictions
 
@@ -35,6 +36,7 @@ def train(params: Params) -> dict[str, Any]:
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = TrainingJob(
         shards=SHARDS,
+        symbols=SYMBOLS if params.synthesize.count else None,
         synthetic=SYNTHETIC,
         vocabulary=Vocabulary.load(VOCAB),
         raster=params.raster.settings,

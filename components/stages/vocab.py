@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -16,7 +17,8 @@ from components.data.shards import SPLITS, shard_paths
 from components.files import atomic_write
 from components.latex.vocabulary import SPECIALS, Vocabulary
 
-SHARDS, VOCAB, REPORT = Path("data/shards"), Path("data/vocab.json"), Path("reports/vocab.json")
+SHARDS, SYNTHETIC = Path("data/shards"), Path("data/synthetic")
+VOCAB, REPORT = Path("data/vocab.json"), Path("reports/vocab.json")
 
 
 @dataclass(frozen=True)
@@ -47,15 +49,24 @@ def coverage(vocabulary: Vocabulary, labels: Iterable[Sequence[str]]) -> Coverag
     )
 
 
-def make_vocabulary(shards: Path, min_count: int, vocab: Path, report: Path) -> dict[str, Coverage]:
-    """Write the vocabulary of the shards' training split, and its coverage of each split.
+def make_vocabulary(
+    shards: Path,
+    min_count: int,
+    vocab: Path,
+    report: Path,
+    synthetic: Path | None = None,
+    splits: Sequence[str] = SPLITS,
+) -> dict[str, Coverage]:
+    """Writes the vocabulary of the shards' training split, and of `synthetic` formulas where training has
+    some, and what it covers of each split.
 
     Raises FileNotFoundError where a split has no shards, ValueError where no token is left.
     """
-    vocabulary = Vocabulary.build(_labels(shards / "train"), min_count)
+    more = _labels(synthetic) if synthetic is not None else ()
+    vocabulary = Vocabulary.build(chain(_labels(shards / "train"), more), min_count)
     if len(vocabulary) == len(SPECIALS):
         raise ValueError(f"{shards / 'train'}: no token occurs {min_count} times; lower vocab.min_count")
-    covered = {split: coverage(vocabulary, _labels(shards / split)) for split in SPLITS}
+    covered = {split: coverage(vocabulary, _labels(shards / split)) for split in splits}
     counts = list(zip(vocabulary.tokens, vocabulary.counts, strict=True))[len(SPECIALS) :]
     content = {
         "size": len(vocabulary),
@@ -78,7 +89,9 @@ def _labels(split: Path) -> Iterator[list[str]]:
 def main() -> None:
     """Run the stage with params.yaml."""
     try:
-        covered = make_vocabulary(SHARDS, load_params().vocab.min_count, VOCAB, REPORT)
+        params = load_params()
+        synthetic = SYNTHETIC if params.synthesize.count else None
+        covered = make_vocabulary(SHARDS, params.vocab.min_count, VOCAB, REPORT, synthetic)
     except (ParamsError, ValueError, OSError) as error:
         sys.exit(f"vocab: {error}")
     for split, part in covered.items():

@@ -14,7 +14,7 @@ import numpy as np
 from components.ink.ink import Ink, Stroke, Symbol
 from components.latex.commands import ACCENTS, LARGE
 from components.latex.tokenizer import detokenize
-from components.latex.tree import ROW, SCRIPT, Tree, row, tokens_of
+from components.latex.tree import MATRIX, ROW, SCRIPT, Tree, row, tokens_of
 from components.synthesis.symbol_bank import SymbolBank, box_of
 
 _AXIS = 0.38  # height of minus signs and fraction bars over the baseline
@@ -28,23 +28,53 @@ def _table(*groups: tuple[str, tuple[float, float]]) -> dict[str, tuple[float, f
 # From where to where over the baseline a symbol reaches; others are as high as capitals.
 _EXTENT = _table(
     (r"a c e m n o r s u v w x z \alpha \epsilon \iota \kappa \nu \omega \pi \sigma \tau", (0, 0.62)),
+    (r"\upsilon \varpi \imath \varkappa", (0, 0.62)),
     (r"\infty : \vartheta", (0.02, 0.6)),
     (r"f j \beta \phi \psi \xi \zeta", (-0.35, 1.0)),
-    (r"g p q y \gamma \eta \mu \rho \chi \varphi", (-0.4, 0.6)),
-    (r"( ) [ ] | \{ \} / \langle \rangle", (-0.25, 1.1)),
-    (r"+ \pm \mp \div \oplus \otimes < > \le \ge \ne \in \notin \subset \subseteq \equiv", (0.1, 0.7)),
-    (r"\times \ast \circ \cup \cap \wedge \vee", (0.12, 0.6)),
-    (r". \ldots", (0, 0.1)), (",", (-0.2, 0.12)), (r"\cdot", (0.33, 0.43)), (r"\prime", (0.7, 1.05)),
-    (" ".join(LARGE), (-0.35, 1.25)), (r"\int \iint \oint", (-0.6, 1.5)),
+    (r"Q J", (-0.08, 1.0)), (r"\jmath \varsigma", (-0.3, 0.62)),
+    (r"g p q y \gamma \eta \mu \rho \chi \varphi \varrho \wp", (-0.4, 0.6)),
+    (r"( ) [ ] | \{ \} / \backslash \langle \rangle \lfloor \rfloor \lceil \rceil", (-0.25, 1.1)),
+    (r"+ \pm \mp \div \oplus \otimes \ominus \odot \oslash < > \le \ge \ne \in \ni \notin", (0.1, 0.7)),
+    (r"\subset \subseteq \supset \supseteq \subsetneq \supsetneq \nsubseteq \sqsubseteq \equiv", (0.1, 0.7)),
+    (r"\approx", (0.1, 0.7)),
+    (r"\cong \approxeq \triangleq \doteq \asymp \propto \ll \gg \prec \succ \preceq \succeq", (0.08, 0.68)),
+    (r"\lesssim \gtrsim \bowtie \star * \triangle \square \diamond \triangleleft", (0.08, 0.72)),
+    (r"\triangleright", (0.08, 0.72)),
+    (r"\bigtriangleup \bigtriangledown \rtimes \ltimes \therefore \because \angle", (0.02, 0.75)),
+    (r"\times \ast \circ \cup \cap \wedge \vee \uplus \sqcup \sqcap \amalg", (0.12, 0.6)),
+    (r"\bullet", (0.2, 0.5)),
+    (r"\neg", (0.3, 0.6)), (r"\vdash \dashv \models \vDash \Vdash \perp \bot \top", (0, 0.85)),
+    (r"\smile \frown", (0.25, 0.5)), (r"\ddots", (0.05, 0.75)), (r"\vdots", (-0.1, 0.8)),
+    (".", (0, 0.1)), (",", (-0.2, 0.12)), (";", (-0.2, 0.5)), (r"\cdot", (0.33, 0.43)),
+    (r"\prime", (0.7, 1.05)), ('" `', (0.7, 1.0)), (r"\not", (-0.1, 0.9)),
+    (" ".join(LARGE), (-0.35, 1.25)), (r"\int \iint \iiint \oint", (-0.6, 1.5)),
 )  # fmt: skip
 # How wide a flat symbol is, and the height of its middle.
 _FLAT = _table(
-    (r"- \frac", (0.55, _AXIS)), (r"= \sim \simeq", (0.6, _AXIS)),
-    (r"\rightarrow \leftarrow \Rightarrow \leftrightarrow \Leftrightarrow \iff \mapsto", (0.95, _AXIS)),
+    (r"- \frac", (0.55, _AXIS)), (r"= \sim \simeq", (0.6, _AXIS)), (r"\_", (0.6, -0.05)),
+    (r"\rightarrow \leftarrow \Rightarrow \Leftarrow \leftrightarrow \Leftrightarrow \mapsto", (0.95, _AXIS)),
+    (r"\hookrightarrow \hookleftarrow \rightleftharpoons \rightleftarrows \rightharpoonup", (1.0, _AXIS)),
+    (r"\rightsquigarrow \twoheadrightarrow \nrightarrow", (1.0, _AXIS)),
+    (r"\iff \longrightarrow \longleftarrow \longleftrightarrow \longmapsto", (1.45, _AXIS)),
+    (r"\Longrightarrow \Longleftarrow", (1.45, _AXIS)),
 )  # fmt: skip
+# How wide and high the mark of an accent is; 0: as wide as what it stands over.
+_MARKS = _table(
+    (r"\overline \underline", (0, 0.03)), (r"\vec \overleftarrow \overleftrightarrow", (0, 0.24)),
+    (r"\overbrace \underbrace", (0, 0.22)), (r"\hat \check", (0.42, 0.2)), (r"\tilde", (0.48, 0.16)),
+    (r"\breve", (0.4, 0.16)), (r"\acute \grave", (0.18, 0.2)), (r"\mathring", (0.18, 0.18)),
+    (r"\dot", (0.07, 0.07)), (r"\ddot", (0.28, 0.07)), (r"\dddot", (0.45, 0.07)),
+)  # fmt: skip
+_GROWING = (r"\hat", r"\tilde", r"\check")  # over several symbols these are wide, more often than not
 # These have more room around them.
-_ROOM = frozenset([*_FLAT, *"+<>", r"\pm", r"\times", r"\div", r"\le", r"\ge", r"\ne", r"\in", r"\equiv"])
-_OPEN, _CLOSE = ("(", "[", r"\{"), (")", "]", r"\}")
+_ROOM = frozenset(
+    [*_FLAT, *"+<>", r"\pm", r"\mp", r"\times", r"\div", r"\le", r"\ge", r"\ne", r"\in", r"\equiv",
+     r"\approx", r"\subset", r"\subseteq", r"\supset", r"\cong", r"\ll", r"\gg", r"\propto",
+     r"\models", r"\vdash"]
+)  # fmt: skip
+_OPEN = ("(", "[", r"\{", r"\langle", r"\lfloor", r"\lceil")
+_CLOSE = (")", "]", r"\}", r"\rangle", r"\rfloor", r"\rceil")
+_FENCES = frozenset([*_OPEN, *_CLOSE, "|"])
 _LIMITS = ("lim", "max", "min", "sup", "inf")  # have their subscript below
 
 
@@ -121,12 +151,16 @@ class _Hand:
     def _row(self, parts: Sequence[Tree], size: float) -> _Block:
         parts = _with_names(parts)
         blocks = [self.block(part, size) for part in parts]
-        for left, right in _fences(parts):
-            inner = blocks[left + 1 : right]
-            above, below = max(b.above for b in inner), max(b.below for b in inner)
-            if above + below > 1.5 * size and self._rng.random() < 0.85:
-                for place in (left, right):
-                    blocks[place] = self._stretched(parts[place].head, 0.35 * size, -below, above)
+        for places, inner in _fences(parts):
+            above = max(blocks[place].above for place in inner)
+            below = max(blocks[place].below for place in inner)
+            matrix = any(_base(parts[place]) == MATRIX for place in inner)
+            tall = above + below
+            if (matrix and tall > 0.5 * size) or (tall > 1.5 * size and self._rng.random() < 0.85):
+                for place in places:
+                    fence = self._stretched(_base(parts[place]), 0.35 * size, -below, above)
+                    scripted = parts[place].head == SCRIPT
+                    blocks[place] = self._script(parts[place], size, fence) if scripted else fence
         whole, x, y = _Block(), 0.0, 0.0
         for part, block in zip(parts, blocks, strict=True):
             room = self._rng.uniform(0.05, 0.3) * size if part.head in _ROOM else 0.0
@@ -166,20 +200,24 @@ class _Hand:
         """A symbol that fills a box: fences, roots."""
         if token not in self._samples:
             raise LayoutError(f"no sample of {token}")
+        if high - low < 1e-3:
+            raise LayoutError(f"{token} encloses nothing")
         strokes = self._samples.like(token, width / (high - low), self._rng)
         (left, top), (right, bottom) = box_of(strokes).tolist()
         tall = (high - low) / max(bottom - top, 1e-6)
         wide = np.clip(width / max(right - left, 1e-6), 0.3 * tall, 3 * tall)
         return _placed(token, strokes, float(wide), tall, 0.0, low)
 
-    def _script(self, tree: Tree, size: float) -> _Block:
+    def _script(self, tree: Tree, size: float, inner: _Block | None = None) -> _Block:
         base, sub, sup = tree.parts
         assert base is not None
-        under = (base.head == ROW and base.parts) or (
-            base.head in LARGE and self._rng.random() < (0.15 if "int" in base.head else 0.85)
+        under = (
+            (base.head == ROW and base.parts)
+            or base.head in (r"\overbrace", r"\underbrace")
+            or (base.head in LARGE and self._rng.random() < (0.25 if "int" in base.head else 0.85))
         )
         whole = _Block()
-        inner = self.block(base, size)
+        inner = self.block(base, size) if inner is None else inner
         small = max(self._small * size, 0.32)
         scripts = [None if part is None else self.block(part, small) for part in (sub, sup)]
         if under:
@@ -235,23 +273,30 @@ class _Hand:
 
     def _accent(self, tree: Tree, size: float) -> _Block:
         body = self.block(tree.parts[0], size)
-        wide = tree.head in (
-            r"\overline",
-            r"\underline",
-            r"\vec",
-            r"\overbrace",
-            r"\underbrace",
-            r"\overleftarrow",
-        )
-        width = max(body.width, 0.4 * size) if wide else 0.4 * size * self._factor(0.2)
-        gap = self._rng.uniform(0.08, 0.2) * size
-        token = tree.head if tree.head in self._samples else _BAR if "line" in tree.head else tree.head
-        mark = self._flat(token, width, 0.0)
+        wide, high = _MARKS.get(tree.head, (0.4, 0.2))
+        width = wide * size * self._factor(0.25) or max(body.width, 0.35 * size) * self._rng.uniform(0.8, 1.2)
+        if tree.head in _GROWING and body.width > size and self._rng.random() < 0.7:
+            width = body.width * self._rng.uniform(0.5, 1.0)
+        gap = self._rng.uniform(0.05, 0.2) * size
+        token = _BAR if "line" in tree.head and tree.head not in self._samples else tree.head
+        mark = self._fitted(token, width, high * size * self._factor(0.25))
         y = -body.below - gap - mark.above if "under" in tree.head else body.above + gap + mark.below
         whole = _Block()
-        whole.add(mark, (body.width - width) / 2 + max(0.0, (width - body.width) / 2), y)
-        whole.add(body, max(0.0, (width - body.width) / 2), 0)
+        slack = (body.width - width) / 2
+        whole.add(mark, max(0.0, slack) + self._noise(0.04) * size, y)
+        whole.add(body, max(0.0, -slack), 0)
         return whole
+
+    def _fitted(self, token: str, width: float, height: float) -> _Block:
+        """A symbol as wide and about as high as it is told, on the baseline."""
+        strokes = self._any(token)
+        (left, top), (right, bottom) = box_of(strokes).tolist()
+        wide = width / max(right - left, 1e-6)
+        tall = height / max(bottom - top, 1e-6)
+        if min(right - left, bottom - top) < 0.15 * max(right - left, bottom - top):
+            tall = wide = min(wide, tall) if right - left < bottom - top else wide  # a stroke, or a tap
+            tall = min(tall, 2 * height / max(bottom - top, 1e-6))
+        return _placed(token, strokes, wide, tall, 0.0, 0.0)
 
     def _stack(self, tree: Tree, size: float) -> _Block:
         small, base = self.block(tree.parts[0], self._small * size), self.block(tree.parts[1], size)
@@ -263,6 +308,7 @@ class _Hand:
         return whole
 
     def _matrix(self, tree: Tree, size: float) -> _Block:
+        at_left = self._rng.random() < 0.3
         lines = [[self.block(cell, 0.9 * size) for cell in line.parts] for line in tree.parts if line]
         widths = [
             max((line[place].width for line in lines if place < len(line)), default=0.0)
@@ -276,7 +322,7 @@ class _Hand:
         for line, up, down in zip(lines, high, deep, strict=True):
             y -= up
             for place, cell in enumerate(line):
-                x = sum(widths[:place]) + gap * place + (widths[place] - cell.width) / 2
+                x = sum(widths[:place]) + gap * place + (0.0 if at_left else (widths[place] - cell.width) / 2)
                 whole.add(cell, x, y)
             y -= down + lead
         return whole
@@ -303,15 +349,35 @@ def _placed(
     return _Block(left + wide * (x1 - x0), low + tall * (y1 - y0), -low, [(token, moved)])
 
 
-def _fences(parts: Sequence[Tree]) -> list[tuple[int, int]]:
-    """Places of brackets that belong together and have something between them."""
+def _base(part: Tree) -> str:
+    """The head of a part, whatever scripts it has."""
+    base = part.parts[0] if part.head == SCRIPT else part
+    return base.head if base is not None else ""
+
+
+def _fences(parts: Sequence[Tree]) -> list[tuple[list[int], range]]:
+    """Places of brackets that belong together, and what is between them; what stands beside a matrix
+    belongs to it, with or without a partner."""
     stack: list[int] = []
-    pairs = []
+    pairs: list[tuple[list[int], range]] = []
+    bars = [place for place, part in enumerate(parts) if _base(part) == "|"]
+    if len(bars) % 2 == 0:
+        pairs += [([a, b], range(a + 1, b)) for a, b in zip(bars[::2], bars[1::2], strict=True) if a + 1 < b]
     for place, part in enumerate(parts):
         if part.head in _OPEN:
             stack.append(place)
-        elif part.head in _CLOSE and stack and (start := stack.pop()) + 1 < place:
-            pairs.append((start, place))
+        elif _base(part) in _CLOSE and stack and (start := stack.pop()) + 1 < place:
+            pairs.append(([start, place], range(start + 1, place)))
+    for place, part in enumerate(parts):
+        if part.head == MATRIX:
+            left, right = place, place
+            while left and parts[left - 1].head in _FENCES:
+                left -= 1
+            while right + 1 < len(parts) and _base(parts[right + 1]) in _FENCES:
+                right += 1
+            beside = [at for at in range(left, right + 1) if at != place]
+            if beside:
+                pairs.append((beside, range(place, place + 1)))
     return pairs
 
 

@@ -17,15 +17,25 @@ from components.latex.normalizer import FUNCTION
 from components.latex.tree import EMPTY, MATRIX, ROW, SCRIPT, Tree, row, tokens_of
 
 _DIGITS, _LOWER, _UPPER = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_GREEK = r"\alpha \beta \gamma \delta \theta \lambda \mu \pi \sigma \phi \omega \epsilon \eta \rho \tau \psi"
+_GREEK = (
+    r"\alpha \beta \gamma \delta \theta \lambda \mu \pi \sigma \phi \omega \epsilon \eta \rho \tau \psi "
+    r"\kappa \nu \xi \zeta \chi \iota \upsilon \varphi \hbar \ell \vartheta \varsigma \partial"
+)
+_CAPITALS = r"\Delta \Gamma \Omega \Sigma \Phi \infty \Lambda \Theta \Pi \Xi \Psi \Upsilon \nabla"
+_OPERATORS = r"+ - \times \pm \div \cdot / \cup \cap \wedge \vee \oplus \otimes \circ \ast \mp \backslash"
+_RELATIONS = (
+    r"= < > \le \ge \ne \in \rightarrow \notin \subset \subseteq \supset \approx \equiv \sim \simeq \cong "
+    r"\propto \ll \gg \leftarrow \Rightarrow \mapsto \iff \leftrightarrow \perp \models"
+)
 _KINDS = {  # symbols that can take each other's place
     **dict.fromkeys(_DIGITS, "digit"),
     **dict.fromkeys(_LOWER, "letter"),
     **dict.fromkeys(_UPPER, "capital"),
     **dict.fromkeys(_GREEK.split(), "letter"),
-    **dict.fromkeys((r"\Delta", r"\Gamma", r"\Omega", r"\Sigma", r"\Phi", r"\infty"), "capital"),
-    **dict.fromkeys(("+", "-", r"\times", r"\pm", r"\div", r"\cdot", "/"), "operator"),
-    **dict.fromkeys(("=", "<", ">", r"\le", r"\ge", r"\ne", r"\in", r"\rightarrow"), "relation"),
+    **dict.fromkeys(_CAPITALS.split(), "capital"),
+    **dict.fromkeys((rf"\mathbb{{{letter}}}" for letter in _UPPER), "capital"),
+    **dict.fromkeys(_OPERATORS.split(), "operator"),
+    **dict.fromkeys(_RELATIONS.split(), "relation"),
     **dict.fromkeys(LARGE - {r"\int"}, "sum"),
 }
 _RENAMED = 0.15  # of the symbols
@@ -38,6 +48,9 @@ class Recombination:
     """Makes formulas of those that it is given (normalized, as trees)."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
+        """Raises ValueError where there is no tree."""
+        if not trees:
+            raise ValueError("no label of the training split can be taken apart")
         self._trees = trees
         self._arguments: dict[str, list[Tree]] = defaultdict(list)
         counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -90,12 +103,17 @@ class Recombination:
             kind = _KINDS.get(tree.head)
             renamed = kind is not None and rng.random() < _RENAMED
             return Tree(self._symbol(kind, rng)) if renamed and kind else tree
+        if tree.head == MATRIX:  # its lines are rows of cells, which stay apart
+            return Tree(MATRIX, tuple(self._line(line, rng) for line in tree.parts if line is not None))
         fixed = _named(tree)
         parts = tuple(
             part if part is None or place in fixed else self._changed(part, rng, _slot(tree, place))
             for place, part in enumerate(tree.parts)
         )
         return row([p for p in parts if p is not None]) if tree.head == ROW else Tree(tree.head, parts)
+
+    def _line(self, line: Tree, rng: np.random.Generator) -> Tree:
+        return Tree(ROW, tuple(self._changed(cell, rng) for cell in line.parts))
 
     def _symbol(self, kind: str, rng: np.random.Generator) -> str:
         tokens, weights = self._symbols[kind]

@@ -1,42 +1,156 @@
-"""Real symbols by their token: what people wrote, to be written again in another formula."""
+"""Symbols by their token, from many sources and hands, to be written again in other formulas."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from components.files import atomic_write
 from components.ink.ink import Stroke, Symbol
 
 Box = npt.NDArray[np.float32]  # (2, 2): (left, top), (right, bottom)
 
+_MANY = 60  # samples of a class from which on they need no distortion beyond a hand's own variation
+_FEW, _OWN = 0.16, 0.03  # distortion of a class with one sample, and of one with many
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One written symbol, in the units of its ink, y downwards."""
+
+    strokes: tuple[Stroke, ...]
+    source: str
+    hand: str = ""
+
 
 class SymbolBank:
-    """The symbols of a collection of inks, (strokes, symbols) each."""
+    """Samples of symbols. `weights` says how often a source is drawn from, compared to 1."""
 
-    def __init__(self, inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]]) -> None:
-        self._samples: dict[str, list[tuple[Stroke, ...]]] = defaultdict(list)
-        for strokes, symbols in inks:
-            for symbol in symbols:
-                self._samples[symbol.token].append(tuple(strokes[index] for index in symbol.strokes))
+    def __init__(
+        self, samples: Iterable[tuple[str, Sample]], weights: dict[str, float] | None = None
+    ) -> None:
+        self._samples: dict[str, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+        for token, sample in samples:
+            self._samples[token][sample.source].append(sample)
+        self._cumulative: dict[str, tuple[list[str], npt.NDArray[np.float64]]] = {}
+        for token, sources in self._samples.items():
+            # The root of the number: a source of twenty hands counts beside one of thousands.
+            shares = [
+                (weights or {}).get(name.split(":")[0], 1.0) * len(found) ** 0.5
+                for name, found in sources.items()
+            ]
+            self._cumulative[token] = (list(sources), np.cumsum(shares) / sum(shares))
+
+    @classmethod
+    def of_inks(
+        cls, inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]], source: str = "train"
+    ) -> SymbolBank:
+        """The bank of a collection of inks, (strokes, symbols) each."""
+        return cls(samples_of(inks, source))
 
     def __len__(self) -> int:
-        return sum(map(len, self._samples.values()))
+        return sum(self.count(token) for token in self._samples)
 
     def __contains__(self, token: str) -> bool:
         return token in self._samples
 
-    def any(self, token: str, rng: np.random.Generator) -> tuple[Stroke, ...]:
-        """One of the symbols, in the units of its ink."""
-        found = self._samples[token]
+    @property
+    def tokens(self) -> list[str]:
+        return sorted(self._samples)
+
+    def count(self, token: str) -> int:
+        return sum(map(len, self._samples[token].values())) if token in self._samples else 0
+
+    def all(self, token: str) -> list[Sample]:
+        """All samples of a class, source by source."""
+        return [sample for found in self._samples[token].values() for sample in found]
+
+    def draw(self, token: str, rng: np.random.Generator) -> Sample:
+        """A sample as it was written: a source by weight and root of its size, then any sample of it."""
+        names, cumulative = self._cumulative[token]
+        name = names[min(int(np.searchsorted(cumulative, rng.random(), side="right")), len(names) - 1)]
+        found = self._samples[token][name]
         return found[int(rng.integers(len(found)))]
+
+    def any(self, token: str, rng: np.random.Generator) -> tuple[Stroke, ...]:
+        """A symbol as another hand might write it: the fewer samples its source has, the more distorted."""
+        sample = self.draw(token, rng)
+        alike = len(self._samples[token][sample.source])
+        strength = _FEW + (_OWN - _FEW) * min(1.0, (alike - 1) / _MANY)
+        return warped(sample.strokes, strength, rng)
 
     def like(self, token: str, shape: float, rng: np.random.Generator, tries: int = 6) -> tuple[Stroke, ...]:
         """Of some of the symbols the one most like `shape`, width to height: it is stretched least."""
-        found = [self.any(token, rng) for _ in range(tries)]
+        found = [self.draw(token, rng).strokes for _ in range(tries)]
         return min(found, key=lambda strokes: abs(np.log(_shape(strokes) / shape)))
+
+    def save(self, path: Path) -> None:
+        """Writes one Parquet file, whole or not at all."""
+        rows = [(token, sample) for token in self.tokens for sample in self.all(token)]
+        table = pa.table(
+            {
+                "token": [token for token, _ in rows],
+                "source": [sample.source for _, sample in rows],
+                "hand": [sample.hand for _, sample in rows],
+                "strokes": pa.array(
+                    [[stroke.ravel() for stroke in sample.strokes] for _, sample in rows],
+                    pa.list_(pa.list_(pa.float32())),
+                ),
+            }
+        )
+        with atomic_write(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", compression_level=15)
+
+    @classmethod
+    def load(cls, path: Path, weights: dict[str, float] | None = None) -> SymbolBank:
+        """Reads what `save` wrote. Raises FileNotFoundError, which names the stage to run."""
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no symbol bank; run `dvc repro symbols` first")
+        table = pq.read_table(path).to_pydict()
+        columns = zip(table["token"], table["source"], table["hand"], table["strokes"], strict=True)
+        return cls(
+            (
+                (
+                    token,
+                    Sample(tuple(np.asarray(s, np.float32).reshape(-1, 2) for s in strokes), source, hand),
+                )
+                for token, source, hand, strokes in columns
+            ),
+            weights,
+        )
+
+
+def samples_of(
+    inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]], source: str
+) -> Iterable[tuple[str, Sample]]:
+    """The symbols that inks say the strokes of; each ink counts as a hand of its own."""
+    for number, (strokes, symbols) in enumerate(inks):
+        for symbol in symbols:
+            yield symbol.token, Sample(tuple(strokes[i] for i in symbol.strokes), source, str(number))
+
+
+def warped(strokes: Sequence[Stroke], strength: float, rng: np.random.Generator) -> tuple[Stroke, ...]:
+    """Strokes slanted, stretched, turned and bent a little; `strength` is a fraction of their extent."""
+    box = box_of(strokes)
+    middle, extent = box.mean(axis=0), max(float(np.ptp(box, axis=0).max()), 1e-6)
+    turn, shear, stretch = rng.normal(0, strength, 3) * (0.7, 1.0, 1.5)
+    linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    linear = linear @ np.array([[np.exp(stretch / 2), shear], [0, np.exp(-stretch / 2)]])
+    wave = rng.normal(0, 1 / (0.9 * extent), (2, 2))
+    phase, amplitude = rng.uniform(0, 2 * np.pi, 2), rng.normal(0, 0.5 * strength * extent, (2, 2)) / 2
+    result = []
+    for stroke in strokes:
+        points = (stroke - middle) @ linear.T
+        points = points + np.sin(points @ wave.T + phase) @ amplitude
+        result.append((points + middle).astype(np.float32))
+    return tuple(result)
 
 
 def box_of(strokes: Sequence[Stroke]) -> Box:

@@ -86,8 +86,10 @@ def test_flows_alone_import_prefect() -> None:
 
 
 def test_nobody_imports_a_stage() -> None:
-    """DVC starts stages with `python -m`; what several need is a library. A stage's tests may import it."""
-    others = [line for line in edges(lambda m: not within(m, ("tests",)), part("components.stages"))
+    """DVC starts stages with `python -m`; what several need is a library. A stage's tests may import it, and
+    so does the command that stands in for DVC on a machine that has none."""
+    exempt = ("tests", "benchmarks.rented_gpu")
+    others = [line for line in edges(lambda m: not within(m, exempt), part("components.stages"))
               if not line.endswith("imports components.stages")]  # fmt: skip
     assert others == []
 

@@ -9,6 +9,7 @@ from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.model.dataset import NOWHERE, Batch, BatchSpec, BucketBatchSampler, InkDataset, aligned
 from components.model.trainer import TrainingJob
 from components.recognizer.tensors import to_input
+from components.synthesis.symbol_bank import Sample, SymbolBank
 
 SIDE = {"stride": 8, "multiple": 16, "max_tokens": 24, "seed": 7}
 
@@ -174,3 +175,26 @@ def test_a_batch_never_has_more_positions_than_the_network(
     index = max(inks.usable, key=lambda number: len(inks.tokens[number]))
     batch = inks[BatchSpec((index,), 0, 1.0)]
     assert len(inks.tokens[index]) < batch.tokens.shape[1] <= longest + spare
+
+
+def test_photographed_ink_lies_where_attention_is_pointed(job: TrainingJob, shards: Path) -> None:
+    variation = job.train.augment.model_copy(update={"paper": 1.0})
+    inks = InkDataset(shards / "train", job.vocabulary, job.raster, variation=variation, **SIDE)
+    hits = total = 0
+    for index in range(24):
+        batch = inks[BatchSpec((index,), 1, 1.0)]
+        pixels = batch.pixels[0, 0].numpy()
+        for x, y in (batch.centers + 0.5) * SIDE["stride"]:
+            near = pixels[max(int(y) - 9, 0) : int(y) + 10, max(int(x) - 9, 0) : int(x) + 10]
+            hits, total = hits + int((near > 127).any()), total + 1
+        assert torch.equal(batch.pixels, inks[BatchSpec((index,), 1, 1.0)].pixels)
+    assert hits >= 0.9 * total, "strokes may fade, no more"
+
+
+def test_symbols_that_are_written_anew_come_from_the_bank(job: TrainingJob, shards: Path) -> None:
+    far = (np.float32([[0, 0], [500, 0], [0, 3]]),)
+    variation = job.train.augment.model_copy(update={"swap_symbols": 1.0, "substitute_symbols": 0.0})
+    bank = SymbolBank([("x", Sample(far, "own"))])
+    inks = InkDataset(shards / "train", job.vocabulary, job.raster, variation=variation, bank=bank, **SIDE)
+    assert inks._other("x", np.random.default_rng(0)) == list(far)
+    assert inks._other("1", np.random.default_rng(0)) is None

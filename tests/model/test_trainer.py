@@ -112,7 +112,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="dvc repro train"):
         load_model(tmp_path / "none.pt")
     torch.save({"weights": {}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"other\.pt: not a model of this version"):
+    with pytest.raises(ValueError, match=r"other\.pt: not a checkpoint of this version"):
         load_model(tmp_path / "other.pt")
 
 

@@ -179,7 +179,7 @@ class TestWhatIsRefused:
             (r"\nonsense", "invalid-formula", r"unknown command \nonsense"),
             ("", "invalid-formula", "empty"),
             ("x\\", "invalid-formula", "backslash"),
-            ("я", "invalid-formula", "U+044F"),
+            ("字", "invalid-formula", "U+5B57"),
             ("x" * 257, "too-long", "257"),
             ("x" * 4097, "invalid-body", "4096"),
             (None, "invalid-body", "formula"),

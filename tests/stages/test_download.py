@@ -88,6 +88,21 @@ def test_archive_gives_the_ink_of_its_splits_and_nothing_else(archive: Path, tmp
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]
 
 
+def test_further_archives_add_their_splits_and_may_lack_some(archive: Path, tmp_path: Path) -> None:
+    more = local(archive, {"train": ["set/other"], "valid": ["set/b"], "test": []})
+    data = params("crohme", **local(archive))
+    base = data.model_dump(by_alias=True) | {"also": ["mathwriting-excerpt"], "mathwriting-excerpt": more}
+    counts = run(DataParams.model_validate(base), tmp_path)
+    assert counts == {"train": 4, "valid": 2, "test": 1}
+    added = {"train/mathwriting-excerpt/z.inkml", "valid/mathwriting-excerpt/one.inkml"}
+    assert set(contents(tmp_path / "data" / "raw")) == PLACED | added
+
+
+def test_a_source_without_a_split_is_refused(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"data\.crohme\.splits: test names no folder"):
+        run(params("crohme", **local(archive, SPLITS | {"test": []})), tmp_path)
+
+
 def test_folder_of_the_same_gives_the_same_and_stays_as_it_is(source: Path, tmp_path: Path) -> None:
     run(params("crohme", **local(source)), tmp_path)
     assert set(contents(tmp_path / "data" / "raw")) == PLACED

@@ -128,7 +128,7 @@ class TestAlone:
         bare = tmp_path / "bare"
         bare.mkdir()
         assert alone("--data", bare, "--out", tmp_path / "out") == 1
-        assert "holds no .inkml" in capsys.readouterr().err
+        assert "no .inkml file in it or below" in capsys.readouterr().err
         assert alone("--data", tmp_path / "nowhere", "--out", tmp_path / "out") == 1
         assert "nowhere: not a folder" in capsys.readouterr().err
         shutil.copy(folder / "unlabelled.inkml", bare)

@@ -86,7 +86,7 @@ def test_a_version_tells_what_it_came_from_and_how_well_it_reads(here: Path) -> 
     assert version.tags["dvc.data/model.pt"] == "0123456789abcdef0123456789abcdef"
     assert {"git_commit", "training_run", "bundle"} <= set(version.tags)
     assert client.get_model_version_by_alias("handwritten-math-ocr", "challenger").version == version.version
-    assert "Learnt from" in version.description
+    assert "Training data" in version.description
     assert client.get_run(version.run_id).data.metrics == {
         f"test_{name}": value for name, value in METRICS.items() if value is not None
     }

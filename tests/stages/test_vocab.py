@@ -80,3 +80,17 @@ def test_the_stage_says_what_it_made(
     assert "test: 33.3% of 3 labels covered; lacks b (2)" in capsys.readouterr().out
     assert Path("data/vocab.json").exists()
     assert Path("reports/vocab.json").exists()
+
+
+def test_the_tokens_of_synthetic_formulas_are_known_as_well(shards: Path, tmp_path: Path) -> None:
+    _write(tmp_path / "synthetic", [r"\alpha", "x"])
+    covered = vocab.make_vocabulary(
+        shards,
+        1,
+        tmp_path / "vocab.json",
+        tmp_path / "report.json",
+        tmp_path / "synthetic",
+        ("train", "valid"),
+    )
+    assert Vocabulary.load(tmp_path / "vocab.json").tokens == (*SPECIALS, "+", r"\alpha", r"\pi", "a", "x")
+    assert set(covered) == {"train", "valid"}

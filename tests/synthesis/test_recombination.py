@@ -66,3 +66,18 @@ def test_a_length_that_no_formula_has_is_refused() -> None:
     made = Recombination(trees_of(map(tokenize, ["x"])))
     with pytest.raises(ValueError, match=r"synthesize\.max_tokens"):
         made.formula(np.random.default_rng(1), 1)
+
+
+def test_the_cells_of_a_matrix_stay_apart() -> None:
+    label = tokenize(r"(\begin{matrix}a+1&b_{2}\\ c&\frac{1}{2}\end{matrix})")
+    recombination = Recombination(trees_of([label, tokenize("x+y=z"), tokenize("1-2")]))
+    rng = np.random.default_rng(2)
+    shapes = set()
+    for _ in range(300):
+        tokens = list(tokens_of(recombination.formula(rng, 60)))
+        if r"\begin{matrix}" in tokens:
+            assert normalize(detokenize(tokens)) == detokenize(tokens)
+            shapes.add(
+                (tokens.count("&"), tokens.count("\\\\")) if tokens.count(r"\begin{matrix}") == 1 else (2, 1)
+            )
+    assert shapes == {(2, 1)}
