@@ -7,6 +7,8 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,7 +93,7 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
     )
     # It asks for the version of pip, which an environment of uv lacks.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _no_bytecode():
         code = Path(folder) / _SOURCE.name
         for file in _code():
             (code / file).parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +107,17 @@ def _log(mlflow: ModuleType, bundle: Bundle) -> Any:
             input_example=[_EXAMPLE],
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         )
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Keep MLflow, which imports the packed model to check it, from leaving `__pycache__` beside it."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _code() -> list[Path]:

@@ -50,7 +50,9 @@ _ALIKE = (
     (r"\psi", r"\Psi", "4"), (r"\lambda", r"\Lambda", "x"), (r"\circ", "o", "0"), (r"\cdot", "."),
     (r"\mathbb{R}", "R"), (r"\mathbb{N}", "N"), (r"\mathbb{Z}", "Z"), (r"\mathbb{C}", "C"), (r"\mathbb{Q}", "Q"),
 )  # fmt: skip
-_WRITTEN_ALONE = "+++---===1230xynabAB"
+_WRITTEN_ALONE = "+++-----===1230xynabAB"
+# Alone these are a dot, a line or a tick, which means something else to whoever writes nothing beside it.
+NEVER_ALONE = frozenset(["`", ".", ",", '"', r"\_", r"\prime", r"\cdot", r"\not", r"\neg", r"\mid", r"\wr"])
 _COMMAND = re.compile(r"\\[a-zA-Z]+$")
 _ROW, _INFINITY = "\\\\", r"\infty"
 _WIDE_ACCENTS = (r"\overline", r"\underline", r"\overbrace", r"\underbrace", r"\vec", r"\hat", r"\tilde")
@@ -138,8 +140,9 @@ def _spaced(text: str) -> str:
 
 
 def single(s: Source) -> str:
-    """One symbol: any, and what people write alone more often."""
-    return s.of(_WRITTEN_ALONE) if s.chance(0.3) else s.symbol()
+    """One symbol: any that means something alone, and what people write alone more often."""
+    symbol = s.symbol()
+    return s.of(_WRITTEN_ALONE) if s.chance(0.4) or symbol.strip() in NEVER_ALONE else symbol
 
 
 def short(s: Source) -> str:

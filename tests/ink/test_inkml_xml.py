@@ -190,4 +190,4 @@ def test_a_megabyte_never_takes_long(data: bytes) -> None:
     begun = time.process_time()
     with suppress(InkError):
         parse_inkml(data, "x")
-    assert time.process_time() - begun < 2  # of a busy machine; alone, each takes under half a second
+    assert time.process_time() - begun < 10  # alone under a second; what is not linear takes minutes

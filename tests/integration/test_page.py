@@ -424,7 +424,7 @@ class TestRefusals:
             hand.told("That is too large. The limit is 2,000 bytes")
             hand.press("Clear")
             hand.write(KNOWN[EQUATION])
-            hand.told("points are more than 30")
+            hand.told("points exceed the limit of 30")
 
     def test_words_of_something_between_are_not_taken_for_an_answer(
         self, page: Page, service: ServiceProcess
