@@ -17,7 +17,7 @@ _EXAMPLES = """examples:
   python -m components serve --model models:/handwritten-math-ocr/3 --port 3001 --open
   API_KEYS_FILE=keys.json python -m components serve --host 0.0.0.0
 
-All settings are environment variables; see README.md."""
+All settings are environment variables; see docs/settings.md."""
 
 
 def add(commands: Commands) -> None:
