@@ -72,7 +72,7 @@ def _responses(operation: dict[str, Any]) -> list[str]:
 def _fields(schema: dict[str, Any]) -> list[str]:
     required = schema.get("required", [])
     rows = [
-        f"| `{name}` | {_type(field)} | {'yes' if name in required else 'no'} | {field.get('description', '')} |"
+        f"| `{name}` | {_type(field)} | {'yes' * (name in required)} | {field.get('description', '')} |"
         for name, field in schema.get("properties", {}).items()
     ]
     return ["| field | type | required | |", "|---|---|---|---|", *rows, ""] if rows else []
