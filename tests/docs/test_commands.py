@@ -1,4 +1,4 @@
-"""Every command in README, docs/ and deploy/ exists: module, subcommand, options, Make target, script, route."""
+"""Every command in README, docs/ and deploy/ exists: module, subcommand, options, Make target, route."""
 
 from __future__ import annotations
 
@@ -26,7 +26,28 @@ INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:make|python -m|handwritten-math) [^`
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 # Programs of others, whose options are not ours to test.
 OTHERS = frozenset(
-    "git cd . tr export curl docker gcloud openssl printf pip dvc prefect mlflow bentoml for do done helm kubectl".split()
+    [
+        "git",
+        "cd",
+        ".",
+        "tr",
+        "export",
+        "curl",
+        "docker",
+        "gcloud",
+        "openssl",
+        "printf",
+        "pip",
+        "dvc",
+        "prefect",
+        "mlflow",
+        "bentoml",
+        "for",
+        "do",
+        "done",
+        "helm",
+        "kubectl",
+    ]
 )
 
 
