@@ -87,7 +87,7 @@ screenshots: env
 docs:
 	@./setup.sh docs
 	@[ -s docs/javascripts/mermaid.min.js ] || ./setup.sh mermaid
-	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true PYTHONPATH=. .venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true PYTHONPATH=$(CURDIR) .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "reports/docs/index.html"
 
 lock: env
