@@ -1,4 +1,4 @@
-"""Settings come from the environment, are told apart from nonsense, and are all in the README."""
+"""Settings come from the environment, are told apart from nonsense, and are all documented."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from components.serving.settings import Settings, SettingsError, load_settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
 
 def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,9 +34,9 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
         load_settings()
 
 
-def test_the_readme_lists_each_with_its_default() -> None:
+def test_the_documentation_lists_each_with_its_default() -> None:
     rows = re.findall(
-        r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
     )
     assert rows == [
         (name.upper(), _shown(field.default), field.description)
