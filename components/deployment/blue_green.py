@@ -26,6 +26,7 @@ from components.config import load_params
 from components.deployment.packaging import PackagingError, ensure_bento
 from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
 from components.registry.model_versions import CHAMPION, ModelVersion, Registry, RegistryError
+from components.serving.settings import absolute_paths
 
 CONFIG = Path("deploy/blue-green/haproxy.cfg")
 
@@ -128,7 +129,10 @@ class BlueGreenDeployment:
         slot = "b" if previous is not None and previous.slot == "a" else "a"
         service = ServiceProcess(
             [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],
-            {"TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1"},
+            {
+                "TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1",
+                **absolute_paths(os.environ),
+            },
             home=Path(bentoml.get(bento).path).parents[2],  # the store of bentos/NAME/VERSION
             unset=(),
             show_output=True,
