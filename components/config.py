@@ -198,6 +198,8 @@ class PipelineParams(_Section):
     retry_delay: float = Field(gt=0)
     time_limit: float = Field(gt=0)
     time_limits: dict[str, float]
+    push: bool
+    record: Literal["none", "artifact", "commit", "push"]
 
     def limit(self, stage: str) -> float:
         """Time limit of a stage, seconds."""

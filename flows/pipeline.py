@@ -15,7 +15,8 @@ from prefect.states import Completed, Failed
 
 from components.config import ParamsError, PipelineParams, load_params
 from components.evaluation.report.tables import error_table, metric_rows
-from components.orchestration.dvc_runner import PipelineRun, StageError, StageRun, plan, run_stage
+from components.orchestration.dvc_runner import LOCK, PipelineRun, StageError, StageRun, plan, run_stage
+from components.orchestration.results import ResultsError, commit_lock, push_outputs
 from components.registry.links import version_link
 from components.registry.model_versions import Registry, RegistryError
 
@@ -53,6 +54,10 @@ def run_pipeline() -> State[PipelineRun]:
     publish_stages(runs)
     if done.changed:
         publish_results()
+    try:
+        keep(params.pipeline, str(done))
+    except ResultsError as error:
+        return Failed(message=f"{done}; {error}")
     get_run_logger().info("%s", done)
     return Completed(message=str(done), data=done)
 
@@ -66,6 +71,27 @@ def run(stage: str, limit: float, force: bool = False) -> State[StageRun]:
     except StageError as error:
         return Failed(message=str(error))  # returned, not raised: Prefect would log its own stack trace
     return Completed(message=f"{done.outcome}, {done.seconds:.1f} s", data=done)
+
+
+def keep(params: PipelineParams, summary: str) -> None:
+    """Push outputs and record dvc.lock, as params.yaml says. Raises ResultsError.
+
+    Also where all was cached: an earlier run may have failed to.
+    """
+    if params.push:
+        retries = params.retries.get("push", 0)
+        push.with_options(retries=retries, retry_delay_seconds=params.retry_delay)()
+    if params.record == "artifact":
+        lock = LOCK.read_text(encoding="utf-8")
+        create_markdown_artifact(f"```yaml\n{lock}```\n", "dvc-lock", "dvc.lock after this run")
+    elif params.record != "none":
+        commit_lock(f"Record the pipeline's results\n\n{summary}", push=params.record == "push")
+
+
+@task(cache_policy=NO_CACHE)
+def push() -> None:
+    """Push the outputs to the DVC remote."""
+    push_outputs()
 
 
 def is_registered(name: str) -> bool:

@@ -36,7 +36,17 @@ def connect(experiment: str | None = None) -> ModuleType:
 
 
 def git_commit() -> str:
-    """Return the commit of the work tree, with `-dirty` if it has changes; `unknown` outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """Return the commit of the work tree, with `-dirty` if it has changes; `unknown` outside git.
+
+    dvc.lock does not count: DVC changes it as stages run, and its hashes are recorded with a version.
+    """
+    commit = _git("rev-parse", "HEAD")
+    if not commit:
+        return "unknown"
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)dvc.lock")
+    return f"{commit}-dirty" if changes else commit
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
