@@ -91,20 +91,50 @@ def forget_others(folder: Path) -> None:
 
 
 class Tracked:
-    """The MLflow run of a training; a resumed training continues it."""
+    """The MLflow run of a training; a resumed training continues it.
+
+    MLflow's faults do not stop a training: metrics that could not be sent are sent with the next ones.
+    """
 
     def __init__(self, mlflow: Any, id: str) -> None:
         self.mlflow, self.id = mlflow, id
+        self._pending: list[tuple[int, dict[str, float]]] = []  # epochs not sent yet
 
     def log_epoch(self, epoch: Any) -> None:
         metrics = {name: value for name, value in vars(epoch).items() if name != "epoch"}
-        self.mlflow.log_metrics(metrics, step=epoch.epoch)
+        self._pending.append((epoch.epoch, metrics))
+        with self._tolerated("metrics are kept and sent with those of the next epoch"):
+            self._send()
 
     def log_result(self, summary: dict[str, Any], checkpoint: Any) -> None:
-        self.mlflow.log_metrics({f"best_{name}": summary[name] for name in ("valid_exprate", "valid_loss")})
-        self.mlflow.log_params({"parameters": summary["parameters"]})
-        self.mlflow.log_artifact(str(VOCAB))
-        self.mlflow.log_figure(samples(checkpoint), "valid_samples.png")
+        figure = samples(checkpoint)
+        with self._tolerated(f"the run lacks metrics or pictures; {HISTORY} and {SUMMARY} have the metrics"):
+            self._send()
+            best = {f"best_{name}": summary[name] for name in ("valid_exprate", "valid_loss")}
+            self.mlflow.log_metrics(best)
+            self.mlflow.log_params({"parameters": summary["parameters"]})
+            self.mlflow.log_artifact(str(VOCAB))
+            self.mlflow.log_figure(figure, "valid_samples.png")
+
+    def end(self, status: str) -> None:
+        with self._tolerated(f"run {self.id} is not marked as {status}"):
+            self.mlflow.end_run(status)
+
+    def _send(self) -> None:
+        while self._pending:
+            step, metrics = self._pending[0]
+            self.mlflow.log_metrics(metrics, step=step)
+            self._pending.pop(0)
+
+    @contextmanager
+    def _tolerated(self, consequence: str) -> Iterator[None]:
+        from components.registry.mlflow_client import TrackingError, tracking_errors
+
+        try:
+            with tracking_errors():
+                yield
+        except TrackingError as error:
+            print(f"train: training goes on, {consequence}: {error}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -113,26 +143,40 @@ def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]
     if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
         yield None
         return
-    from components.registry.mlflow_client import connect, git_commit
+    from components.registry.mlflow_client import connect, tracking_errors
 
-    mlflow = connect(params.register_.name)
-    note = folder / "mlflow_run"
+    mlflow = connect(params.register_.name)  # before training: whether the server answers
+    with tracking_errors():
+        run = Tracked(mlflow, _start(mlflow, params, data, folder / "mlflow_run"))
+    try:
+        yield run
+    except BaseException:
+        run.end("FAILED")
+        raise
+    run.end("FINISHED")
+
+
+def _start(mlflow: Any, params: Params, data: str, note: Path) -> str:
+    """Start a run, or continue the one that `note` names; return its ID."""
+    from components.registry.mlflow_client import git_commit
+
     known = note.read_text() if note.exists() else None
     # If the run is gone (another server, a fresh database), a new one continues the training.
     if known and not _exists(mlflow, known):
         known = None
-    with mlflow.start_run(run_id=known, log_system_metrics=True) as run:
-        if not known:
-            folder.mkdir(parents=True, exist_ok=True)
-            note.write_text(run.info.run_id)
-            flat = {
-                f"{section}.{name}": value
-                for section in ("data", "raster", "model", "train")
-                for name, value in getattr(params, section).model_dump(mode="json").items()
-            }
-            mlflow.log_params({"seed": params.seed, "preset": params.preset, **flat})
-            mlflow.set_tags({"data_hash": data, "git_commit": git_commit()})
-        yield Tracked(mlflow, run.info.run_id)
+    run = mlflow.start_run(run_id=known, log_system_metrics=True)
+    if not known:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(run.info.run_id)
+        flat = {
+            f"{section}.{name}": value
+            for section in ("data", "raster", "model", "train")
+            for name, value in getattr(params, section).model_dump(mode="json").items()
+        }
+        mlflow.log_params({"seed": params.seed, "preset": params.preset, **flat})
+        mlflow.set_tags({"data_hash": data, "git_commit": git_commit()})
+    id: str = run.info.run_id
+    return id
 
 
 def samples(checkpoint: Any) -> Any:
