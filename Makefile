@@ -29,7 +29,8 @@ demo: env
 
 serve: env env-serve
 	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
-	  --arg model=$${tag#*:} --port $${PORT:-3000}
+	  --arg model=$${tag#*:} --port $${PORT:-3000} \
+	  --host $${HOST:-$$([ "$${AUTH:-}" = off ] && echo 127.0.0.1 || echo 0.0.0.0)}
 
 serve-champion: env env-serve
 	@./setup.sh packages haproxy

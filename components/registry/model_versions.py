@@ -14,7 +14,8 @@ from components.registry.mlflow_client import connect
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
-DECISION, BENTO, ROLLED_BACK = "decision", "bento", "rolled_back"  # tags of a version
+# Tags of a version.
+DECISION, DECIDED_BY, BENTO, ROLLED_BACK = "decision", "decided_by", "bento", "rolled_back"
 # DVC sees no change when it is the registry that is new, or has lost the version.
 REGISTER_COMMAND = "dvc repro --force --single-item register"
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes

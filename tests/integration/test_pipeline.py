@@ -64,7 +64,7 @@ def test_a_second_machine_pulls_the_results_and_runs_nothing(
     first.run("dvc", "push")
     second = tmp_path / "second"
     first.run("git", "clone", "--quiet", ".", str(second))
-    first.run("dvc", "--cd", str(second), "pull", "export")
+    first.run("dvc", "--cd", str(second), "pull", "--with-deps", "export")
     output = first.run("dvc", "--cd", str(second), "repro", "export")
     assert "Running stage" not in output
     assert json.loads((second / "reports/metrics.json").read_text())["n"] == 150
