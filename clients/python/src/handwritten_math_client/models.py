@@ -89,7 +89,7 @@ class Problem:
     @property
     def kind(self) -> str:
         """The kind of problem in a word, such as `nothing-written`."""
-        return self.type.rpartition(":")[2]
+        return self.type.removeprefix("urn:problem:")
 
 
 @dataclass(frozen=True, kw_only=True)
