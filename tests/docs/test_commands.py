@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "deploy").glob("*.md")),
+    *sorted((ROOT / "deploy").rglob("*.md")),
     *sorted((ROOT / "clients").glob("*/README.md")),
 ]
 # Routes that the description leaves out: of BentoML, of Prometheus, of FastAPI.
