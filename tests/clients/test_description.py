@@ -18,6 +18,7 @@ from handwritten_math_client import (
     Batch,
     Client,
     ClientError,
+    Constraints,
     Correction,
     Health,
     History,
@@ -30,6 +31,7 @@ from handwritten_math_client import (
     RateLimitStatus,
     Reading,
     Status,
+    TokenAlternative,
     TokenBox,
 )
 from tests.architecture.imports import imported_by_script, third_party
@@ -40,6 +42,7 @@ PACKAGE = ROOT / "clients/python/src/handwritten_math_client"
 MODELS = {
     "AlternativeResponse": Alternative,
     "BatchResponse": Batch,
+    "Constraints": Constraints,
     "FeedbackResponse": Correction,
     "Health": Health,
     "History": History,
@@ -49,6 +52,7 @@ MODELS = {
     "ProblemDocument": Problem,
     "Status": Status,
     "Tier": RateLimit,
+    "TokenAlternative": TokenAlternative,
     "TokenBox": TokenBox,
     "Usage": RateLimitStatus,
 }
@@ -66,6 +70,13 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "history": (),
     "model_info": (),
     "rate_limit_status": (),
+}
+OPTIONS: dict[str, Any] = {
+    "n_best": 2,
+    "format": "mathml",
+    "explain": True,
+    "names": "letters",
+    "constraints": Constraints(prefix="x", exclude=("y",), vocabulary="algebra"),
 }
 RESULTS = {Prediction: Reading}  # with headers
 
@@ -133,16 +144,21 @@ def test_a_body_is_as_described(description: dict[str, Any], method: str) -> Non
 @pytest.mark.parametrize("method", [method for method in CALLS if CALLS[method]])
 def test_options_are_the_parameters(description: dict[str, Any], method: str) -> None:
     described = {
-        parameter["name"]: shape(parameter["schema"])
+        parameter["name"]: shape(value_schema(description, parameter["schema"]))
         for parameter in operation(description, sent(method))["parameters"]
         if parameter["in"] == "query"
     }
-    known = {name: shape(client_schema(kind)) for name, kind in get_type_hints(PredictOptions).items()}
+    hints = get_type_hints(PredictOptions)
     if method == "feedback":
-        known = {"format": known["format"]}
-    assert known == described
-    options = {name: parameter["default"] for name, parameter in parameters(description, method).items()}
-    assert set(sent(method, **options).url.params) == set(described)
+        hints = {"format": hints["format"]}
+    assert {name: shape(client_schema(kind)) for name, kind in hints.items()} == described
+    sent_values = sent(method, **{name: OPTIONS[name] for name in described}).url.params
+    assert set(sent_values) == set(described)
+    if "constraints" in described:
+        constraints = json.loads(sent_values["constraints"])
+        schema = description["components"]["schemas"]["Constraints"]
+        jsonschema.Draft202012Validator(schema).validate(constraints)
+        assert constraints["prefix"] == "x"
 
 
 def test_the_key_goes_where_the_description_says(description: dict[str, Any]) -> None:
@@ -173,9 +189,15 @@ def test_the_client_needs_httpx_anyio_and_pydantic_alone() -> None:
     assert third_party(imported) - {"handwritten_math_client"} == {"httpx", "anyio", "pydantic"}
 
 
-def parameters(description: dict[str, Any], method: str) -> dict[str, Any]:
-    found = operation(description, sent(method))["parameters"]
-    return {parameter["name"]: parameter["schema"] for parameter in found if parameter["in"] == "query"}
+def value_schema(description: dict[str, Any], parameter: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter's value, also if it is sent as JSON."""
+    for option in parameter.get("anyOf", ()):
+        if "contentSchema" in option:
+            assert option["contentMediaType"] == "application/json"
+            name = option["contentSchema"]["$ref"].rsplit("/", 1)[-1]
+            found: dict[str, Any] = description["components"]["schemas"][name]
+            return found
+    return parameter
 
 
 def client_schema(kind: Any) -> dict[str, Any]:
@@ -194,7 +216,17 @@ def client_schema(kind: Any) -> dict[str, Any]:
 
 
 # What a client need not know: texts, what the service checks, and what stands for a field left out.
-_LEFT_OUT = {"title", "description", "examples", "default", "minimum", "maximum", "pattern", "maxLength"}
+_LEFT_OUT = {
+    "title",
+    "description",
+    "examples",
+    "default",
+    "minimum",
+    "maximum",
+    "pattern",
+    "maxLength",
+    "maxItems",
+}
 
 
 def shape(schema: Any) -> Any:
@@ -206,5 +238,5 @@ def shape(schema: Any) -> Any:
     return {
         key: {name: shape(part) for name, part in value.items()} if key == "properties" else shape(value)
         for key, value in sorted(schema.items())
-        if key not in _LEFT_OUT
+        if key not in _LEFT_OUT and (key, value) != ("additionalProperties", False)
     }

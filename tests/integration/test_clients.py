@@ -20,12 +20,14 @@ from components.serving.access.api_keys import KeyLimits, add_key
 from handwritten_math_client import (
     AsyncClient,
     Client,
+    Constraints,
     NotFoundError,
     Prediction,
     Problem,
     RateLimitedError,
     Reading,
     UnauthorizedError,
+    UnprocessableError,
 )
 from tests.docs.test_commands import commands
 from tests.integration.conftest import ROOT, SERVE, Registry, service_of
@@ -107,6 +109,20 @@ def test_python_reads_corrects_and_tells_the_state(service: Running) -> None:
         assert usage.caller == "Ada" and usage.tiers[0].remaining < usage.tiers[0].limit
     with Client(service.address) as stranger, pytest.raises(UnauthorizedError):
         stranger.predict(PICTURE)
+
+
+def test_python_restricts_the_search(service: Running) -> None:
+    with Client(service.address, service.key) as client:
+        boxes = client.predict_strokes(CROSS, explain=True, names="letters").token_boxes or ()
+        assert boxes and all(box.alternatives for box in boxes)
+        usual = boxes[0].token
+        other = client.predict_strokes(
+            CROSS, explain=True, names="letters", constraints=Constraints(exclude=(usual,))
+        )
+        assert usual not in [box.token for box in other.token_boxes or ()]
+        with pytest.raises(UnprocessableError) as unknown:
+            client.predict(PICTURE, constraints=Constraints(prefix=(r"\nosuchsymbol",)))
+        assert unknown.value.kind == "invalid-constraints"
 
 
 def test_async_python_reads_concurrently_and_does_not_wait_for_a_limit_beyond_its_deadline(

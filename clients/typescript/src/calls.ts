@@ -1,5 +1,5 @@
 /** What each endpoint is sent. Paths, options and bodies have the types of the OpenAPI description. */
-import type { paths } from "./schema.js";
+import type { components, paths } from "./schema.js";
 
 type Json<Path extends keyof paths> = paths[Path]["post"] extends {
   requestBody: { content: { "application/json": infer Body } };
@@ -17,8 +17,14 @@ export type Picture = Blob | ArrayBuffer | Uint8Array<ArrayBuffer>;
 /** Points `[x, y]`, y downwards, in any unit. */
 export type Stroke = Json<"/predict/strokes">["strokes"][number];
 
+/** What is known about a formula. Symbols are tokens as in `token_boxes` with `names: "letters"`. */
+export type Constraints = Partial<components["schemas"]["Constraints"]>;
+
 /** Options of a prediction. What is not given is the service's default. */
-export type PredictOptions = Query<"/predict"> & Query<"/predict/strokes"> & Query<"/predict/batch">;
+export type PredictOptions = Omit<
+  Query<"/predict"> & Query<"/predict/strokes"> & Query<"/predict/batch">,
+  "constraints" // a JSON text in the query
+> & { constraints?: Constraints };
 
 export type FeedbackOptions = Query<"/feedback">;
 

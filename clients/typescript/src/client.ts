@@ -116,7 +116,8 @@ export class Client {
   #url({ path, query = {} }: Call): string {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined && value !== null) parameters.set(name, String(value));
+      if (value === undefined || value === null) continue;
+      parameters.set(name, typeof value === "object" ? JSON.stringify(value) : String(value));
     }
     return this.#base + path + (parameters.size ? `?${parameters}` : "");
   }

@@ -1,5 +1,5 @@
 export { Client, type ClientSettings } from "./client.js";
-export type { Picture, PredictOptions, Stroke } from "./calls.js";
+export type { Constraints, Picture, PredictOptions, Stroke } from "./calls.js";
 export {
   ClientError,
   DeadlineExceededError,

@@ -213,6 +213,29 @@ export interface components {
             processing_time: number;
         };
         /**
+         * Constraints
+         * @description What is known about the formula. Symbols are tokens as in `token_boxes` with `names=letters`.
+         */
+        Constraints: {
+            /**
+             * Prefix
+             * @description the formula begins so: LaTeX, or its tokens
+             * @default
+             */
+            prefix: string | string[];
+            /**
+             * Exclude
+             * @description symbols that it does not have
+             * @default []
+             */
+            exclude: string[];
+            /**
+             * Vocabulary
+             * @description symbols that it may have, by a name or one by one; null: all
+             */
+            vocabulary?: ("digits" | "algebra" | "calculus") | string[] | null;
+        };
+        /**
          * FeedbackResponse
          * @description A stored correction.
          */
@@ -501,6 +524,19 @@ export interface components {
             resets_in: number;
         };
         /**
+         * TokenAlternative
+         * @description What may stand at a place of the formula, given all that stands before it.
+         */
+        TokenAlternative: {
+            /** Token */
+            token: string;
+            /**
+             * Probability
+             * @description the model's own probability of it after the tokens before; not calibrated
+             */
+            probability: number;
+        };
+        /**
          * TokenBox
          * @description A token of the LaTeX, and the bounding box of the ink that it was read from.
          */
@@ -527,6 +563,12 @@ export interface components {
                 number,
                 number
             ] | null;
+            /**
+             * Alternatives
+             * @description the likeliest tokens at this place, the best first; none for a function name
+             * @default []
+             */
+            alternatives: components["schemas"]["TokenAlternative"][];
         };
         /**
          * Usage
@@ -563,8 +605,12 @@ export interface operations {
                 n_best?: number;
                 /** @description `mathml` adds the formula as MathML */
                 format?: "latex" | "mathml";
-                /** @description adds `token_boxes`: the ink that each token was read from */
+                /** @description adds `token_boxes`: the ink of each token, and the likeliest tokens there */
                 explain?: boolean;
+                /** @description `functions`: `\sin`, `\lim_{x\to 0}`; `letters`: as in MathWriting's labels, `sin` */
+                names?: "functions" | "letters";
+                /** @description what is known about the formula, as JSON; in a JSON body a field of the same name */
+                constraints?: string | null;
             };
             header?: never;
             path?: never;
@@ -579,6 +625,10 @@ export interface operations {
                     /** @enum {string} */
                     format?: "latex" | "mathml";
                     explain?: boolean;
+                    /** @enum {string} */
+                    names?: "functions" | "letters";
+                    /** @description JSON, as in a JSON body */
+                    constraints?: string;
                 };
                 "image/png": string;
                 "image/jpeg": string;
@@ -586,6 +636,29 @@ export interface operations {
                 "application/json": {
                     /** @description base64 or a data URL */
                     image: string;
+                    /**
+                     * Constraints
+                     * @description What is known about the formula. Symbols are tokens as in `token_boxes` with `names=letters`.
+                     */
+                    constraints?: {
+                        /**
+                         * Prefix
+                         * @description the formula begins so: LaTeX, or its tokens
+                         * @default
+                         */
+                        prefix?: string | string[];
+                        /**
+                         * Exclude
+                         * @description symbols that it does not have
+                         * @default []
+                         */
+                        exclude?: string[];
+                        /**
+                         * Vocabulary
+                         * @description symbols that it may have, by a name or one by one; null: all
+                         */
+                        vocabulary?: ("digits" | "algebra" | "calculus") | string[] | null;
+                    };
                 };
             };
         };
@@ -680,8 +753,12 @@ export interface operations {
                 n_best?: number;
                 /** @description `mathml` adds the formula as MathML */
                 format?: "latex" | "mathml";
-                /** @description adds `token_boxes`: the ink that each token was read from */
+                /** @description adds `token_boxes`: the ink of each token, and the likeliest tokens there */
                 explain?: boolean;
+                /** @description `functions`: `\sin`, `\lim_{x\to 0}`; `letters`: as in MathWriting's labels, `sin` */
+                names?: "functions" | "letters";
+                /** @description what is known about the formula, as JSON; in a JSON body a field of the same name */
+                constraints?: string | null;
             };
             header?: never;
             path?: never;
@@ -718,6 +795,29 @@ export interface operations {
                 "application/json": {
                     /** @description Strokes; y downwards, any unit. A stroke is a list of points `[x, y, …]` or `{x, y}`, or an object of columns `{x: […], y: […]}`; time and pressure are not used. Also read: `{x: [[…], …], y: [[…], …]}` (Mathpix), `strokeGroups` (MyScript) and a bare list. */
                     strokes: number[][][];
+                    /**
+                     * Constraints
+                     * @description What is known about the formula. Symbols are tokens as in `token_boxes` with `names=letters`.
+                     */
+                    constraints?: {
+                        /**
+                         * Prefix
+                         * @description the formula begins so: LaTeX, or its tokens
+                         * @default
+                         */
+                        prefix?: string | string[];
+                        /**
+                         * Exclude
+                         * @description symbols that it does not have
+                         * @default []
+                         */
+                        exclude?: string[];
+                        /**
+                         * Vocabulary
+                         * @description symbols that it may have, by a name or one by one; null: all
+                         */
+                        vocabulary?: ("digits" | "algebra" | "calculus") | string[] | null;
+                    };
                 };
                 /** @example <ink xmlns="http://www.w3.org/2003/InkML"><trace>0 0, 8 10</trace><trace>8 0, 0 10</trace></ink> */
                 "application/inkml+xml": string;
@@ -814,8 +914,12 @@ export interface operations {
                 n_best?: number;
                 /** @description `mathml` adds the formula as MathML */
                 format?: "latex" | "mathml";
-                /** @description adds `token_boxes`: the ink that each token was read from */
+                /** @description adds `token_boxes`: the ink of each token, and the likeliest tokens there */
                 explain?: boolean;
+                /** @description `functions`: `\sin`, `\lim_{x\to 0}`; `letters`: as in MathWriting's labels, `sin` */
+                names?: "functions" | "letters";
+                /** @description what is known about the formula, as JSON; in a JSON body a field of the same name */
+                constraints?: string | null;
             };
             header?: never;
             path?: never;

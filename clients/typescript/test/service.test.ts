@@ -45,6 +45,19 @@ test("every method works", { skip: SERVICE_URL === undefined && "needs a service
   assert.equal(typeof (await client.predictStrokes(cross)).formula, "string");
   assert.equal(typeof (await client.predictInkml(await readFile(INKML, "utf8"))).formula, "string");
 
+  const first = (await client.predictStrokes(cross, { explain: true, names: "letters" })).token_boxes?.[0];
+  assert.ok(first && first.alternatives.length > 0);
+  const other = await client.predictStrokes(cross, {
+    explain: true,
+    names: "letters",
+    constraints: { exclude: [first.token] },
+  });
+  assert.ok(other.token_boxes?.every(({ token }) => token !== first.token));
+  await assert.rejects(client.predict(picture, { constraints: { prefix: ["\\nosuchsymbol"] } }), {
+    status: 422,
+    kind: "invalid-constraints",
+  });
+
   const { results } = await client.predictBatch([picture, new Uint8Array([1, 2, 3])]);
   const [good, bad] = results;
   assert.ok(good && !isProblem(good) && good.formula === read.formula);

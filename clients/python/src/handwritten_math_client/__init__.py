@@ -6,7 +6,7 @@
 """
 
 from handwritten_math_client.async_client import AsyncClient
-from handwritten_math_client.calls import File, Format, PredictOptions, Strokes
+from handwritten_math_client.calls import Constraints, File, Format, Names, PredictOptions, Strokes
 from handwritten_math_client.client import Client
 from handwritten_math_client.errors import (
     BadRequestError,
@@ -37,6 +37,7 @@ from handwritten_math_client.models import (
     RateLimitStatus,
     Reading,
     Status,
+    TokenAlternative,
     TokenBox,
 )
 from handwritten_math_client.version import __version__
@@ -48,6 +49,7 @@ __all__ = [
     "Batch",
     "Client",
     "ClientError",
+    "Constraints",
     "Correction",
     "DeadlineExceededError",
     "File",
@@ -57,6 +59,7 @@ __all__ = [
     "History",
     "Minute",
     "ModelInfo",
+    "Names",
     "NotFoundError",
     "PredictOptions",
     "Prediction",
@@ -69,6 +72,7 @@ __all__ = [
     "ServerError",
     "Status",
     "Strokes",
+    "TokenAlternative",
     "TokenBox",
     "TransportError",
     "UnauthorizedError",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 
@@ -26,6 +27,16 @@ R = TypeVar("R", bound=Response)
 File = bytes | str | os.PathLike[str]  # a file's content, or its path
 Strokes = Iterable[Iterable[Iterable[float]]]  # strokes of points (x, y), y downwards; arrays will do
 Format = Literal["latex", "mathml"]
+Names = Literal["functions", "letters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraints:
+    """What is known about a formula. Symbols are tokens as in `token_boxes` with `names="letters"`."""
+
+    prefix: str | tuple[str, ...] = ""  # the formula begins so: LaTeX, or its tokens
+    exclude: tuple[str, ...] = ()  # symbols that it does not have
+    vocabulary: Literal["digits", "algebra", "calculus"] | tuple[str, ...] | None = None  # None: all symbols
 
 
 class PredictOptions(TypedDict, total=False):
@@ -33,7 +44,9 @@ class PredictOptions(TypedDict, total=False):
 
     n_best: int  # number of readings to return, 1 to 5, the best first
     format: Format  # "mathml" adds the formula as MathML
-    explain: bool  # adds `token_boxes`: the ink that each token was read from
+    explain: bool  # adds `token_boxes`: the ink of each token, and the likeliest tokens there
+    names: Names  # "functions": `\sin`; "letters": `sin`, as in MathWriting's labels
+    constraints: Constraints  # what is known about the formula
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,10 @@ def _checked(options: PredictOptions) -> Mapping[str, Any]:
     if unknown := options.keys() - PredictOptions.__annotations__.keys():
         known = ", ".join(PredictOptions.__annotations__)
         raise TypeError(f"unknown option {', '.join(sorted(unknown))}; there are {known}")
-    return dict(options)
+    return {
+        name: json.dumps(asdict(value)) if isinstance(value, Constraints) else value
+        for name, value in options.items()
+    }
 
 
 def _read(file: File) -> bytes:

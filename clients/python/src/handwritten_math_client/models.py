@@ -44,13 +44,22 @@ class Alternative:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenAlternative:
+    """What may stand at a place of the formula, given all before it; the probability is not calibrated."""
+
+    token: str
+    probability: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenBox:
-    """A token of the LaTeX, and the bounding box of the ink that it was read from."""
+    """A token of the LaTeX, the box around the ink that it was read from, and the likeliest tokens there."""
 
     token: str
     start: int
     end: int
     box: tuple[float, float, float, float] | None = None  # left, top, right, bottom
+    alternatives: tuple[TokenAlternative, ...] = ()  # the best first; none for a function name
 
 
 @dataclass(frozen=True, kw_only=True)
