@@ -3,8 +3,9 @@
 # make test-all   and those that install Docker Engine, or take minutes for little
 # make serve      the service with the champion, or the shipped model until there is one, on port 3000 (PORT)
 # make serve-champion   the champion, switching without downtime     make schedule   retraining on schedule and events
-# make bench      what measures speed              make lock       resolve the dependencies anew
-.PHONY: env env-serve demo serve serve-champion schedule test test-fast test-all fuzz lint format bench screenshots lock
+# make bench      what measures speed              make docs       the documentation, in reports/docs
+# make lock       resolve the dependencies anew
+.PHONY: env env-serve docs wheel demo serve serve-champion schedule test test-fast test-all fuzz lint format bench screenshots lock
 SHELL := /bin/sh
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Nothing that runs here reports to anybody.
@@ -23,14 +24,19 @@ env:
 env-serve:
 	@./setup.sh serve
 
+# The bundled model reads the samples first; then the pipeline trains one of its own, which reads them too.
 demo: env
+	python -m components predict --n-best 3 docs/sample.png docs/sample.inkml
 	dvc repro
 	python -m components predict --model data/bundle --n-best 3 docs/sample.png docs/sample.inkml
 
-serve: env env-serve
-	@tag=$$(python -m flows store) && exec .venv-serve/bin/bentoml serve service:HandwrittenMath \
-	  --arg model=$${tag#*:} --port $${PORT:-3000} \
-	  --host $${HOST:-$$([ "$${AUTH:-}" = off ] && echo 127.0.0.1 || echo 0.0.0.0)}
+# With a registry in this folder or MLFLOW_TRACKING_URI: its champion, for which `make env` must have been run.
+serve: env-serve
+	exec .venv-serve/bin/python -m components serve --port $${PORT:-3000} --host $${HOST:-127.0.0.1}
+
+wheel: env-serve
+	.uv/bin/uv build --quiet --wheel --out-dir dist
+	@ls dist/*.whl
 
 serve-champion: env env-serve
 	@./setup.sh packages haproxy
@@ -79,8 +85,17 @@ screenshots: env
 	@./setup.sh packages chromium
 	python -m tests.screenshots --address http://127.0.0.1:$${PORT:-3000}
 
+# The site in reports/docs. Mermaid comes from the npm registry; without npm, diagrams stay text.
+docs:
+	@./setup.sh docs
+	@[ -s docs/javascripts/mermaid.min.js ] || ./setup.sh mermaid
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true PYTHONPATH=$(CURDIR) .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "reports/docs/index.html"
+
 lock: env
 	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \
 	  --python-version 3.11 --no-header --quiet --output-file requirements.lock
 	.uv/bin/uv pip compile pyproject.toml --extra serve --constraint requirements.lock --generate-hashes \
 	  --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-serve.lock
+	.uv/bin/uv pip compile pyproject.toml --extra serve --extra docs --constraint requirements.lock --generate-hashes \
+	  --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-docs.lock

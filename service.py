@@ -2,7 +2,7 @@
 
 Two services, so that requests of all callers share one queue: the API prepares inputs, the recognizer reads
 the batches that BentoML's dispatcher forms. Their parts are in `components.serving`, the settings in
-README.md.
+docs/settings.md.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class HandwrittenMath:
             self._predict,
             bundle.version,
             bundle.settings,
+            bundle.vocabulary,
             SETTINGS,
             build_response_cache(SETTINGS, state.redis),
         )

@@ -1,6 +1,8 @@
 #!/bin/sh
 # ./setup.sh               makes the environment .venv from requirements.lock, once; again when the lock changes
 # ./setup.sh serve         .venv-serve from requirements-serve.lock: what the service needs, without PyTorch
+# ./setup.sh docs          .venv-docs from requirements-docs.lock: what the documentation needs
+# ./setup.sh mermaid       docs/javascripts/mermaid.min.js, which draws the documentation's diagrams
 # ./setup.sh packages ...  installs Debian packages that are missing, or says that it can't and goes on
 set -eu
 cd "$(dirname "$0")"
@@ -18,6 +20,13 @@ debian() {  # installs Debian packages, where root or sudo allows it
 
 case ${1:-} in
   serve) venv=.venv-serve lock=requirements-serve.lock size='some 400 megabytes' ;;
+  docs) venv=.venv-docs lock=requirements-docs.lock size='some 700 megabytes' ;;
+  mermaid)
+    mkdir -p docs/javascripts
+    command -v npm >/dev/null && folder=$(mktemp -d) && npm pack --silent --pack-destination "$folder" mermaid@11 >/dev/null &&
+      tar -xOf "$folder"/mermaid-*.tgz package/dist/mermaid.min.js > docs/javascripts/mermaid.min.js ||
+      { say "no npm or no registry: diagrams stay text"; : > docs/javascripts/mermaid.min.js; }
+    exit 0 ;;
   packages)
     shift
     missing=

@@ -2,7 +2,7 @@
 
 import os
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 # PyTorch's threads wait for each other many times a step. That they spin for milliseconds makes training
 # several times slower as soon as anything else wants a core; some ten microseconds do as well, and leave room

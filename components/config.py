@@ -151,7 +151,8 @@ class TrainParams(_Section):
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)
     precision: Literal["32", "bf16", "fp16"]
-    devices: str | int
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+    nodes: int = Field(ge=1)
     workers: int = Field(ge=0)
     attention_supervision: float = Field(ge=0)
     symbol_loss: float = Field(ge=0)

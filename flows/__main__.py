@@ -84,7 +84,8 @@ def _rollback(options: argparse.Namespace) -> int:
 
 def _package(options: argparse.Namespace) -> int:
     """Print the tag of the stored model or of the Bento to stdout, and nothing else."""
-    from components.deployment.packaging import build_bento, store_bundled_model, store_model
+    from components.deployment.model_store import store_bundled_model
+    from components.deployment.packaging import build_bento, store_model
     from components.registry.model_versions import CHAMPION, Registry
 
     registry = Registry(load_params().register_.name)

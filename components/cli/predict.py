@@ -12,6 +12,7 @@ from pathlib import Path
 from components.cli.base import CommandError, Commands, count
 from components.ink.raster import Picture, Placement
 from components.recognizer.explanation import TokenBox
+from components.recognizer.naming import with_function_names
 from components.recognizer.preprocessing import prepare_placed
 from components.recognizer.recognizer import Prediction, Recognizer
 from components.registry.bundles import SHIPPED, bundle_folder
@@ -20,6 +21,7 @@ _FILES = 64  # read in one batch
 _EXAMPLES = """examples:
   python -m components predict picture.jpg strokes.inkml
   python -m components predict --n-best 5 --json *.png
+  python -m components predict - < picture.png
   python -m components predict --model models:/handwritten-math-ocr@champion picture.png"""
 
 
@@ -31,7 +33,9 @@ def add(commands: Commands) -> None:
         epilog=_EXAMPLES,
         formatter_class=RawDescriptionHelpFormatter,
     )
-    command.add_argument("files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG … or InkML")
+    command.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="PNG, JPEG … or InkML; -: standard input"
+    )
     command.add_argument(
         "--beam", type=count, metavar="N", help="beams of the search (default: the model's own)"
     )
@@ -49,6 +53,12 @@ def add(commands: Commands) -> None:
         help="print the box of the ink of each token: left, top, right, bottom",
     )
     command.add_argument(
+        "--names",
+        choices=("functions", "letters"),
+        default="functions",
+        help=r"write \sin, or sin as MathWriting's labels do (default: %(default)s)",
+    )
+    command.add_argument(
         "--model",
         default=str(SHIPPED),
         help="bundle folder such as data/bundle, or models:/… (default: the bundled model)",
@@ -62,7 +72,7 @@ def run(options: Namespace) -> int:
         recognizer = Recognizer.load(bundle_folder(options.model))
     except (ValueError, OSError) as error:
         raise CommandError(str(error)) from None
-    how = options.beam, options.n_best, options.json, options.explain
+    how = options.beam, options.n_best, options.json, options.explain, options.names == "functions"
     return min(1, predict(options.files, recognizer, *how))
 
 
@@ -73,6 +83,7 @@ def predict(
     n_best: int,
     as_json: bool,
     explain: bool = False,
+    function_names: bool = True,
 ) -> int:
     """Read files and print the formulas, errors on stderr; returns the number of unreadable files."""
     bad = 0
@@ -81,15 +92,20 @@ def predict(
         places: dict[Path, Placement] = {}
         for file in files[start : start + _FILES]:
             try:
-                pictures[file], places[file] = prepare_placed(file.read_bytes(), recognizer.settings.raster)
+                pictures[file], places[file] = prepare_placed(_content(file), recognizer.settings.raster)
             except (ValueError, OSError) as error:
                 bad += 1
                 print(f"{file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         readings = recognizer.read(list(pictures.values()), beam, n_best, explain)
         for file, reading in zip(pictures, readings, strict=True):
+            reading = with_function_names(reading) if function_names else reading
             placed = replace(reading, token_boxes=_placed(reading.token_boxes, places[file]))
             print(_json(file, placed) if as_json else _text(file, placed), flush=True)
     return bad
+
+
+def _content(file: Path) -> bytes:
+    return sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
 
 
 def _placed(token_boxes: Sequence[TokenBox] | None, where: Placement) -> tuple[TokenBox, ...] | None:

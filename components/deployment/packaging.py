@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import bentoml
 from bentoml.exceptions import NotFound
 
+from components.deployment.model_store import store_bundle
 from components.deployment.smoke_test import Expected, SmokeTestError, recorded_expectations, smoke_test
-from components.recognizer.bundle import FILES, Bundle, load_bundle
-from components.registry.bundles import METRICS, SHIPPED, bundle_folder
+from components.recognizer.bundle import load_bundle
+from components.registry.bundles import bundle_folder
 from components.registry.model_versions import BENTO, ModelVersion, Registry
 
 BENTOFILE = Path("bentofile.yaml")
@@ -27,14 +26,7 @@ def store_model(version: ModelVersion) -> bentoml.Tag:
     """Put the bundle of a version into BentoML's model store, unless it is there already."""
     bundle = load_bundle(bundle_folder(version.uri))
     lineage = {key: value for key, value in version.tags.items() if not key.startswith("mlflow.")}
-    return _store(version.name, f"v{version.version}", bundle, version.metrics, lineage)
-
-
-def store_bundled_model(name: str) -> bentoml.Tag:
-    """Put the bundled model into the store, under the name of a registered model."""
-    metrics = json.loads((SHIPPED / METRICS).read_text(encoding="utf-8"))
-    numbers = {key: float(value) for key, value in metrics.items() if isinstance(value, int | float)}
-    return _store(name, "shipped", load_bundle(SHIPPED), numbers, {"source": f"models/{SHIPPED.name}"})
+    return store_bundle(version.name, f"v{version.version}", bundle, version.metrics, lineage)
 
 
 def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = None) -> bentoml.Tag:
@@ -74,27 +66,4 @@ def ensure_bento(registry: Registry, version: ModelVersion) -> str:
             return str(bentoml.get(tag).tag)
     tag = str(build_bento(version))
     registry.tag(version.version, {BENTO: tag})
-    return tag
-
-
-def _store(
-    name: str, version: str, bundle: Bundle, metrics: Mapping[str, float], lineage: Mapping[str, str]
-) -> bentoml.Tag:
-    # The hash of the bundle distinguishes versions of equal number in two registries.
-    tag = bentoml.Tag(name, f"{version}-{bundle.version}")
-    try:
-        return bentoml.models.get(tag).tag
-    except NotFound:
-        pass
-    number = version.removeprefix("v")
-    with bentoml.models.create(
-        tag,
-        module="components.recognizer",
-        labels={"registry_version": number, "bundle": bundle.version},
-        metadata={"version": number, "metrics": dict(metrics), "lineage": dict(lineage)},
-        signatures={},
-    ) as model:
-        for file in FILES:
-            if (bundle.folder / file).exists():
-                shutil.copyfile(bundle.folder / file, Path(model.path) / file)
     return tag

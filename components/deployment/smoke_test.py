@@ -81,7 +81,9 @@ def _check(client: httpx.Client, expected: Sequence[Expected]) -> None:
     if health.status_code != 200:
         raise SmokeTestError(f"/health answers {health.status_code}: {health.text}")
     for sample in expected:
-        answer = client.post("/predict", content=sample.picture, headers={"content-type": "image/png"})
+        answer = client.post(
+            "/predict?names=letters", content=sample.picture, headers={"content-type": "image/png"}
+        )
         if answer.status_code != 200:
             raise SmokeTestError(f"{sample.name}: /predict answers {answer.status_code}: {answer.text}")
         if (formula := answer.json()["formula"]) != sample.latex:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -69,14 +69,20 @@ State = tuple[_Row, ...]  # the open rows, the innermost last
 class LatexConstraint:
     """Which tokens may follow, over one vocabulary; forwards, or from right to left.
 
-    Threads may share one. Raises ValueError where the vocabulary has nothing to write a formula with.
+    Threads may share one. With `usable`, only these tokens (numbers) may be used. Raises ValueError
+    where there is nothing to write a formula with.
     """
 
     start: State
 
-    def __init__(self, vocabulary: Vocabulary, backward: bool = False) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, backward: bool = False, usable: Collection[int] | None = None
+    ) -> None:
         self._rules = _Rules(backward)
-        self._classes = [_class(token) for token in vocabulary.tokens]
+        self._classes = [
+            _class(token) if usable is None or number in usable else _UNUSED
+            for number, token in enumerate(vocabulary.tokens)
+        ]
         self._brackets = [
             (*((end, begin) if backward else (begin, end)), kinds) for begin, end, kinds in _BRACKETS
         ]
@@ -195,6 +201,37 @@ class LatexConstraint:
         distances = self._distances[min(left, len(self._distances) - 1)]
         needs = int((distances[list(places)] + np.array(beyond)).min(initial=_NEVER))
         return _Row(places, beyond, needs) if needs < _NEVER else None
+
+
+class PrefixConstraint:
+    """A constraint under which every formula begins with given tokens; from left to right only."""
+
+    def __init__(self, constraint: LatexConstraint, prefix: Sequence[int]) -> None:
+        """Raises ValueError where no formula of the constraint begins so."""
+        self._inner, self._prefix = constraint, tuple(prefix)
+        state = constraint.start
+        for token in prefix:
+            state = constraint.advance(state, token)
+        self.start: tuple[int, State] = (0, constraint.start)
+
+    def allowed(self, state: tuple[int, State], budget: int) -> Mask:
+        """As LatexConstraint.allowed; within the prefix only its next token."""
+        place, inner = state
+        mask = self._inner.allowed(inner, budget)
+        if place == len(self._prefix):
+            return mask
+        only = np.zeros_like(mask)
+        only[self._prefix[place]] = True
+        return only
+
+    def advance(self, state: tuple[int, State], token: int) -> tuple[int, State]:
+        """The state after one more token. Raises ValueError where it may not follow."""
+        place, inner = state
+        return min(place + 1, len(self._prefix)), self._inner.advance(inner, token)
+
+    def mask_repetition(self, mask: Mask, ids: Sequence[int]) -> Mask:
+        """As LatexConstraint.mask_repetition; what is given is not questioned."""
+        return mask if len(ids) < len(self._prefix) else self._inner.mask_repetition(mask, ids)
 
 
 def loops(ids: Sequence[int]) -> int | None:

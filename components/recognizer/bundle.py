@@ -103,6 +103,13 @@ class _File(BaseModel):
     sha256: dict[str, str]
 
 
+def bundled_model() -> Path:
+    """The folder of the bundled model: in a checkout, or installed beside the packages."""
+    root = Path(__file__).parents[2]
+    checkout = root / "models" / "default"
+    return checkout if checkout.is_dir() else root / "handwritten_math" / "model"
+
+
 def load_bundle(folder: Path) -> Bundle:
     """Open a bundle and verify its hashes. Raises BundleError."""
     for name in (*_HASHED, SETTINGS):

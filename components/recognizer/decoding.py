@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from components.latex.constraints import LatexConstraint
+from components.latex.constraints import LatexConstraint, PrefixConstraint
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.recognizer.engine import Engine, Floats, KVCache, Memory
 
@@ -41,13 +41,56 @@ class Hypothesis:
     score: float  # ln of its probability including its end; the mean of both directions
 
 
-class DecodingConstraints:
-    """Constraints on results: LaTeX in both directions, and the maximum length."""
+class TokenConstraint(Protocol):
+    """Which tokens may follow, by states that the search carries along."""
 
-    def __init__(self, vocabulary: Vocabulary, max_tokens: int, bidirectional: bool = False) -> None:
+    start: Any
+
+    def allowed(self, state: Any, budget: int) -> npt.NDArray[np.bool_]: ...
+
+    def advance(self, state: Any, token: int) -> Any: ...
+
+    def mask_repetition(self, mask: npt.NDArray[np.bool_], ids: Sequence[int]) -> npt.NDArray[np.bool_]: ...
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """What a caller knows about the formula."""
+
+    prefix: tuple[int, ...] = ()  # it begins with these tokens
+    usable: frozenset[int] | None = None  # it has these tokens only; None: any
+
+
+UNRESTRICTED = Restriction()
+
+
+class DecodingConstraints:
+    """Constraints on results: LaTeX in both directions, the maximum length, and what a caller knows."""
+
+    forward: TokenConstraint
+    backward: TokenConstraint | None
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        max_tokens: int,
+        bidirectional: bool = False,
+        restriction: Restriction = UNRESTRICTED,
+    ) -> None:
+        """A prefix leaves only the search from left to right: the other would have to end with it.
+
+        Raises ValueError where no formula meets the restriction.
+        """
         self.max_tokens, self.bidirectional = max_tokens, bidirectional
-        self.forward = LatexConstraint(vocabulary)
-        self.backward = LatexConstraint(vocabulary, backward=True) if bidirectional else None
+        usable, prefix = restriction.usable, restriction.prefix
+        latex = LatexConstraint(vocabulary, usable=usable)
+        if len(prefix) >= max_tokens:
+            raise ValueError(
+                f"the prefix has {len(prefix)} tokens: at most {max_tokens - 1} leave room for more"
+            )
+        self.forward = PrefixConstraint(latex, prefix) if prefix else latex
+        both = bidirectional and not prefix
+        self.backward = LatexConstraint(vocabulary, backward=True, usable=usable) if both else None
 
 
 def decode(
@@ -72,7 +115,7 @@ def decode(
     ways = [constraints.forward, constraints.backward] if constraints.backward else [constraints.forward]
     memory, pictures = Memory.concatenate(views), len(views[0].cells)
 
-    def write(constraint: LatexConstraint) -> list[list[Hypothesis]]:
+    def write(constraint: TokenConstraint) -> list[list[Hypothesis]]:
         return search(
             engine, memory, constraint, constraints.max_tokens, beam, beam, constraint is constraints.backward
         )
@@ -88,7 +131,7 @@ def decode(
     return [hypotheses[:n_best] for hypotheses in best]
 
 
-def greedy(engine: Engine, memory: Memory, constraint: LatexConstraint, max_tokens: int) -> list[Hypothesis]:
+def greedy(engine: Engine, memory: Memory, constraint: TokenConstraint, max_tokens: int) -> list[Hypothesis]:
     """Greedy decoding from left to right: `search` with one beam, without its sorting."""
     pictures = len(memory.cells)
     running = list(range(pictures))
@@ -128,7 +171,7 @@ def greedy(engine: Engine, memory: Memory, constraint: LatexConstraint, max_toke
 def search(
     engine: Engine,
     memory: Memory,
-    constraint: LatexConstraint,
+    constraint: TokenConstraint,
     max_tokens: int,
     beam: int,
     n_best: int,
@@ -262,7 +305,7 @@ def _forbid(
     scores: Scores,
     states: npt.NDArray[np.object_],
     tokens: Ids,
-    constraint: LatexConstraint,
+    constraint: TokenConstraint,
     budget: int,
 ) -> None:
     """Mask tokens that would break LaTeX, exceed the length, or repeat a cycle."""
@@ -273,7 +316,7 @@ def _forbid(
 
 
 def _advanced(
-    constraint: LatexConstraint, states: npt.NDArray[np.object_], tokens: Ids, scores: Scores
+    constraint: TokenConstraint, states: npt.NDArray[np.object_], tokens: Ids, scores: Scores
 ) -> npt.NDArray[np.object_]:
     result = np.empty_like(states)
     for place in np.ndindex(*states.shape):

@@ -10,7 +10,7 @@ that overlaps the true one by more than half, instead of 98 %.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -21,12 +21,23 @@ from pydantic import Field
 from components.ink.raster import Box, Picture
 from components.latex.structure import written
 from components.latex.tokenizer import spaced
-from components.latex.vocabulary import BOS, PAD
+from components.latex.vocabulary import BOS, PAD, SPECIALS, Vocabulary
 from components.recognizer.engine import Engine, Floats, KVCache, Memory
 from components.recognizer.tensors import padded_shape
 
 _TAKEN = 0.25  # weight of a component that another token has taken: only touching ink is shared
+_ALTERNATIVES = 3  # of each token
 _PART = 0.02  # an unassigned component joins a token unless another got 1 / this times the attention
+
+
+@dataclass(frozen=True)
+class TokenAlternative:
+    """What may stand at a place of the formula, given all that stands before it."""
+
+    token: str
+    probability: Annotated[
+        float, Field(description="the model's own probability of it after the tokens before; not calibrated")
+    ]
 
 
 @dataclass(frozen=True)
@@ -43,36 +54,71 @@ class TokenBox:
             "pixels of the upright picture; null if the token has no ink of its own, such as braces"
         ),
     ] = None
+    alternatives: Annotated[
+        tuple[TokenAlternative, ...],
+        Field(description="the likeliest tokens at this place, the best first; none for a function name"),
+    ] = ()
 
 
-def attention(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) -> list[Floats]:
-    """The last layer's cross-attention for each picture's tokens, (tokens, cells), in one step.
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the decoder attended to and expected while it wrote a sequence."""
 
-    Empty if the engine returns none.
-    """
+    attention: Floats  # (tokens, cells), the last layer's cross-attention; empty if the engine returns none
+    probabilities: Floats  # (tokens, V), of each place given the tokens before
+
+
+def explain(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) -> list[Explanation]:
+    """Attention and expectation for each picture's tokens, in one teacher-forced step."""
     tokens = np.full((len(answers), 1 + max(map(len, answers))), PAD, np.int64)
     for row, ids in enumerate(answers):
         tokens[row, : 1 + len(ids)] = [BOS, *ids]
-    layers = engine.step(tokens, KVCache.empty(memory, 1, capacity=0), memory).attention
-    if not layers:
-        return [np.zeros((0, 0), np.float32) for _ in answers]
-    # Row i is the attention while token i was written; the one after the last token belongs to <eos>.
-    return [
-        layers[-1][row, :, : len(ids), : memory.cells[row]].mean(axis=0) for row, ids in enumerate(answers)
-    ]
+    step = engine.step(tokens, KVCache.empty(memory, 1, capacity=0), memory)
+    result = []
+    for row, ids in enumerate(answers):
+        # Row i is the state while token i was written; the one after the last token belongs to <eos>.
+        logits = step.logits[row, : len(ids)].astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+        seen = np.zeros((0, 0), np.float32)
+        if step.attention:
+            seen = step.attention[-1][row, :, : len(ids), : memory.cells[row]].mean(axis=0)
+        result.append(Explanation(seen, probabilities.astype(np.float32)))
+    return result
 
 
-def token_boxes(tokens: Sequence[str], seen: Floats, picture: Picture, multiple: int) -> tuple[TokenBox, ...]:
-    """Each token with its box in pixels of the picture, from the result of `attention`."""
-    inked = written(tokens)
+def token_boxes(
+    vocabulary: Vocabulary, tokens: Sequence[str], explanation: Explanation, picture: Picture, multiple: int
+) -> tuple[TokenBox, ...]:
+    """Each token with its box in pixels of the picture and its likeliest alternatives."""
+    seen, inked = explanation.attention, written(tokens)
     boxes: dict[int, Box | None] = {}
     height, width = padded_shape(picture, multiple)
     stride = round((height * width / max(seen.shape[1], 1)) ** 0.5)  # cells are square
     if inked and seen.size and height // stride * (width // stride) == seen.shape[1]:
         grid = seen[inked].reshape(-1, height // stride, width // stride)
         boxes = dict(zip(inked, _boxes(grid, stride, picture), strict=True))
-    spans = zip(tokens, _spans(tokens), strict=True)
-    return tuple(TokenBox(token, *span, boxes.get(place)) for place, (token, span) in enumerate(spans))
+    unplaced = [
+        TokenBox(token, 0, 0, boxes.get(place), _likeliest(vocabulary, explanation.probabilities[place]))
+        for place, token in enumerate(tokens)
+    ]
+    return located(tokens, unplaced)
+
+
+def located(tokens: Sequence[str], boxes: Sequence[TokenBox]) -> tuple[TokenBox, ...]:
+    """The boxes with the places of their tokens in the LaTeX."""
+    pairs = zip(boxes, _spans(tokens), strict=True)
+    return tuple(replace(box, start=start, end=end) for box, (start, end) in pairs)
+
+
+def _likeliest(vocabulary: Vocabulary, probabilities: Floats) -> tuple[TokenAlternative, ...]:
+    """The most probable tokens; the end of the formula and unknown tokens are none."""
+    known = probabilities.copy()
+    known[: len(SPECIALS)] = -1
+    best = np.argsort(-known, kind="stable")[:_ALTERNATIVES]
+    return tuple(
+        TokenAlternative(vocabulary.tokens[i], round(float(known[i]), 6)) for i in best if known[i] >= 0
+    )
 
 
 def _spans(tokens: Sequence[str]) -> Iterator[tuple[int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import ConfidenceModel
-from components.recognizer.decoding import DecodingConstraints, Hypothesis, decode
+from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Hypothesis, Restriction, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
-from components.recognizer.explanation import TokenBox, attention, token_boxes
+from components.recognizer.explanation import TokenBox, explain, token_boxes
 from components.recognizer.preprocessing import prepare, resized
 from components.recognizer.tensors import to_input
 
 _BATCH = 32  # rows (pictures times beams) of each scale in one batch: bounds memory
 _SPREAD = 2.0  # ratio of the largest to the smallest picture of a batch
+_RESTRICTIONS = 16  # whose constraints are kept: they remember what may follow
 _SHARES = 2  # batches per core, if several: small ones fill the gaps that large ones leave
 
 
@@ -57,6 +59,7 @@ class _How:
     beam: int
     n_best: int
     explain: bool
+    constraints: DecodingConstraints
     alone: bool
 
 
@@ -69,7 +72,9 @@ class Recognizer:
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
         self.engine, self.vocabulary, self.settings = engine, vocabulary, settings
         decoding = settings.decoding
-        self.constraints = DecodingConstraints(vocabulary, decoding.max_tokens, decoding.bidirectional)
+        self.constraints = lru_cache(_RESTRICTIONS)(
+            partial(DecodingConstraints, vocabulary, decoding.max_tokens, decoding.bidirectional)
+        )
 
     @classmethod
     def load(cls, folder: Path, threads: int = 0) -> Recognizer:
@@ -83,13 +88,15 @@ class Recognizer:
         beam: int | None = None,
         n_best: int = 1,
         explain: bool = False,
+        restriction: Restriction = UNRESTRICTED,
     ) -> list[Prediction]:
         """Read pictures; a reading comes with up to `n_best` - 1 alternatives.
 
         `beam` overrides the bundle's number of beams (None). It alone decides what is found: `n_best` says
         how many of the hypotheses are returned, fewer where the search found fewer. With `explain` a reading
-        says which ink each token was read from. Raises ValueError for a picture that is not uint8 (height,
-        width), and for numbers below 1.
+        says which ink each token was read from. `restriction` says what is known about the formula; the
+        confidence is calibrated without it. Raises ValueError for a picture that is not uint8 (height,
+        width), for numbers below 1, and for a restriction that no formula meets.
         """
         beam = self.settings.decoding.beam if beam is None else beam
         if min(beam, n_best) < 1:
@@ -99,7 +106,7 @@ class Recognizer:
         parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
         most = min(max(1, _BATCH // beam), -(-len(inputs) // parts))
         batches = list(_batches([picture.size for picture in inputs], max(1, most)))
-        how = _How(beam, n_best, explain, alone=len(batches) == 1)
+        how = _How(beam, n_best, explain, self.constraints(restriction), alone=len(batches) == 1)
         if how.alone:
             return self._read_batch(pictures, inputs, how)
         readings: dict[int, Prediction] = {}
@@ -118,13 +125,14 @@ class Recognizer:
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
         parallel = how.alone and self.engine.threads > 1
         # The calibration uses all hypotheses.
-        answers = decode(self.engine, views, self.constraints, how.beam, how.beam, parallel)
+        answers = decode(self.engine, views, how.constraints, how.beam, how.beam, parallel)
         confidence = self.settings.decoding.calibration.for_beam(how.beam)
         readings = [self._reading(hypotheses, how.n_best, confidence) for hypotheses in answers]
         if how.explain:
-            seen = attention(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
+            seen = explain(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
+            boxes = partial(token_boxes, self.vocabulary, multiple=self.settings.multiple)
             readings = [
-                replace(r, token_boxes=token_boxes(r.tokens, s, picture, self.settings.multiple))
+                replace(r, token_boxes=boxes(r.tokens, s, picture))
                 for r, s, picture in zip(readings, seen, pictures, strict=True)
             ]
         return readings

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from components.recognizer.bundle import SETTINGS
+from components.recognizer.bundle import SETTINGS, bundled_model
 from components.registry.mlflow_client import connect
 
-# The bundled model: it comes with the repository, with its evaluation figures.
-SHIPPED = Path(__file__).parents[2] / "models" / "default"
+SHIPPED = bundled_model()  # with its evaluation figures
 METRICS = "metrics.json"
 
 

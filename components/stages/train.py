@@ -29,8 +29,12 @@ SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
 _SHOWN = 12  # pictures of valid logged to MLflow, with their predictions
 
 
-def train(params: Params) -> dict[str, Any]:
-    """Train and write model, summary and history; returns the summary."""
+def train(params: Params) -> dict[str, Any] | None:
+    """Train and write model, summary and history; returns the summary.
+
+    Of several processes rank 0 alone writes and logs; the others return None.
+    """
+    from components.model.distributed import end_with_parent, rank, world_of
     from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
@@ -44,8 +48,13 @@ def train(params: Params) -> dict[str, Any]:
         train=params.train,
         seed=params.seed,
         data_hash=data_hash([*(SHARDS / split for split in SPLITS), *more]),
+        world=world_of(params.train),
     )
     folder = RUNS / job.fingerprint
+    if rank():
+        end_with_parent()
+        fit(job, folder)
+        return None
     forget_others(folder)
 
     def tell(epoch: Epoch) -> None:
@@ -55,8 +64,7 @@ def train(params: Params) -> dict[str, Any]:
             f"{epoch.inks_per_second:5.0f} inks/s  waiting {epoch.waiting:.0%}  {epoch.seconds:.0f} s",
             flush=True,
         )
-        if mlflow_run is not None:
-            mlflow_run.log_epoch(epoch)
+        mlflow_run.log_epoch(epoch)
 
     with tracked(params, job.data_hash, folder) as mlflow_run:
         history = fit(job, folder, tell)
@@ -73,10 +81,9 @@ def train(params: Params) -> dict[str, Any]:
             "seconds": round(sum(e.seconds for e in history), 1),
             "inks_per_second": sorted(e.inks_per_second for e in history)[len(history) // 2],
             "waiting": sum(e.waiting * e.seconds for e in history) / sum(e.seconds for e in history),
-            "mlflow_run": mlflow_run.id if mlflow_run is not None else None,
+            "mlflow_run": mlflow_run.id,
         }
-        if mlflow_run is not None:
-            mlflow_run.log_result(summary, checkpoint)
+        mlflow_run.log_result(summary, checkpoint)
     with atomic_write(HISTORY) as temporary:
         shutil.copyfile(folder / "history.csv", temporary)
     write_json(summary, SUMMARY)
@@ -138,11 +145,8 @@ class Tracked:
 
 
 @contextmanager
-def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]:
-    """Open the training's MLflow run on rank 0; None on other ranks of a DDP run."""
-    if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
-        yield None
-        return
+def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked]:
+    """Open the training's MLflow run."""
     from components.registry.mlflow_client import connect, tracking_errors
 
     mlflow = connect(params.register_.name)  # before training: whether the server answers
@@ -229,6 +233,8 @@ def main() -> None:
         summary = train(load_params())
     except (ParamsError, VocabularyError, ValueError, OSError) as error:
         sys.exit(f"train: {error}")
+    if summary is None:
+        return
     print(
         f"{MODEL}: ExpRate {summary['valid_exprate']:.1%} on valid after epoch {summary['best_epoch']}, "
         f"{summary['parameters']:,} parameters, {summary['seconds']:.0f} s. History: {HISTORY}. "

@@ -216,7 +216,7 @@ def test_alerts_are_told_apart_by_their_titles() -> None:
 
 
 def test_every_file_can_be_parsed() -> None:
-    files = [p for p in DEPLOY.rglob("*") if p.suffix in (".yaml", ".json")]
+    files = [p for p in DEPLOY.rglob("*") if p.suffix in (".yaml", ".json") and "templates" not in p.parts]
     assert len(files) >= 9
     for path in files:
         assert load(str(path.relative_to(DEPLOY)))

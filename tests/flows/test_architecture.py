@@ -56,13 +56,6 @@ def diagram() -> Diagram:
     return Diagram(block)
 
 
-def test_the_readme_shows_the_same_diagram() -> None:
-    blocks = [
-        BLOCK.findall((ROOT / name).read_text("utf-8")) for name in ("README.md", "docs/architecture.md")
-    ]
-    assert blocks[0] == blocks[1]
-
-
 def test_stages_and_their_edges_are_those_of_dvc_yaml(diagram: Diagram) -> None:
     stages: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert diagram.nodes["dvc"] == set(stages)

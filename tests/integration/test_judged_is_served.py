@@ -53,7 +53,7 @@ def test_the_service_answers_as_evaluation_does(
             for n_best in (1, 3):  # how many readings are told does not change the first
                 served = client.post(
                     "/predict/strokes",
-                    params={"n_best": n_best},
+                    params={"n_best": n_best, "names": "letters"},
                     content=(inks / f"{answer.id}.inkml").read_bytes(),
                     headers={"content-type": "application/inkml+xml"},
                 ).json()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -629,3 +630,33 @@ def test_the_dashboard_shows_what_was_measured(page: Page, service: ServiceProce
     page.route("**/history", lambda route: route.abort())  # instead of a service that is gone
     expect(page.locator("#trouble")).to_contain_text("What is shown is older", timeout=15_000)
     expect(page.get_by_role("img", name="Requests. answered: last")).to_be_visible()
+
+
+class TestChoosing:
+    def test_another_symbol_is_chosen_and_the_rest_read_again(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
+        hand = at(page, service)
+        hand.write(KNOWN[EQUATION])
+        hand.sees(EQUATION)
+        page.locator("#formula mi").first.click()
+        choice = page.locator("#places button").first
+        token = choice.locator("code").inner_text()
+        assert token != "x"
+        with page.expect_request(WHERE) as asked:
+            choice.click()
+        assert "constraints=" in asked.value.url
+        expect(page.locator("#latex")).to_have_value(re.compile(f"^{re.escape(token)}"))
+        expect(page.locator("#places")).to_be_hidden()
+
+    def test_the_cursor_in_the_latex_offers_alternatives_too(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
+        hand = at(page, service)
+        hand.write(KNOWN[X])
+        hand.sees(X)
+        page.locator("#latex").focus()
+        page.keyboard.press("Home")
+        expect(page.locator("#places button").first).to_be_visible()
+        hand.press("Clear")
+        expect(page.locator("#places")).to_be_hidden()

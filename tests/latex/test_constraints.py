@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SYMBOLS
-from components.latex.constraints import LatexConstraint, State, loops
+from components.latex.constraints import LatexConstraint, PrefixConstraint, State, loops
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -344,3 +345,43 @@ def test_every_crohme_label_is_let_through() -> None:
             continue
     assert len(labels) > 6000
     check_labels(labels)
+
+
+class TestRestricted:
+    VOCABULARY = Vocabulary.build([tuple("12x+{}^_"), (r"\frac", r"\sqrt")])
+
+    def random(
+        self, constraint: LatexConstraint | PrefixConstraint, seed: int, budget: int = 20
+    ) -> tuple[str, ...]:
+        """A formula that the constraint allows, of tokens drawn evenly."""
+        rng, ids = np.random.default_rng(seed), list[int]()
+        state: Any = constraint.start
+        while True:
+            possible = np.flatnonzero(constraint.allowed(state, budget - len(ids)))
+            token = int(rng.choice(possible))
+            if token == EOS:
+                return self.VOCABULARY.decode(ids)
+            state = constraint.advance(state, token)
+            ids.append(token)
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_only_usable_tokens_are_written_and_the_result_is_latex(self, seed: int) -> None:
+        usable = frozenset(self.VOCABULARY.encode([*"12+{}", r"\frac"]))
+        tokens = self.random(LatexConstraint(self.VOCABULARY, usable=usable), seed)
+        assert set(tokens) <= {*"12+{}", r"\frac"}
+        assert normalize(detokenize(tokens))
+
+    @given(st.integers(0, 2**32 - 1))
+    def test_a_formula_begins_with_the_prefix(self, seed: int) -> None:
+        prefix = (r"\frac", "{", "x")
+        constraint = PrefixConstraint(LatexConstraint(self.VOCABULARY), self.VOCABULARY.encode(prefix))
+        tokens = self.random(constraint, seed)
+        assert tokens[:3] == prefix and normalize(detokenize(tokens))
+
+    def test_a_prefix_that_begins_no_formula_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="may not follow"):
+            PrefixConstraint(LatexConstraint(self.VOCABULARY), self.VOCABULARY.encode("x}"))
+
+    def test_nothing_can_be_written_without_symbols(self) -> None:
+        with pytest.raises(ValueError, match="no formula"):
+            LatexConstraint(self.VOCABULARY, usable=frozenset(self.VOCABULARY.encode("{}")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import EOS, Vocabulary
 from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.engine import Floats, KVCache, Memory, Step, Tokens
-from components.recognizer.explanation import attention, token_boxes
+from components.recognizer.explanation import Explanation, TokenBox, explain, token_boxes
 from components.recognizer.recognizer import Recognizer
 from components.synthesis.formula_grammar import formula as any_formula
 from components.synthesis.formula_grammar import label_tokens
@@ -26,6 +27,13 @@ CELL = 8
 TOKENS = tokenize(r"x=\frac{1}{2}")
 PARTS = {0: slice(0, 2), 1: slice(2, 4), 2: slice(5, 6), 4: slice(4, 5), 7: slice(6, 7)}  # token: strokes
 PICTURE, PLACE = draw_placed(formula(), RasterSettings())
+
+
+def boxes_of(tokens: Sequence[str], seen: Floats, picture: np.ndarray) -> tuple[TokenBox, ...]:
+    """The boxes of tokens that were seen so, and expected with certainty."""
+    vocabulary = Vocabulary.build([tokens])
+    certain = np.eye(len(vocabulary), dtype=np.float32)[vocabulary.encode(tokens)]
+    return token_boxes(vocabulary, tokens, Explanation(seen, certain), picture, CELL)
 
 
 def blots(centres: dict[int, tuple[float, float]], tokens: int, picture: np.ndarray) -> Floats:
@@ -59,7 +67,7 @@ def seen_of_formula() -> Floats:
 
 
 def test_each_symbol_gets_its_strokes_and_braces_get_none() -> None:
-    found = token_boxes(TOKENS, seen_of_formula(), PICTURE, CELL)
+    found = boxes_of(TOKENS, seen_of_formula(), PICTURE)
     assert [look.token for look in found] == list(TOKENS)
     assert [place for place, look in enumerate(found) if look.box] == list(PARTS)
     for place, part in PARTS.items():
@@ -72,7 +80,7 @@ def test_each_symbol_gets_its_strokes_and_braces_get_none() -> None:
 def test_writing_that_touches_is_shared() -> None:
     picture = np.full((24, 64), 255, np.uint8)
     picture[10:14, 4:60] = 0
-    left, right = token_boxes(("a", "b"), blots({0: (14, 12), 1: (50, 12)}, 2, picture), picture, CELL)
+    left, right = boxes_of(("a", "b"), blots({0: (14, 12), 1: (50, 12)}, 2, picture), picture)
     assert left.box == (4, 10, pytest.approx(32, abs=2), 14)
     assert right.box == (pytest.approx(32, abs=2), 10, 60, 14)
 
@@ -80,7 +88,7 @@ def test_writing_that_touches_is_shared() -> None:
 def test_of_more_tokens_than_ink_each_gets_some() -> None:
     picture = np.full((16, 16), 255, np.uint8)
     picture[8, 8] = 0
-    found = token_boxes(tuple("aab"), np.ones((3, 4), np.float32), picture, CELL)
+    found = boxes_of(tuple("aab"), np.ones((3, 4), np.float32), picture)
     assert {look.box for look in found} == {(8, 8, 9, 9)}
 
 
@@ -94,13 +102,13 @@ def test_of_more_tokens_than_ink_each_gets_some() -> None:
     ids=["an engine that does not tell", "cells of another shape", "no ink"],
 )
 def test_where_nothing_is_known_there_are_no_boxes(seen: Floats, picture: np.ndarray) -> None:
-    assert [b.box for b in token_boxes(TOKENS, seen, picture, CELL)] == [None] * len(TOKENS)
+    assert [b.box for b in boxes_of(TOKENS, seen, picture)] == [None] * len(TOKENS)
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_tokens_are_found_in_the_latex(seed: int) -> None:
     tokens = tuple(label_tokens(any_formula(np.random.default_rng(seed), 40)))
-    found = token_boxes(tokens, np.zeros((0, 0), np.float32), PICTURE, CELL)
+    found = boxes_of(tokens, np.zeros((0, 0), np.float32), PICTURE)
     latex = detokenize(tokens)
     assert [latex[look.start : look.end] for look in found] == list(tokens)
     assert all(one.end <= next_.start for one, next_ in pairwise(found))
@@ -143,6 +151,17 @@ class TestReading:
                 return Step(step.logits, step.keys, step.values, ())
 
         engine = Silent([{(): {self.X: 1.0}, (self.X,): {EOS: 1.0}}], len(self.VOCABULARY))
-        assert attention(engine, engine.encode(np.ones((1, 1, 8, 8), np.float32)), [[self.X]])[0].size == 0
+        assert (
+            explain(engine, engine.encode(np.ones((1, 1, 8, 8), np.float32)), [[self.X]])[0].attention.size
+            == 0
+        )
         [reading] = self.recognizer(engine).read([np.zeros((8, 8), np.uint8)], explain=True)
         assert reading.token_boxes and [(b.token, b.box) for b in reading.token_boxes] == [("x", None)]
+
+    def test_a_token_has_its_likeliest_alternatives(self) -> None:
+        engine = TableEngine([{(): {self.X: 0.7, self.Y: 0.3}, (self.X,): {EOS: 1.0}}], len(self.VOCABULARY))
+        [reading] = self.recognizer(engine).read([np.zeros((8, 8), np.uint8)], explain=True)
+        assert reading.token_boxes
+        [box] = reading.token_boxes
+        assert [a.token for a in box.alternatives] == ["x", "y"]
+        assert box.alternatives[0].probability > box.alternatives[1].probability

@@ -14,6 +14,7 @@ import pytest
 
 from components.ink.raster import RasterSettings, draw
 from components.latex.tokenizer import tokenize
+from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, DecodingConfig
 from components.recognizer.explanation import TokenBox
 from components.recognizer.recognizer import Alternative, Prediction
@@ -30,6 +31,7 @@ INFO = ModelInfo(
     vocabulary=9, max_tokens=8, metrics={"test_exprate": 0.5}, lineage={"git_commit": "abc"},
 )  # fmt: skip
 
+VOCABULARY = Vocabulary.build([tuple("0123456789x+=sin{}^_"), (r"\frac", r"\sqrt")])
 SETTINGS = BundleSettings(raster=RasterSettings(), multiple=16, decoding=DecodingConfig(max_tokens=8, beam=3))
 
 
@@ -97,7 +99,9 @@ async def serving(**settings: object) -> AsyncIterator[Service]:
     state = AppState(chosen, "0.0.0")
     reader = Reader()
     picture = png()
-    client = InferenceClient(reader, "m1", SETTINGS, chosen, build_response_cache(chosen, state.redis))
+    client = InferenceClient(
+        reader, "m1", SETTINGS, VOCABULARY, chosen, build_response_cache(chosen, state.redis)
+    )
     first = await client.check(picture)
     reader.requests.clear()
     state.open(client, Model(INFO, picture, first.latex))

@@ -1,4 +1,4 @@
-"""Settings come from the environment, are told apart from nonsense, and are all in the README."""
+"""Settings come from the environment, are told apart from nonsense, and are all documented."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from components.serving import settings as module
 from components.serving.settings import PATHS, Settings, SettingsError, absolute_paths, load_settings
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
 
 def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,9 +61,9 @@ def test_every_setting_that_is_a_path_is_known_as_one() -> None:
     assert sorted(paths) == sorted(PATHS)
 
 
-def test_the_readme_lists_each_with_its_default() -> None:
+def test_the_documentation_lists_each_with_its_default() -> None:
     rows = re.findall(
-        r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", README.read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `([A-Z_]+)` \| ([^|]*) \| ([^|]*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
     )
     assert rows == [
         (name.upper(), _shown(field.default), field.description)

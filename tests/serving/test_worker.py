@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
+from components.recognizer.decoding import Restriction
 from components.recognizer.explanation import TokenBox
 from components.recognizer.recognizer import Alternative, Prediction
 from components.serving.inference.client import InferenceRequest
@@ -23,7 +24,9 @@ class Recognizer:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, int]] = []
 
-    def read(self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool) -> list[Prediction]:
+    def read(
+        self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool, restriction: Restriction
+    ) -> list[Prediction]:
         self.calls.append((len(pictures), beam, n_best))
         widths = [picture.shape[1] for picture in pictures]
         if 13 in widths:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Literal, TypeVar
 
 import anyio.to_thread
@@ -16,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml import parse_inkml
 from components.ink.raster import Picture, Placement, draw_placed
+from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
+from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Restriction
 from components.recognizer.preprocessing import (
     BlankPictureError,
     LargePictureError,
@@ -51,6 +54,7 @@ class InferenceRequest(BaseModel):
     beam: int
     n_best: int
     explain: bool = False
+    restriction: Restriction = UNRESTRICTED
 
     @property
     def picture(self) -> Picture:
@@ -103,6 +107,7 @@ class Options:
 
     n_best: int = 1
     explain: bool = False
+    restriction: Restriction = UNRESTRICTED
     keep_input: bool = False  # return the prepared input of a cached prediction as well
 
 
@@ -110,10 +115,20 @@ class InferenceClient:
     """Reads pictures and ink through the batch side."""
 
     def __init__(
-        self, predict: Predict, model: str, bundle: BundleSettings, settings: Settings, cache: ResponseCache
+        self,
+        predict: Predict,
+        model: str,
+        bundle: BundleSettings,
+        vocabulary: Vocabulary,
+        settings: Settings,
+        cache: ResponseCache,
     ) -> None:
         """`model` is the bundle's version, which names cached predictions."""
         self._predict, self._model, self._raster = predict, model, bundle.raster
+        self.vocabulary = vocabulary
+        self._constraints = lru_cache(64)(
+            partial(DecodingConstraints, vocabulary, bundle.decoding.max_tokens, False)
+        )
         self._beam = settings.beam or bundle.decoding.beam
         self._settings, self._cache = settings, cache
         # Decoding a photograph takes as long as reading it: never on the event loop, and never more at once
@@ -148,7 +163,11 @@ class InferenceClient:
     async def _read(
         self, kind: Kind, content: bytes, options: Options, prepare: Callable[[], PreparedInput]
     ) -> CachedPrediction:
-        key = cache_key(self._model, self._beam, options.n_best, options.explain, kind, content)
+        if options.restriction != UNRESTRICTED:
+            await self._check(options.restriction)
+        key = cache_key(
+            self._model, self._beam, options.n_best, options.explain, options.restriction, kind, content
+        )
         start = time.perf_counter()
         if (stored := await self._cache.get(key)) is not None:
             metrics.phases.labels("cache").observe(time.perf_counter() - start)
@@ -163,6 +182,15 @@ class InferenceClient:
         metrics.confidence.observe(prediction.confidence)
         metrics.tokens.observe(len(prediction.tokens))
         return CachedPrediction(prediction, False, time.perf_counter() - start, prepared)
+
+    async def _check(self, restriction: Restriction) -> None:
+        """Raise Problem (422) where no formula meets the restriction."""
+        try:
+            await anyio.to_thread.run_sync(self._constraints, restriction, limiter=self._limiter)
+        except ValueError as error:
+            raise Problem(
+                422, "invalid-constraints", f"constraints: no formula meets them ({error})"
+            ) from None
 
     def _prepare_picture(self, data: bytes) -> PreparedInput:
         return PreparedInput(
@@ -224,6 +252,7 @@ def _request(picture: Picture, beam: int, options: Options) -> InferenceRequest:
         beam=beam,
         n_best=options.n_best,
         explain=options.explain,
+        restriction=options.restriction,
     )
 
 

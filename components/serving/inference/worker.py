@@ -15,6 +15,7 @@ import psutil
 from bentoml._internal.marshal.dispatcher import Optimizer
 
 from components.ink.raster import Picture
+from components.recognizer.decoding import Restriction
 from components.recognizer.recognizer import Recognizer
 from components.serving.inference.client import InferenceRequest, InferenceResult
 from components.serving.observability import metrics
@@ -22,14 +23,15 @@ from components.serving.observability import metrics
 logger = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 60
+_Options = tuple[int, int, bool, Restriction]
 
 
 def predict_batch(recognizer: Recognizer, requests: Sequence[InferenceRequest]) -> list[InferenceResult]:
     """Read requests, grouped by options. Never raises: one bad request must not fail the others."""
     start = time.perf_counter()
-    groups: dict[tuple[int, int, bool], list[int]] = defaultdict(list)
+    groups: dict[_Options, list[int]] = defaultdict(list)
     for index, request in enumerate(requests):
-        groups[request.beam, request.n_best, request.explain].append(index)
+        groups[request.beam, request.n_best, request.explain, request.restriction].append(index)
     results: dict[int, InferenceResult] = {}
     for options, indices in groups.items():
         pictures = [requests[index].picture for index in indices]
@@ -40,15 +42,21 @@ def predict_batch(recognizer: Recognizer, requests: Sequence[InferenceRequest]) 
 
 
 def _predict(
-    recognizer: Recognizer, pictures: list[Picture], beam: int, n_best: int, explain: bool
+    recognizer: Recognizer,
+    pictures: list[Picture],
+    beam: int,
+    n_best: int,
+    explain: bool,
+    restriction: Restriction,
 ) -> list[InferenceResult]:
     """Read pictures together, or one by one if that fails, so that one picture does not fail the others."""
     try:
-        predictions = recognizer.read(pictures, beam, n_best, explain)
+        predictions = recognizer.read(pictures, beam, n_best, explain, restriction)
         return [InferenceResult(prediction=prediction) for prediction in predictions]
     except Exception as error:
         if len(pictures) > 1:
-            return [_predict(recognizer, [picture], beam, n_best, explain)[0] for picture in pictures]
+            how = beam, n_best, explain, restriction
+            return [_predict(recognizer, [picture], *how)[0] for picture in pictures]
         logger.exception("a picture of %s pixels could not be read", pictures[0].shape)
         return [InferenceResult(prediction=None, error=type(error).__name__)]
 

@@ -143,6 +143,6 @@ export class AnswerView {
 }
 
 /** @param {number} share */
-function percent(share) {
+export function percent(share) {
   return share < 0.01 ? "under 1 %" : share < 0.995 ? `${Math.round(100 * share)} %` : "over 99 %";
 }

@@ -9,6 +9,7 @@ import { boxesOf, listenForPointing, mark } from "./light.js";
 import { showLimits } from "./limits.js";
 import { Trouble } from "./messages.js";
 import { listen } from "./pen.js";
+import { listenForChoosing } from "./places.js";
 import { Reader } from "./reading.js";
 import { ask, Problem } from "./service.js";
 import { Sheet } from "./sheet.js";
@@ -29,8 +30,10 @@ const trouble = new Trouble();
 const key = new Key(() => reader.again());
 const view = new AnswerView(correct, document.documentElement.dataset.feedback === "on");
 const reader = new Reader(
-  ({ path, type, body }, signal) =>
-    ask(`${path}?n_best=${BEST}&format=mathml&explain=true`, { type, body, key: key.value, signal }),
+  ({ path, type, body, prefix }, signal) => {
+    const known = prefix ? `&constraints=${encodeURIComponent(JSON.stringify({ prefix }))}` : "";
+    return ask(`${path}?n_best=${BEST}&format=mathml&explain=true${known}`, { type, body, key: key.value, signal });
+  },
   {
     waiting: () => view.waiting(),
     told(told) {
@@ -97,6 +100,7 @@ addEventListener("keydown", (event) => {
 });
 
 listenForPointing(() => view.tokenBoxes, light);
+const hidePlaces = listenForChoosing(() => view.tokenBoxes, (prefix) => reader.want({ ...written(), prefix }));
 
 /** @param {import("./light.js").TokenBox[]} tokens */
 function light(tokens) {
@@ -120,7 +124,13 @@ function changed(anew = true) {
     trouble.clear();
     view.clear(HINT);
   }
-  reader.want(empty ? null : given ?? { path: "predict/strokes", type: "application/json", body: ink.json() });
+  hidePlaces();
+  reader.want(empty ? null : written());
+}
+
+/** What stands on the page, to be sent. */
+function written() {
+  return given ?? { path: "predict/strokes", type: "application/json", body: ink.json() };
 }
 
 /** @param {File} file */

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
+from components.latex.function_names import name_functions
+from components.latex.tokenizer import tokenize
 from components.serving.access.rate_limits import Caller
-from components.serving.inference.mathml import mathml
 from components.serving.observability import metrics
 from components.serving.observability.request_context import context_of
 from components.serving.routes.dependencies import State, require_key
-from components.serving.routes.predict import Format, with_timeout
+from components.serving.routes.predict import typeset, with_timeout
 from components.serving.schemas.openapi import FEEDBACK, problems
 from components.serving.schemas.problems import Problem
 from components.serving.schemas.requests import FeedbackRequest, json_of
@@ -20,6 +21,8 @@ from components.serving.schemas.responses import FeedbackResponse
 _BODY = 32 << 10  # bytes: 4,096 characters in any encoding, and the rest
 
 router = APIRouter()
+
+Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
 
 
 @router.post(
@@ -45,5 +48,5 @@ async def feedback(
         metrics.feedback.labels(problem.kind).inc()
         raise
     metrics.feedback.labels("kept").inc()
-    typeset = mathml(formula) if format == "mathml" else None
-    return FeedbackResponse(request_id=body.request_id, formula=formula, mathml=typeset)
+    made = typeset(name_functions(tokenize(formula)).latex) if format == "mathml" else None
+    return FeedbackResponse(request_id=body.request_id, formula=formula, mathml=made)

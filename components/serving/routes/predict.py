@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from components.latex.latex_to_mathml import mathml
+from components.recognizer.naming import with_function_names
 from components.recognizer.recognizer import Prediction
 from components.serving.access.rate_limits import Caller
 from components.serving.inference.client import CachedPrediction, Options
-from components.serving.inference.mathml import mathml
 from components.serving.observability import metrics
 from components.serving.observability.request_context import context_of
 from components.serving.routes.dependencies import State, admit
+from components.serving.schemas.constraints import Constraints, constraints_in, restriction_of
 from components.serving.schemas.openapi import JSON_BATCH, PICTURE, STROKES, problems
 from components.serving.schemas.problems import Problem, ProblemDocument
 from components.serving.schemas.requests import (
@@ -41,9 +43,7 @@ router = APIRouter()
 
 
 AdmittedCaller = Annotated[Caller, Depends(admit)]
-Best = Annotated[int, Query(ge=1, le=5, description="number of readings to return, the best first")]
-Format = Annotated[Literal["latex", "mathml"], Query(description="`mathml` adds the formula as MathML")]
-Explain = Annotated[bool, Query(description="adds `token_boxes`: the ink that each token was read from")]
+Asked = Annotated[PredictOptions, Query()]
 
 
 @router.post(
@@ -59,31 +59,39 @@ async def predict(
     response: Response,
     state: State,
     caller: AdmittedCaller,
-    n_best: Best = 1,
-    format: Format = "latex",
-    explain: Explain = False,
+    asked: Asked,
 ) -> PredictResponse:
     """Read one picture: the field `file` of a multipart form, a body of type `image/*`, or base64 in JSON.
 
     InkML and strokes are read as well, as /predict/strokes does.
     """
-    asked = PredictOptions(n_best=n_best, format=format, explain=explain)
     keep_input = state.feedback.accepts(caller)
     if media_type(request) in (*XML_TYPES, "application/json"):
-        options = Options(n_best, explain, keep_input)
-        found = await _read_document(request, state, options, 2 * state.settings.max_bytes)
-        return await _finish(request, response, state, caller, found, format)
-    data, asked = await with_timeout(state, picture_of(request, state.settings.max_bytes, asked))
-    found = await state.client.picture(data, Options(asked.n_best, asked.explain, keep_input))
-    return await _finish(request, response, state, caller, found, asked.format)
+        found = await _read_document(request, state, asked, keep_input, 2 * state.settings.max_bytes)
+    else:
+        data, asked = await with_timeout(state, picture_of(request, state.settings.max_bytes, asked))
+        found = await state.client.picture(data, _options(state, asked, keep_input))
+    return await _finish(request, response, state, caller, found, asked)
 
 
-async def _read_document(request: Request, state: AppState, options: Options, limit: int) -> CachedPrediction:
+def _options(
+    state: AppState, asked: PredictOptions, keep_input: bool = False, constraints: Constraints | None = None
+) -> Options:
+    """How the input is to be read; `constraints` of the body win over those of the query. Raises Problem."""
+    restriction = restriction_of(constraints or asked.constraints, state.client.vocabulary)
+    return Options(asked.n_best, asked.explain, restriction, keep_input)
+
+
+async def _read_document(
+    request: Request, state: AppState, asked: PredictOptions, keep_input: bool, limit: int
+) -> CachedPrediction:
     """Read InkML, or JSON with strokes or with a picture in `image`. Raises Problem."""
     if media_type(request) in XML_TYPES:
+        options = _options(state, asked, keep_input)
         document = await with_timeout(state, body(request, state.settings.max_ink_bytes))
         return await state.client.inkml(document, options)
     data = await with_timeout(state, body(request, limit))
+    options = _options(state, asked, keep_input, constraints_in(data))
     if (image := image_in(data)) is not None:
         return await state.client.picture(from_base64(image, state.settings.max_bytes), options)
     return await state.client.strokes(parse_strokes(data), options)
@@ -102,9 +110,7 @@ async def predict_strokes(
     response: Response,
     state: State,
     caller: AdmittedCaller,
-    n_best: Best = 1,
-    format: Format = "latex",
-    explain: Explain = False,
+    asked: Asked,
 ) -> PredictResponse:
     """Read pen strokes, as JSON or as InkML."""
     kind = media_type(request)
@@ -115,9 +121,9 @@ async def predict_strokes(
             f"Send strokes as application/json, or InkML as {INKML}; pictures go to /predict.",
             {"Accept-Post": f"application/json, {INKML}"},
         )
-    options = Options(n_best, explain, keep_input=state.feedback.accepts(caller))
-    found = await _read_document(request, state, options, state.settings.max_ink_bytes)
-    return await _finish(request, response, state, caller, found, format)
+    keep_input = state.feedback.accepts(caller)
+    found = await _read_document(request, state, asked, keep_input, state.settings.max_ink_bytes)
+    return await _finish(request, response, state, caller, found, asked)
 
 
 @router.post(
@@ -133,9 +139,7 @@ async def predict_batch(
     response: Response,
     state: State,
     caller: AdmittedCaller,
-    n_best: Best = 1,
-    format: Format = "latex",
-    explain: Explain = False,
+    asked: Asked,
 ) -> BatchResponse:
     """Read up to ten pictures; each counts against the limits. One bad picture does not fail the others."""
     batch: BatchRequest = await with_timeout(
@@ -145,7 +149,7 @@ async def predict_batch(
         await state.limits.use(caller, len(batch.images) - 1)
         response.headers.update(await state.limits.headers(caller))
 
-    options = Options(n_best, explain)
+    options = _options(state, asked)
 
     async def one(text: str) -> PredictResponse | ProblemDocument:
         try:
@@ -154,7 +158,7 @@ async def predict_batch(
             metrics.refusals.labels(problem.kind).inc()
             return problem.document(context_of(request.scope).request_id)
         _record(request, state, found)
-        return _response(request, found.prediction, format)
+        return _response(request, found.prediction, asked)
 
     results = await asyncio.gather(*map(one, batch.images))
     return BatchResponse(results=results, processing_time=_elapsed(request))
@@ -166,7 +170,7 @@ async def _finish(
     state: AppState,
     caller: Caller,
     found: CachedPrediction,
-    format: str,
+    asked: PredictOptions,
 ) -> PredictResponse:
     """Record the prediction for logs, metrics and corrections, and build the response."""
     context = context_of(request.scope)
@@ -174,7 +178,7 @@ async def _finish(
     response.headers["X-Cache"] = "hit" if found.cached else "miss"
     _record(request, state, found)
     await state.feedback.remember(caller, context, state.model.info.version, found)
-    return _response(request, found.prediction, format)
+    return _response(request, found.prediction, asked)
 
 
 def _record(request: Request, state: AppState, found: CachedPrediction) -> None:
@@ -182,8 +186,10 @@ def _record(request: Request, state: AppState, found: CachedPrediction) -> None:
     state.prediction_log.record(context_of(request.scope).request_id, state.model.info.version, found)
 
 
-def _response(request: Request, prediction: Prediction, format: str) -> PredictResponse:
-    convert = mathml if format == "mathml" else _no_mathml
+def _response(request: Request, prediction: Prediction, asked: PredictOptions) -> PredictResponse:
+    if asked.names == "functions":
+        prediction = with_function_names(prediction)
+    convert = typeset if asked.format == "mathml" else _no_mathml
     tokens = [box.token for box in prediction.token_boxes or ()]
     return PredictResponse(
         formula=prediction.latex,
@@ -198,6 +204,14 @@ def _response(request: Request, prediction: Prediction, format: str) -> PredictR
         mathml=convert(prediction.latex, tokens),
         token_boxes=prediction.token_boxes,
     )
+
+
+def typeset(formula: str, tokens: Sequence[str] = ()) -> str | None:
+    """The formula as MathML; None, which is counted, if it can't be converted."""
+    made = mathml(formula, tokens)
+    if made is None:
+        metrics.refusals.labels("no-mathml").inc()
+    return made
 
 
 def _no_mathml(formula: str, tokens: Sequence[str] = ()) -> None:

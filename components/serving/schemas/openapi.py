@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from components.serving.schemas.constraints import Constraints
 from components.serving.schemas.problems import MEDIA_TYPE
 from components.serving.schemas.requests import BatchRequest, FeedbackRequest
 
@@ -51,6 +52,8 @@ PICTURE = _body(
                     "n_best": {"type": "integer", "minimum": 1, "maximum": 5},
                     "format": {"type": "string", "enum": ["latex", "mathml"]},
                     "explain": {"type": "boolean"},
+                    "names": {"type": "string", "enum": ["functions", "letters"]},
+                    "constraints": {"type": "string", "description": "JSON, as in a JSON body"},
                 },
             }
         },
@@ -61,7 +64,10 @@ PICTURE = _body(
             "schema": {
                 "type": "object",
                 "required": ["image"],
-                "properties": {"image": {"type": "string", "description": "base64 or a data URL"}},
+                "properties": {
+                    "image": {"type": "string", "description": "base64 or a data URL"},
+                    "constraints": Constraints.model_json_schema(),
+                },
             }
         },
     }
@@ -80,7 +86,8 @@ _STROKES = {
                 "type": "array",
                 "items": {"type": "array", "items": {"type": "number"}, "minItems": 2},
             },
-        }
+        },
+        "constraints": Constraints.model_json_schema(),
     },
 }
 _CROSS = '<ink xmlns="http://www.w3.org/2003/InkML"><trace>0 0, 8 10</trace><trace>8 0, 0 10</trace></ink>'

@@ -9,13 +9,14 @@ import zlib
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from components.serving.observability.request_context import ID
+from components.serving.schemas.constraints import Constraints
 from components.serving.schemas.problems import Problem
 
 MAX_BATCH = 10
@@ -56,9 +57,19 @@ class PredictOptions(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    n_best: int = Field(1, ge=1, le=5)
-    format: Literal["latex", "mathml"] = "latex"
-    explain: bool = False
+    n_best: int = Field(1, ge=1, le=5, description="number of readings to return, the best first")
+    format: Literal["latex", "mathml"] = Field("latex", description="`mathml` adds the formula as MathML")
+    explain: bool = Field(
+        False,
+        description="adds `token_boxes`: the ink of each token, and the likeliest tokens there",
+    )
+    names: Literal["functions", "letters"] = Field(
+        "functions",
+        description="`functions`: `\\sin`, `\\lim_{x\\to 0}`; `letters`: as in MathWriting's labels, `sin`",
+    )
+    constraints: Json[Constraints] | None = Field(
+        None, description="what is known about the formula, as JSON; in a JSON body a field of the same name"
+    )
 
 
 async def picture_of(request: Request, limit: int, options: PredictOptions) -> tuple[bytes, PredictOptions]:
@@ -189,7 +200,7 @@ async def _form_of(request: Request, limit: int, options: PredictOptions) -> tup
     if len(data) > limit:
         raise _too_large(limit)
     try:
-        return data, PredictOptions.model_validate(options.model_dump() | fields)
+        return data, PredictOptions.model_validate(options.model_dump(round_trip=True) | fields)
     except ValidationError as error:
         raise Problem(422, "invalid-parameter", _faults(error)) from None
 

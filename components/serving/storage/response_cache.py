@@ -8,19 +8,25 @@ from typing import Protocol
 
 from cachetools import TTLCache
 
+from components.recognizer.decoding import UNRESTRICTED, Restriction
 from components.serving.observability import metrics
 from components.serving.settings import Settings
 from components.serving.storage.redis_client import RedisClient, RedisUnavailable
 
 
-def cache_key(model: str, beam: int, n_best: int, explain: bool, kind: str, content: bytes) -> str:
+def cache_key(
+    model: str, beam: int, n_best: int, explain: bool, restriction: Restriction, kind: str, content: bytes
+) -> str:
     """The key of a prediction: content, model version and options."""
     digest = hashlib.sha256(content).hexdigest()
     how = f"{beam}:{n_best}" + (":explained" if explain else "")
+    if restriction != UNRESTRICTED:
+        usable = None if restriction.usable is None else sorted(restriction.usable)
+        how += ":" + hashlib.sha256(repr((restriction.prefix, usable)).encode()).hexdigest()
     return f"ocr:answer:{_FORMAT}:{model}:{how}:{kind}:{digest}"
 
 
-_FORMAT = 1  # of cached predictions; others are not looked up
+_FORMAT = 2  # of cached predictions; others are not looked up
 
 
 class ResponseCache(Protocol):

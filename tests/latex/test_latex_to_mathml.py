@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.latex.latex_to_mathml import mathml
 from components.latex.structure import written
 from components.latex.tokenizer import detokenize, tokenize
-from components.serving.inference.mathml import mathml
 from components.synthesis.formula_grammar import formula, label_tokens
 
 

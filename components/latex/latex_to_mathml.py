@@ -12,7 +12,6 @@ from latex2mathml.converter import convert_to_element
 
 from components.latex.commands import ACCENTS
 from components.latex.structure import written
-from components.serving.observability import metrics
 
 # Elements with ink of their own: a fraction bar, a root sign.
 _SIGNS = {"mfrac": r"\frac", "msqrt": r"\sqrt", "mroot": r"\sqrt"}
@@ -31,7 +30,6 @@ def mathml(formula: str, tokens: Sequence[str] = ()) -> str | None:
         for element, places in _aligned(made, tokens):
             element.set("data-tokens", " ".join(map(str, places)))
     except Exception:  # the library raises various errors for unbalanced LaTeX
-        metrics.refusals.labels("no-mathml").inc()
         return None
     return unescape(tostring(made, encoding="unicode"))  # the library escapes on its own
 
