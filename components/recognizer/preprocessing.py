@@ -28,6 +28,7 @@ from components.ink.raster import (
 )
 from components.recognizer.blots import erase_blots, pen_width
 from components.recognizer.colours import Places, clearest_colour, line_places
+from components.recognizer.orientation import Prepared
 from components.recognizer.ruling import Line, erase_lines, find_lines, line_mask
 from components.recognizer.sheet import find_sheet
 
@@ -69,40 +70,41 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
     EXIF data say, with dark ink on light paper or light on dark, or ink on a transparent ground.
     Raises PictureError, and InkError for broken InkML.
     """
-    return prepare_placed(data, settings)[0]
+    return prepare_source(data, settings).picture
 
 
-def prepare_placed(data: bytes, settings: RasterSettings) -> tuple[Picture, Placement]:
-    """As `prepare`, with where in the ink, or on the upright picture that the data hold, the result lies."""
+def prepare_source(data: bytes, settings: RasterSettings) -> Prepared:
+    """As `prepare`, with where on the source the result lies, and with what is read if that is turned."""
     if looks_like_xml(data):
         ink = parse_inkml(data, "ink")
         picture, where = draw_placed(ink.strokes, settings)
-        return picture, where.moved(ink.origin)
-    return prepare_picture_placed(data, settings)
+        return Prepared(picture, where=where.moved(ink.origin))
+    return prepare_picture(data, settings)
 
 
-def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Picture:
-    """As `prepare`, for pictures alone. Raises PictureError."""
-    return prepare_picture_placed(data, settings, max_pixels)[0]
-
-
-def prepare_picture_placed(
-    data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS
-) -> tuple[Picture, Placement]:
-    """As `prepare_placed`, for pictures alone. Raises PictureError."""
+def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Prepared:
+    """As `prepare_source`, for pictures alone. Raises PictureError."""
     return prepare_pixels(open_pixels(data, max_pixels), settings)
 
 
-def prepare_pixels(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, Placement]:
-    """As `prepare_placed`, from pixels: (height, width), or (height, width, 3) with red first."""
+def prepare_pixels(pixels: Pixels, settings: RasterSettings) -> Prepared:
+    """As `prepare_source`, from pixels: (height, width), or (height, width, 3) with red first."""
     if pixels.shape[0] <= settings.max_height and pixels.shape[1] <= settings.max_width:
         grey = _luminance(pixels)
         if _is_drawn(grey, settings):
-            return grey, Placement(1, 0, 0)
+            return Prepared(grey, where=Placement(1, 0, 0))
     white, part = _whitened(pixels, settings)
     picture, where = _framed(white, settings)
-    return picture, Placement(
-        where.scale * part.scale, where.left / part.scale + part.left, where.top / part.scale + part.top
+    if picture.shape[0] <= picture.shape[1]:
+        return Prepared(picture, True, where=part.of(where))
+    sideways, on_turned = _framed(np.ascontiguousarray(np.rot90(white)), settings)
+    return Prepared(
+        picture,
+        True,
+        sideways,
+        where=part.of(where),
+        sideways_where=part.of(on_turned, turned=True),
+        right=white.shape[1] / part.scale + part.left,
     )
 
 
@@ -199,6 +201,14 @@ class _Part:
     scale: float
     left: float
     top: float
+
+    def of(self, where: Placement, turned: bool = False) -> Placement:
+        """On the whole picture, what lies on the part; or what lies on the part turned by 270° clockwise, on
+        the picture so turned, which begins at the part's right side."""
+        left, top = (self.top, 0.0) if turned else (self.left, self.top)
+        return Placement(
+            where.scale * self.scale, where.left / self.scale + left, where.top / self.scale + top
+        )
 
 
 def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]:
