@@ -42,7 +42,12 @@ class Arguments(BaseModel):
     model: str = "latest"  # version in BentoML's model store
 
 
-SETTINGS = load_settings()
+try:
+    SETTINGS = load_settings()
+    state = AppState(SETTINGS, VERSION)
+except ValueError as error:  # SettingsError and KeysError among them
+    # BentoML would say `Failed to import module` of an exception, or print a traceback.
+    sys.exit(f"serve: {error}")
 MODEL = bentoml.models.BentoModel(f"{NAME}:{bentoml.use_arguments(Arguments).model}")
 
 # By default uvicorn trusts X-Forwarded-For from 127.0.0.1; `trust_proxies` applies TRUSTED_PROXIES.
@@ -81,9 +86,6 @@ class RecognizerService:
     )
     def predict(self, requests: list[InferenceRequest]) -> list[InferenceResult]:
         return predict_batch(self.recognizer, requests)
-
-
-state = AppState(SETTINGS, VERSION)
 
 
 @bentoml.service(

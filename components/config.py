@@ -151,7 +151,8 @@ class TrainParams(_Section):
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)
     precision: Literal["32", "bf16", "fp16"]
-    devices: str | int
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)]
+    nodes: int = Field(ge=1)
     workers: int = Field(ge=0)
     attention_supervision: float = Field(ge=0)
     symbol_loss: float = Field(ge=0)
@@ -198,6 +199,8 @@ class PipelineParams(_Section):
     retry_delay: float = Field(gt=0)
     time_limit: float = Field(gt=0)
     time_limits: dict[str, float]
+    push: bool
+    record: Literal["none", "artifact", "commit", "push"]
 
     def limit(self, stage: str) -> float:
         """Time limit of a stage, seconds."""

@@ -111,7 +111,7 @@ def _schedule(options: argparse.Namespace) -> int:
 def _serve_champion(options: argparse.Namespace) -> int:
     from components.deployment.blue_green import serve_champion
 
-    return serve_champion(options.port)
+    return serve_champion(options.port, options.host)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--port", type=int, default=int(os.environ.get("PORT") or 3000), help="(default: PORT, else 3000)"
     )
+    serve.add_argument("--host", help="(default: 0.0.0.0; with AUTH=off 127.0.0.1)")
     return parser
 
 

@@ -16,7 +16,7 @@ from prefect.states import Completed, Failed
 from components.config import Params, ParamsError, load_params
 from components.deployment.packaging import PackagingError, build_bento
 from components.promotion.comparison import CandidateResult
-from components.promotion.decisions import record_promotion, record_rejection, standing_rejection
+from components.promotion.decisions import GATE, record_promotion, record_rejection, standing_rejection
 from components.promotion.review import Review, review
 from components.registry.model_versions import (
     BENTO,
@@ -28,6 +28,7 @@ from components.registry.model_versions import (
 )
 from flows import START_SERVER
 
+ANONYMOUS = "a person without a name"
 _DELAYS: list[float] = [2, 10, 30]  # seconds before retries of registry calls
 
 
@@ -83,12 +84,16 @@ def _promote(
         record_decision(registry, challenger, False, reason)
         return Outcome(challenger.version, False, reason, reviewed.report)
     bento = package(registry, challenger, reviewed.candidate)
-    if params.promotion.approval and not approved(challenger, reason, params.promotion.approval_hours):
-        record_decision(registry, challenger, False, "not approved")
-        return Outcome(challenger.version, False, "not approved", reviewed.report)
+    by = GATE
+    if params.promotion.approval:
+        answer = ask_for_approval(challenger, reason, params.promotion.approval_hours)
+        by = answer.by.strip() or ANONYMOUS
+        if not answer.promote:
+            record_decision(registry, challenger, False, "not approved", by)
+            return Outcome(challenger.version, False, "not approved", reviewed.report)
     move_alias(registry, challenger, champion)
     try:
-        record_decision(registry, challenger, True, reason)
+        record_decision(registry, challenger, True, reason, by)
     except RegistryError as error:  # the alias has moved: the promotion stands
         get_run_logger().warning(
             "version %s is champion, but the decision was not recorded: %s", challenger.version, error
@@ -120,7 +125,7 @@ def package(registry: Registry, challenger: ModelVersion, candidate: CandidateRe
     return bento
 
 
-def approved(challenger: ModelVersion, reason: str, hours: float) -> bool:
+def ask_for_approval(challenger: ModelVersion, reason: str, hours: float) -> Approval:
     """Wait for a person's answer in Prefect's UI; a timeout is a no. Raises ValueError without a server."""
     if not os.environ.get("PREFECT_API_URL"):
         raise ValueError(
@@ -134,8 +139,8 @@ def approved(challenger: ModelVersion, reason: str, hours: float) -> bool:
         )
         answer = pause_flow_run(wait_for_input=form, timeout=int(3600 * hours), poll_interval=2)
     except TimeoutError:
-        return False
-    return bool(answer.promote)
+        return Approval(by="nobody in time")
+    return answer
 
 
 @task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
@@ -145,6 +150,8 @@ def move_alias(registry: Registry, challenger: ModelVersion, champion: ModelVers
 
 
 @task(retries=len(_DELAYS), retry_delay_seconds=_DELAYS, cache_policy=NO_CACHE)
-def record_decision(registry: Registry, challenger: ModelVersion, promoted: bool, reason: str) -> None:
-    """Tag the version with the decision."""
-    (record_promotion if promoted else record_rejection)(registry, challenger, reason)
+def record_decision(
+    registry: Registry, challenger: ModelVersion, promoted: bool, reason: str, by: str = GATE
+) -> None:
+    """Tag the version with the decision, and with who made it."""
+    (record_promotion if promoted else record_rejection)(registry, challenger, reason, by)

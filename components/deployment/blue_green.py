@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -26,6 +26,7 @@ from components.config import load_params
 from components.deployment.packaging import PackagingError, ensure_bento
 from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
 from components.registry.model_versions import CHAMPION, ModelVersion, Registry, RegistryError
+from components.serving.settings import absolute_paths
 
 CONFIG = Path("deploy/blue-green/haproxy.cfg")
 
@@ -51,15 +52,18 @@ class Instance:
         return self.service.process.poll() is None
 
 
-def serve_champion(port: int) -> int:
-    """Serve the champion on `port` until SIGTERM or Ctrl-C. Raises ServeChampionError."""
+def serve_champion(port: int, host: str | None = None) -> int:
+    """Serve the champion on `port` until SIGTERM or Ctrl-C. Raises ServeChampionError.
+
+    Without a `host`, it listens on all addresses if it asks for keys, otherwise on this machine's own.
+    """
     if shutil.which("haproxy") is None:
         raise ServeChampionError(
             "HAProxy is not installed: `./setup.sh packages haproxy`, or apt-get install haproxy"
         )
     signal.signal(signal.SIGTERM, _interrupt)
     params = load_params()
-    with HAProxy(port) as proxy:
+    with HAProxy(port, host or default_host(os.environ)) as proxy:
         deployment = BlueGreenDeployment(proxy, Registry(params.register_.name))
         try:
             while True:
@@ -70,6 +74,11 @@ def serve_champion(port: int) -> int:
             return 0
         finally:
             deployment.stop()
+
+
+def default_host(environment: Mapping[str, str]) -> str:
+    """The address to listen on: with AUTH=off only callers on this machine are let in."""
+    return "127.0.0.1" if environment.get("AUTH") == "off" else "0.0.0.0"
 
 
 class BlueGreenDeployment:
@@ -128,7 +137,10 @@ class BlueGreenDeployment:
         slot = "b" if previous is not None and previous.slot == "a" else "a"
         service = ServiceProcess(
             [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],
-            {"TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1"},
+            {
+                "TRUSTED_PROXIES": os.environ.get("TRUSTED_PROXIES") or "127.0.0.1",
+                **absolute_paths(os.environ),
+            },
             home=Path(bentoml.get(bento).path).parents[2],  # the store of bentos/NAME/VERSION
             unset=(),
             show_output=True,
@@ -154,15 +166,17 @@ def log(message: str) -> None:
 class HAProxy:
     """HAProxy with two slots, for the length of a `with` block."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, host: str) -> None:
+        self.port, self.host = port, host
 
     def __enter__(self) -> HAProxy:
         self._folder = tempfile.TemporaryDirectory(prefix="haproxy-")
         self._socket = Path(self._folder.name) / "haproxy.sock"
         config = Path(self._folder.name) / "haproxy.cfg"
         template = Template(CONFIG.read_text(encoding="utf-8"))
-        config.write_text(template.substitute(PORT=self.port, SOCKET=self._socket), encoding="utf-8")
+        config.write_text(
+            template.substitute(HOST=self.host, PORT=self.port, SOCKET=self._socket), encoding="utf-8"
+        )
         # In a session of its own: Ctrl-C is for this process, which drains first.
         self._process = subprocess.Popen(["haproxy", "-db", "-f", str(config)], start_new_session=True)
         deadline = time.monotonic() + 10

@@ -19,7 +19,7 @@ BENTOFILE = Path("bentofile.yaml")
 
 
 class PackagingError(ValueError):
-    """The Bento failed its smoke test and was deleted."""
+    """The Bento could not be built, or failed its smoke test and was deleted."""
 
 
 def store_model(version: ModelVersion) -> bentoml.Tag:
@@ -36,12 +36,15 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
     Raises PackagingError.
     """
     model = store_model(version)
-    bento = bentoml.bentos.build_bentofile(
-        str(BENTOFILE),
-        build_ctx=".",
-        labels={"model": str(model), "registry_version": version.version},
-        args={"model": model.version},
-    )
+    try:
+        bento = bentoml.bentos.build_bentofile(
+            str(BENTOFILE),
+            build_ctx=".",
+            labels={"model": str(model), "registry_version": version.version},
+            args={"model": model.version},
+        )
+    except SystemExit as error:  # service.py refuses the environment's settings
+        raise PackagingError(str(error)) from None
     if expected is None:
         expected = recorded_expectations(load_bundle(Path(bentoml.models.get(model).path)).version)
     try:

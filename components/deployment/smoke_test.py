@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from components.data.datasets import LabelledShards
 from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
 from components.ink.raster import Picture
+from components.serving.settings import PATHS
 
 SHARDS, PREDICTIONS = Path("data/shards/test"), Path("reports/predictions.parquet")
 
@@ -37,8 +38,8 @@ class Expected:
 def smoke_test(bento: bentoml.Bento, expected: Sequence[Expected]) -> None:
     """Serve the Bento, check /health, and compare its answers. Raises SmokeTestError."""
     settings = {"AUTH": "off", "RATE_LIMITS": "off", "CACHE_ANSWERS": "0"}
-    # Whatever the caller's environment says: the bundle's own search, and no record of test requests.
-    unset = {"BEAM": "", "MONITOR_FOLDER": "", "FEEDBACK_FOLDER": ""}
+    # Whatever the caller's environment says: the bundle's own search, no keys, no record of test requests.
+    unset = dict.fromkeys(("BEAM", *PATHS), "")
     try:
         with (
             _serve(bento, settings | unset) as service,

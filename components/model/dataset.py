@@ -309,8 +309,8 @@ _BARS = {r"\frac": "-"}
 
 
 class BucketBatchSampler(Sampler[BatchSpec]):
-    """Cuts an epoch into batches of inks of about one size, in random order; on `world` machines, each
-    takes its own. Call `set_epoch` before each epoch.
+    """Cuts an epoch into batches of inks of about one size, in random order; `world` processes share each
+    batch, so that one process or several train on the same batches. Call `set_epoch` before each epoch.
 
     Of training's inks (`scale` is given) an epoch has as many as there are real ones, `passes` times;
     `synthetic` says which share of them is synthetic.
@@ -336,10 +336,10 @@ class BucketBatchSampler(Sampler[BatchSpec]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        if self.scale:  # training drops what does not fill a batch on each machine
-            return self.passes * (len(self._real) // (self.batch * self.world) or 1)
-        batches = -(-len(self._real) // self.batch)
-        return len(range(self.rank, batches, self.world))
+        if self.scale:  # training drops what does not fill a batch
+            return self.passes * (len(self._real) // self.batch or 1)
+        full, rest = divmod(len(self._real), self.batch)
+        return full + (rest >= self.world or not full)
 
     def __iter__(self) -> Iterator[BatchSpec]:
         for number in range(self.passes):
@@ -354,11 +354,12 @@ class BucketBatchSampler(Sampler[BatchSpec]):
         batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
         if self.scale:
             rng.shuffle(batches)  # type: ignore[arg-type]
-            batches = batches[: len(self) // self.passes * self.world]
-        for number, batch in enumerate(batches):
+            batches = [batch for batch in batches if len(batch) >= self.world][: len(self) // self.passes]
+        elif len(batches) > 1 and len(batches[-1]) < self.world:  # no process may be left without any
+            batches[-2:] = [np.concatenate(batches[-2:])]
+        for batch in batches:
             scale = float(np.exp(rng.uniform(*np.log(self.scale)))) if self.scale else 1.0
-            if number % self.world == self.rank:
-                yield BatchSpec(tuple(map(int, batch)), number_of_pass, scale)
+            yield BatchSpec(tuple(map(int, batch[self.rank :: self.world])), number_of_pass, scale)
 
     def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The inks of this epoch."""

@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -23,6 +24,7 @@ from components.ink.raster import RasterSettings
 from components.latex.vocabulary import Vocabulary
 from components.model.checkpoint import Checkpoint, load_model, load_pretrained, save_model
 from components.model.dataset import Batch, BucketBatchSampler, InkDataset
+from components.model.distributed import ALONE, World
 from components.model.lightning_module import LitRecognizer
 from components.model.network import EncoderDecoder
 from components.synthesis.symbol_bank import SymbolBank
@@ -43,6 +45,7 @@ class TrainingJob:
     seed: int
     data_hash: str
     symbols: Path | None = None  # symbol bank for swapped symbols; None: the training split's own symbols
+    world: World = ALONE  # the processes that share each batch
 
     @property
     def fingerprint(self) -> str:
@@ -51,11 +54,12 @@ class TrainingJob:
             self.vocabulary.version,
             self.raster.model_dump(),
             self.model.model_dump(),
-            self.train.model_dump(mode="json", exclude={"workers"}),
+            self.train.model_dump(mode="json", exclude={"workers", "devices", "nodes"}),
             self.seed,
             self.data_hash,
             hashlib.sha256(self.symbols.read_bytes()).hexdigest() if self.symbols else None,
             hashlib.sha256(self.train.init_from.read_bytes()).hexdigest() if self.train.init_from else None,
+            *([self.world.size] if self.world.size > 1 else []),
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -99,6 +103,8 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
         passes=job.train.passes,
     )
     trainer = _trainer(job, folder, [ResumeSampler(sampler)], history)
+    if trainer.world_size != job.world.size:
+        raise RuntimeError(f"{trainer.world_size} processes train, {job.world.size} were expected")
     sampler.rank, sampler.world = trainer.global_rank, trainer.world_size
     if job.train.minutes and trainer.world_size > 1:
         raise ValueError("train.minutes needs a single device: several would not agree on the learning rate")
@@ -116,7 +122,7 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,  # our own file, with the scheduler's state
     )
-    if not (folder / "best.pt").exists():
+    if trainer.is_global_zero and not (folder / "best.pt").exists():
         raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
     return history.epochs
 
@@ -177,7 +183,7 @@ class HistoryCallback(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        inks = int(trainer.num_training_batches) * self.batch * trainer.world_size
+        inks = int(trainer.num_training_batches) * self.batch
         now = time.perf_counter()
         assert self._began is not None
         self.epochs.append(
@@ -283,7 +289,11 @@ def _trainer(
         accumulate_grad_batches=params.accumulate,
         gradient_clip_val=params.clip,
         precision=_PRECISION[params.precision],
-        devices=params.devices,
+        devices=job.world.devices,
+        num_nodes=job.world.nodes,
+        # A batch without symbol targets leaves the symbol head without gradients.
+        strategy=DDPStrategy(find_unused_parameters=True) if job.world.size > 1 else "auto",
+        sync_batchnorm=job.world.size > 1 and torch.cuda.is_available(),  # PyTorch has it for GPUs alone
         callbacks=callbacks,
         logger=False,
         use_distributed_sampler=False,

@@ -109,16 +109,17 @@ def plan() -> Plan:
     return Plan(order, dependencies, changed)
 
 
-def run_stage(stage: str, log: Callable[[str], None], limit: float) -> StageRun:
+def run_stage(stage: str, log: Callable[[str], None], limit: float, force: bool = False) -> StageRun:
     """Run `dvc repro` on a stage, which skips it if it is unchanged; `log` receives its output line by line.
 
+    With `force` the stage runs in any case: what it changed outside this folder may be gone.
     After `limit` seconds the stage and all its child processes are killed. Raises StageError.
     """
     kill_orphans()
     start = time.perf_counter()
     # In a session of its own, so that all of its processes can be killed together.
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
+        [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip

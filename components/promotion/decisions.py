@@ -5,24 +5,26 @@ from __future__ import annotations
 from components.registry.model_versions import (
     CHALLENGER,
     CHAMPION,
+    DECIDED_BY,
     DECISION,
     ROLLED_BACK,
     ModelVersion,
     Registry,
 )
 
+GATE = "gate"  # who decides where no person is asked
 _MAX_TAG = 1000  # characters: MLflow limits the length of a tag
 _REJECTED = "rejected"
 
 
-def record_promotion(registry: Registry, version: ModelVersion, reason: str) -> None:
-    """Tag a version as promoted. Raises RegistryError."""
-    registry.tag(version.version, {DECISION: f"promoted: {reason}"[:_MAX_TAG]})
+def record_promotion(registry: Registry, version: ModelVersion, reason: str, by: str = GATE) -> None:
+    """Tag a version as promoted, and with who decided. Raises RegistryError."""
+    registry.tag(version.version, {DECISION: f"promoted: {reason}"[:_MAX_TAG], DECIDED_BY: by[:_MAX_TAG]})
 
 
-def record_rejection(registry: Registry, version: ModelVersion, reason: str) -> None:
-    """Tag a version as rejected. Raises RegistryError."""
-    registry.tag(version.version, {DECISION: f"{_REJECTED}: {reason}"[:_MAX_TAG]})
+def record_rejection(registry: Registry, version: ModelVersion, reason: str, by: str = GATE) -> None:
+    """Tag a version as rejected, and with who decided. Raises RegistryError."""
+    registry.tag(version.version, {DECISION: f"{_REJECTED}: {reason}"[:_MAX_TAG], DECIDED_BY: by[:_MAX_TAG]})
 
 
 def standing_rejection(version: ModelVersion) -> str | None:

@@ -14,7 +14,10 @@ from components.registry.mlflow_client import connect
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
-DECISION, BENTO, ROLLED_BACK = "decision", "bento", "rolled_back"  # tags of a version
+# Tags of a version.
+DECISION, DECIDED_BY, BENTO, ROLLED_BACK = "decision", "decided_by", "bento", "rolled_back"
+# DVC sees no change when it is the registry that is new, or has lost the version.
+REGISTER_COMMAND = "dvc repro --force --single-item register"
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes
 _ATTACHMENTS = "promotion"  # folder among the artifacts of a version's run
 
@@ -69,7 +72,8 @@ class Registry:
                 message = error.message
         raise RegistryError(
             f"{' and '.join(uris)}: no such version in the registry ({self._mlflow.get_tracking_uri()}); "
-            f"`dvc repro` registers one. MLflow: {message}"
+            f"`dvc repro` registers one; if it says that all is up to date, `{REGISTER_COMMAND}` does. "
+            f"MLflow: {message}"
         )
 
     def find(self, alias: str) -> ModelVersion | None:
@@ -80,6 +84,14 @@ class Registry:
             if error.error_code in _NOT_FOUND:
                 return None
             raise self._unavailable(error) from None
+
+    def has_bundle(self, bundle: str) -> bool:
+        """Return whether any version has this bundle."""
+        try:
+            versions = self._client.search_model_versions(f"name = '{self.name}'")
+        except self._mlflow.MlflowException as error:
+            raise self._unavailable(error) from None
+        return any(found.tags.get("bundle") == bundle for found in versions)
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(ValueError):
     """An environment variable has an invalid value; the message names it."""
+
+
+BENTO = Path(__file__).parents[3] / "bento.yaml"  # exists where this code runs in a Bento
+
+
+def _outside(path: Path) -> Path:
+    """Refuse a relative path in a Bento: BentoML makes the Bento's folder the working directory.
+
+    What was written there would be found by nobody, and be lost with the Bento.
+    """
+    if BENTO.exists() and not path.is_absolute():
+        raise ValueError(
+            f"`{path}` is relative, and a Bento has a working directory of its own: "
+            f"write an absolute path, such as $PWD/{path}"
+        )
+    return path
+
+
+OutsidePath: TypeAlias = Annotated[Path, AfterValidator(_outside)]
 
 
 class Settings(BaseSettings):
@@ -23,7 +43,7 @@ class Settings(BaseSettings):
         "required",
         description="`required`: an API key for every prediction; `optional`: a key raises the limits; `off`",
     )
-    api_keys_file: Path | None = Field(
+    api_keys_file: OutsidePath | None = Field(
         None,
         description="keys file, as `python -m components keys` writes it; read again when it changes",
     )
@@ -67,14 +87,14 @@ class Settings(BaseSettings):
     read_timeout: float = Field(30, gt=0, description="seconds until a request times out")
 
     # Records
-    monitor_folder: Path | None = Field(
+    monitor_folder: OutsidePath | None = Field(
         None, description="folder of this replica's prediction log; unset: none"
     )
     monitor_share: float = Field(0.1, ge=0, le=1, description="share of predictions recorded")
     monitor_pictures: Literal["off", "on"] = Field(
         "off", description="`on`: records the preprocessed picture as well"
     )
-    feedback_folder: Path | None = Field(
+    feedback_folder: OutsidePath | None = Field(
         None, description="folder for corrections (`POST /feedback`); unset: not accepted"
     )
     feedback_seconds: int = Field(3600, ge=1, description="how long a prediction can be corrected, seconds")
@@ -119,6 +139,15 @@ class Settings(BaseSettings):
     @property
     def proxies(self) -> list[str]:
         return _listed(self.trusted_proxies)
+
+
+# Settings that are paths.
+PATHS = ("API_KEYS_FILE", "MONITOR_FOLDER", "FEEDBACK_FOLDER")
+
+
+def absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """The path settings of an environment, absolute from here: for a process that starts elsewhere."""
+    return {name: str(Path(environment[name]).absolute()) for name in PATHS if environment.get(name)}
 
 
 def load_settings() -> Settings:

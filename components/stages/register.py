@@ -20,7 +20,7 @@ from components.config import Params, load_params
 from components.files import write_json
 from components.recognizer.bundle import CARD, Bundle, load_bundle
 from components.registry.bundles import dvc_hashes
-from components.registry.mlflow_client import connect, git_commit
+from components.registry.mlflow_client import connect, git_commit, tracking_errors
 
 BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
@@ -151,7 +151,10 @@ _EXAMPLE = (
 def main() -> None:
     """Run the stage with params.yaml."""
     try:
-        done = register(load_params())
+        params = load_params()
+        connect(params.register_.name)  # first of all: whether the server answers
+        with tracking_errors():
+            done = register(params)
     except (ValueError, OSError) as error:
         sys.exit(f"register: {error}")
     write_json(done, REPORT)

@@ -29,8 +29,12 @@ SUMMARY, HISTORY = Path("reports/train.json"), Path("reports/history.csv")
 _SHOWN = 12  # pictures of valid logged to MLflow, with their predictions
 
 
-def train(params: Params) -> dict[str, Any]:
-    """Train and write model, summary and history; returns the summary."""
+def train(params: Params) -> dict[str, Any] | None:
+    """Train and write model, summary and history; returns the summary.
+
+    Of several processes rank 0 alone writes and logs; the others return None.
+    """
+    from components.model.distributed import end_with_parent, rank, world_of
     from components.model.trainer import Epoch, TrainingJob, best_model, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
@@ -44,8 +48,13 @@ def train(params: Params) -> dict[str, Any]:
         train=params.train,
         seed=params.seed,
         data_hash=data_hash([*(SHARDS / split for split in SPLITS), *more]),
+        world=world_of(params.train),
     )
     folder = RUNS / job.fingerprint
+    if rank():
+        end_with_parent()
+        fit(job, folder)
+        return None
     forget_others(folder)
 
     def tell(epoch: Epoch) -> None:
@@ -55,8 +64,7 @@ def train(params: Params) -> dict[str, Any]:
             f"{epoch.inks_per_second:5.0f} inks/s  waiting {epoch.waiting:.0%}  {epoch.seconds:.0f} s",
             flush=True,
         )
-        if mlflow_run is not None:
-            mlflow_run.log_epoch(epoch)
+        mlflow_run.log_epoch(epoch)
 
     with tracked(params, job.data_hash, folder) as mlflow_run:
         history = fit(job, folder, tell)
@@ -73,10 +81,9 @@ def train(params: Params) -> dict[str, Any]:
             "seconds": round(sum(e.seconds for e in history), 1),
             "inks_per_second": sorted(e.inks_per_second for e in history)[len(history) // 2],
             "waiting": sum(e.waiting * e.seconds for e in history) / sum(e.seconds for e in history),
-            "mlflow_run": mlflow_run.id if mlflow_run is not None else None,
+            "mlflow_run": mlflow_run.id,
         }
-        if mlflow_run is not None:
-            mlflow_run.log_result(summary, checkpoint)
+        mlflow_run.log_result(summary, checkpoint)
     with atomic_write(HISTORY) as temporary:
         shutil.copyfile(folder / "history.csv", temporary)
     write_json(summary, SUMMARY)
@@ -91,48 +98,89 @@ def forget_others(folder: Path) -> None:
 
 
 class Tracked:
-    """The MLflow run of a training; a resumed training continues it."""
+    """The MLflow run of a training; a resumed training continues it.
+
+    MLflow's faults do not stop a training: metrics that could not be sent are sent with the next ones.
+    """
 
     def __init__(self, mlflow: Any, id: str) -> None:
         self.mlflow, self.id = mlflow, id
+        self._pending: list[tuple[int, dict[str, float]]] = []  # epochs not sent yet
 
     def log_epoch(self, epoch: Any) -> None:
         metrics = {name: value for name, value in vars(epoch).items() if name != "epoch"}
-        self.mlflow.log_metrics(metrics, step=epoch.epoch)
+        self._pending.append((epoch.epoch, metrics))
+        with self._tolerated("metrics are kept and sent with those of the next epoch"):
+            self._send()
 
     def log_result(self, summary: dict[str, Any], checkpoint: Any) -> None:
-        self.mlflow.log_metrics({f"best_{name}": summary[name] for name in ("valid_exprate", "valid_loss")})
-        self.mlflow.log_params({"parameters": summary["parameters"]})
-        self.mlflow.log_artifact(str(VOCAB))
-        self.mlflow.log_figure(samples(checkpoint), "valid_samples.png")
+        figure = samples(checkpoint)
+        with self._tolerated(f"the run lacks metrics or pictures; {HISTORY} and {SUMMARY} have the metrics"):
+            self._send()
+            best = {f"best_{name}": summary[name] for name in ("valid_exprate", "valid_loss")}
+            self.mlflow.log_metrics(best)
+            self.mlflow.log_params({"parameters": summary["parameters"]})
+            self.mlflow.log_artifact(str(VOCAB))
+            self.mlflow.log_figure(figure, "valid_samples.png")
+
+    def end(self, status: str) -> None:
+        with self._tolerated(f"run {self.id} is not marked as {status}"):
+            self.mlflow.end_run(status)
+
+    def _send(self) -> None:
+        while self._pending:
+            step, metrics = self._pending[0]
+            self.mlflow.log_metrics(metrics, step=step)
+            self._pending.pop(0)
+
+    @contextmanager
+    def _tolerated(self, consequence: str) -> Iterator[None]:
+        from components.registry.mlflow_client import TrackingError, tracking_errors
+
+        try:
+            with tracking_errors():
+                yield
+        except TrackingError as error:
+            print(f"train: training goes on, {consequence}: {error}", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked | None]:
-    """Open the training's MLflow run on rank 0; None on other ranks of a DDP run."""
-    if os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0":
-        yield None
-        return
-    from components.registry.mlflow_client import connect, git_commit
+def tracked(params: Params, data: str, folder: Path) -> Iterator[Tracked]:
+    """Open the training's MLflow run."""
+    from components.registry.mlflow_client import connect, tracking_errors
 
-    mlflow = connect(params.register_.name)
-    note = folder / "mlflow_run"
+    mlflow = connect(params.register_.name)  # before training: whether the server answers
+    with tracking_errors():
+        run = Tracked(mlflow, _start(mlflow, params, data, folder / "mlflow_run"))
+    try:
+        yield run
+    except BaseException:
+        run.end("FAILED")
+        raise
+    run.end("FINISHED")
+
+
+def _start(mlflow: Any, params: Params, data: str, note: Path) -> str:
+    """Start a run, or continue the one that `note` names; return its ID."""
+    from components.registry.mlflow_client import git_commit
+
     known = note.read_text() if note.exists() else None
     # If the run is gone (another server, a fresh database), a new one continues the training.
     if known and not _exists(mlflow, known):
         known = None
-    with mlflow.start_run(run_id=known, log_system_metrics=True) as run:
-        if not known:
-            folder.mkdir(parents=True, exist_ok=True)
-            note.write_text(run.info.run_id)
-            flat = {
-                f"{section}.{name}": value
-                for section in ("data", "raster", "model", "train")
-                for name, value in getattr(params, section).model_dump(mode="json").items()
-            }
-            mlflow.log_params({"seed": params.seed, "preset": params.preset, **flat})
-            mlflow.set_tags({"data_hash": data, "git_commit": git_commit()})
-        yield Tracked(mlflow, run.info.run_id)
+    run = mlflow.start_run(run_id=known, log_system_metrics=True)
+    if not known:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(run.info.run_id)
+        flat = {
+            f"{section}.{name}": value
+            for section in ("data", "raster", "model", "train")
+            for name, value in getattr(params, section).model_dump(mode="json").items()
+        }
+        mlflow.log_params({"seed": params.seed, "preset": params.preset, **flat})
+        mlflow.set_tags({"data_hash": data, "git_commit": git_commit()})
+    id: str = run.info.run_id
+    return id
 
 
 def samples(checkpoint: Any) -> Any:
@@ -185,6 +233,8 @@ def main() -> None:
         summary = train(load_params())
     except (ParamsError, VocabularyError, ValueError, OSError) as error:
         sys.exit(f"train: {error}")
+    if summary is None:
+        return
     print(
         f"{MODEL}: ExpRate {summary['valid_exprate']:.1%} on valid after epoch {summary['best_epoch']}, "
         f"{summary['parameters']:,} parameters, {summary['seconds']:.0f} s. History: {HISTORY}. "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,10 +139,32 @@ def test_one_machine_is_as_closed_as_it_can_be() -> None:
         assert service["read_only"] and service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
     assert "ports" not in compose()["redis"]
+    [ports] = compose()["api"]["ports"]
+    assert ports.startswith("${BIND:-127.0.0.1}:"), "callers from elsewhere are let in on purpose only"
     command = compose()["redis"]["command"]
     assert command[command.index("--maxmemory-policy") + 1] == "allkeys-lru" and "--maxmemory" in command
     for name in ("api", "redis"):
         assert compose()[name]["restart"] == "unless-stopped" and compose()[name]["healthcheck"]
+        assert compose()[name]["mem_limit"] and compose()[name]["pids_limit"]
+        assert set(compose()[name]["logging"]["options"]) == {"max-size", "max-file"}
+
+
+def test_the_image_is_checked_on_its_port_and_prints_nothing_of_its_own(tmp_path: Path) -> None:
+    dockerfile = (DEPLOY / "container/Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"HEALTHCHECK .*\\\n +python -c .*PORT.*/readyz", dockerfile)
+    [entrypoint] = re.findall(r"^ENTRYPOINT (.*)", dockerfile, re.MULTILINE)
+    bentoml = tmp_path / "entrypoint.sh"
+    bentoml.write_text('#!/bin/sh\necho "${PORT-none} $BENTOML_PORT $*"\n')
+    bentoml.chmod(0o755)
+    command = json.loads(entrypoint.replace("/home/bentoml/bento/env/docker/entrypoint.sh", str(bentoml)))
+    for given, port in (({}, "3000"), ({"PORT": "8080"}, "8080")):
+        done = subprocess.run(
+            [*command, "python", "-V"],
+            env={"PATH": os.environ["PATH"], **given},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout == f"none {port} python -V\n"
 
 
 def queries() -> Iterator[str]:

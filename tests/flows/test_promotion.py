@@ -14,13 +14,14 @@ from components.config import Params
 from components.registry.model_versions import (
     CHALLENGER,
     CHAMPION,
+    DECIDED_BY,
     DECISION,
     ROLLED_BACK,
     ModelVersion,
     RegistryError,
 )
 from flows import promotion
-from flows.promotion import Approval, Outcome, approved
+from flows.promotion import Approval, Outcome, ask_for_approval
 
 
 class FakeRegistry:
@@ -118,6 +119,21 @@ def test_without_approval_the_champion_stays(
     assert not registry.promoted and registry.tags[DECISION].startswith("rejected")
 
 
+@pytest.mark.parametrize(
+    ("answer", "by"),
+    [(Approval(promote=True, by=" Ada "), "Ada"), (Approval(promote=False, by="Ada"), "Ada"),
+     (Approval(promote=True), promotion.ANONYMOUS), (None, "gate")],
+)  # fmt: skip
+def test_the_version_keeps_who_decided(
+    compared: list[Any], params: Params, monkeypatch: pytest.MonkeyPatch, answer: Approval | None, by: str
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    registry = FakeRegistry()
+    monkeypatch.setattr(promotion, "pause_flow_run", lambda **_: answer)
+    promote(registry, params if answer is None else with_approval(params))
+    assert registry.tags[DECIDED_BY] == by
+
+
 def test_silence_is_no_approval(monkeypatch: pytest.MonkeyPatch) -> None:
     def time_out(**_: Any) -> Any:
         raise TimeoutError
@@ -125,10 +141,10 @@ def test_silence_is_no_approval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setattr(promotion, "pause_flow_run", time_out)
     with disable_run_logger():
-        assert not approved(ModelVersion("ocr", "2", "run", {}, {}), "better", 1)
+        assert not ask_for_approval(ModelVersion("ocr", "2", "run", {}, {}), "better", 1).promote
 
 
 def test_approval_needs_a_server_that_people_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     with pytest.raises(ValueError, match="PREFECT_API_URL"):
-        approved(ModelVersion("ocr", "2", "run", {}, {}), "better", 1)
+        ask_for_approval(ModelVersion("ocr", "2", "run", {}, {}), "better", 1)

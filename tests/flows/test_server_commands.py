@@ -38,6 +38,16 @@ def test_the_command_in_errors_is_the_one_in_the_readme(lines: list[str]) -> Non
     assert any(START_SERVER in line for line in lines if line.startswith("$ "))
 
 
+def test_servers_that_others_reach_ask_for_a_password(lines: list[str]) -> None:
+    typed = [
+        line for line in lines if re.search(r"(prefect server start|mlflow server).*--host 0\.0\.0\.0", line)
+    ]
+    assert len(typed) == 2
+    assert all("prefect" in line or "--app-name basic-auth" in line for line in typed)
+    assert any("PREFECT_SERVER_API_AUTH_STRING=" in line for line in lines)
+    assert any("MLFLOW_AUTH_ADMIN_PASSWORD=" in line for line in lines)
+
+
 def test_database_urls_name_their_driver(lines: list[str]) -> None:
     """SQLAlchemy 2.1 takes psycopg 3 for `postgresql://`."""
     assert not [line for line in lines if "postgresql://" in line]

@@ -52,6 +52,24 @@ def test_run_again_it_does_nothing_and_says_so(clone: Clone) -> None:
     assert "Data and pipelines are up to date." in output and "Running stage" not in output
 
 
+def test_a_second_machine_pulls_the_results_and_runs_nothing(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "factory@example.org")
+    first = Clone(tmp_path / "first", trained)
+    first.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    first.run("git", "add", "--all")
+    first.run("git", "commit", "--quiet", "--message", "Train")
+    first.run("dvc", "push")
+    second = tmp_path / "second"
+    first.run("git", "clone", "--quiet", ".", str(second))
+    first.run("dvc", "--cd", str(second), "pull", "--with-deps", "export")
+    output = first.run("dvc", "--cd", str(second), "repro", "export")
+    assert "Running stage" not in output
+    assert json.loads((second / "reports/metrics.json").read_text())["n"] == 150
+
+
 def test_killed_in_the_middle_of_training_it_goes_on_and_what_follows_runs(clone: Clone) -> None:
     """As test_trainer shows, the curve is the same; here the whole stage dies and `dvc repro` mends it."""
     epochs = 6

@@ -12,7 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.data.feedback_import import collect
 from components.deployment.service_process import ServiceProcess
+from components.monitoring.window import read_window
 from components.recognizer.bundle import load_bundle
 from components.registry.bundles import SHIPPED
 from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictures, predict, promoted
@@ -20,8 +22,13 @@ from tests.integration.conftest import CHALLENGER, ROOT, SERVE, Registry, pictur
 pytestmark = pytest.mark.slow
 
 
-def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry, model: str) -> None:
-    tag = promoted(registry, "build")
+@pytest.fixture(scope="module")
+def tag(registry: Registry, model: str) -> str:
+    """The tag of a Bento of the registered model."""
+    return promoted(registry, "build")
+
+
+def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry, tag: str) -> None:
     name, _, version = tag.partition(":")
     bento = Path(registry.environment["BENTOML_HOME"], "bentos", name, version)
     assert (bento / "src/components/serving/page/index.html").exists()
@@ -37,6 +44,41 @@ def test_the_registered_model_becomes_a_bento_that_serves_it(registry: Registry,
     with ServiceProcess(command, {"AUTH": "off", "RATE_LIMITS": "off"}, home=home) as service:
         assert predict(httpx.Client(base_url=service.address, timeout=30), pictures(1)[0]).status_code == 200
         assert httpx.get(f"{service.address}/model/info").json()["version"] == "1"
+
+
+@pytest.mark.parametrize("name", ["MONITOR_FOLDER", "FEEDBACK_FOLDER", "API_KEYS_FILE"])
+def test_a_bento_refuses_a_relative_path_in_one_line(
+    registry: Registry, tag: str, name: str, tmp_path: Path
+) -> None:
+    if not SERVE.exists():
+        pytest.skip("needs the serving environment: ./setup.sh serve")
+    done = subprocess.run(
+        [SERVE, "serve", tag, "--port", "0"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env=os.environ | registry.environment | {"AUTH": "off", name: "kept"},
+    )  # fmt: skip
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(f"serve: environment: {name}: ") and "kept" in line
+
+
+def test_what_a_bento_keeps_reaches_the_trainer(
+    registry: Registry, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not SERVE.exists():
+        pytest.skip("needs the serving environment: ./setup.sh serve")
+    monitored, feedback = tmp_path / "kept/monitoring", tmp_path / "kept/feedback"
+    settings = {"AUTH": "off", "RATE_LIMITS": "off", "MONITOR_SHARE": "1", "MONITOR_FOLDER": str(monitored),
+                "FEEDBACK_FOLDER": str(feedback)}  # fmt: skip
+    command = [str(SERVE), "serve", tag, "--host", "127.0.0.1", "--port", "{port}"]
+    monkeypatch.chdir(tmp_path)
+    with (
+        ServiceProcess(command, settings, home=Path(registry.environment["BENTOML_HOME"])) as service,
+        httpx.Client(base_url=service.address, timeout=30) as client,
+    ):
+        answer = client.post("/predict/strokes", json={"strokes": [[[0, 0], [8, 10]], [[8, 0], [0, 10]]]})
+        correction = {"request_id": answer.headers["x-request-id"], "formula": "x"}
+        assert client.post("/feedback", json=correction).status_code == 201
+    assert len(read_window(monitored, "1", 1, {"strokes"}).predictions) == 1
+    assert collect(feedback, tmp_path / "collected", tmp_path / "collected.csv").written == 1
 
 
 def test_the_same_version_is_stored_once(registry: Registry, model: str) -> None:

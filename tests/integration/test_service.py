@@ -107,6 +107,19 @@ def test_without_keys_it_does_not_start_and_says_what_to_do(registry: Registry, 
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_a_broken_keys_file_is_told_in_one_line(model: str, registry: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text('{"keys": [{"id": "nonsense"}]}')
+    done = subprocess.run(
+        [SERVE, "serve", "service:HandwrittenMath", "--arg", f"model={model}", "--port", "0"],
+        cwd=ROOT, env=os.environ | registry.environment | {"API_KEYS_FILE": str(file)},
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"serve: {file}: keys.0.id: ")
+
+
 def test_keys_are_asked_for_and_revoked_while_it_runs(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     key = add_key(file, "Ada", "pepper")

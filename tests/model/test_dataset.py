@@ -103,14 +103,26 @@ def test_an_epoch_draws_anew_and_the_same_epoch_the_same(moving: InkDataset) -> 
     assert first.shape != later.shape or not torch.equal(first, later)
 
 
-def test_every_usable_ink_is_in_an_epoch_once_and_each_machine_has_its_own(moving: InkDataset) -> None:
+def test_every_usable_ink_is_in_an_epoch_once(moving: InkDataset) -> None:
     moving.usable = moving.usable[:60]
     whole = [i for spec in BucketBatchSampler(moving, 10, (0.8, 1.2)) for i in spec.indices]
     assert sorted(whole) == sorted(moving.usable)
-    samplers = [BucketBatchSampler(moving, 10, (0.8, 1.2), rank, 2) for rank in (0, 1)]
-    parts = [[i for spec in sampler for i in spec.indices] for sampler in samplers]
-    assert len(parts[0]) == len(parts[1]) == 10 * len(samplers[0])
-    assert not set(parts[0]) & set(parts[1])
+
+
+@pytest.mark.parametrize(("scale", "count"), [((0.8, 1.2), 60), (None, 60), (None, 61), (None, 5)])
+def test_several_processes_share_the_batches_of_one(
+    moving: InkDataset, scale: tuple[float, float] | None, count: int
+) -> None:
+    moving.usable = moving.usable[:count]
+    one = list(BucketBatchSampler(moving, 10, scale))
+    samplers = [BucketBatchSampler(moving, 10, scale, rank, 3) for rank in range(3)]
+    parts = [list(sampler) for sampler in samplers]
+    assert {len(part) for part in parts} == {len(sampler) for sampler in samplers}
+    assert all(spec.indices for part in parts for spec in part), "every process has something in every step"
+    shared = [sorted(i for spec in specs for i in spec.indices) for specs in zip(*parts, strict=True)]
+    if count != 61:
+        assert shared == [sorted(spec.indices) for spec in one]
+    assert sorted(i for batch in shared for i in batch) == sorted(moving.usable)
 
 
 def test_an_epoch_of_several_passes_has_every_ink_as_often_and_never_drawn_alike(moving: InkDataset) -> None:

@@ -72,6 +72,13 @@ def test_a_stage_runs_once_and_then_is_cached(project: Path) -> None:
     assert plan().changed == {"second", "aside"}
 
 
+def test_forced_a_stage_runs_although_nothing_changed(project: Path) -> None:
+    lines: list[str] = []
+    assert run_stage("first", lines.append, 60).outcome == "ran"
+    assert run_stage("first", lines.append, 60, force=True).outcome == "ran"
+    assert lines == ["making", "making"]
+
+
 def test_a_stage_whose_earlier_outputs_are_restored_counts_as_changed(project: Path) -> None:
     """DVC's run cache: no stage runs, but those that depend on the outputs have to."""
     for content in (MAKE, MAKE.replace("'1'", "'2'"), MAKE):

@@ -67,7 +67,16 @@ def test_a_promotion_lifts_a_rollback(registry: Registry) -> None:
     assert client.calls[-1] == ("untag", "2", ROLLED_BACK)
 
 
+def test_a_registry_says_whether_it_has_a_bundle(registry: Registry) -> None:
+    assert not registry.has_bundle("0123"), "it is new"
+    registry._client.create_registered_model("ocr")
+    registry._client.create_model_version("ocr", "file:///nowhere", tags={"bundle": "0123"})
+    assert registry.has_bundle("0123") and not registry.has_bundle("4567")
+
+
 def test_an_unknown_version_names_the_registry_and_the_way_out(registry: Registry) -> None:
     assert registry.find(CHAMPION) is None
-    with pytest.raises(RegistryError, match=r"mlflow\.db.*`dvc repro`"):
+    with pytest.raises(
+        RegistryError, match=r"mlflow\.db.*`dvc repro`.*`dvc repro --force --single-item register`"
+    ):
         registry.resolve()

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.serving.settings import Settings, SettingsError, load_settings
+from components.serving import settings as module
+from components.serving.settings import PATHS, Settings, SettingsError, absolute_paths, load_settings
 
 PAGE = Path(__file__).parents[2] / "docs/settings.md"
 
@@ -32,6 +33,32 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"environment: {name}: "):
         load_settings()
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_in_a_bento_a_relative_path_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv(name, "data/kept")
+    assert getattr(load_settings(), name.lower()) == Path("data/kept")
+    monkeypatch.setattr(module, "BENTO", tmp_path)
+    with pytest.raises(SettingsError, match=rf"environment: {name}: .*\$PWD/data/kept"):
+        load_settings()
+    monkeypatch.setenv(name, str(tmp_path / "kept"))
+    assert getattr(load_settings(), name.lower()) == tmp_path / "kept"
+
+
+def test_paths_are_made_absolute_for_a_process_that_starts_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"MONITOR_FOLDER": "kept", "FEEDBACK_FOLDER": "/kept", "API_KEYS_FILE": "", "AUTH": "off"}
+    assert absolute_paths(given) == {"MONITOR_FOLDER": f"{tmp_path}/kept", "FEEDBACK_FOLDER": "/kept"}
+
+
+def test_every_setting_that_is_a_path_is_known_as_one() -> None:
+    paths = [name.upper() for name, field in Settings.model_fields.items() if "Path" in str(field.annotation)]
+    assert sorted(paths) == sorted(PATHS)
 
 
 def test_the_documentation_lists_each_with_its_default() -> None:

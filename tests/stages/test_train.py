@@ -51,9 +51,17 @@ def with_rate(rate: float) -> Params:
     return params.model_copy(update={"train": params.train.model_copy(update=update)})
 
 
+def run_of(params: Params) -> str:
+    """The MLflow run of a training with these parameters."""
+    summary = stage.train(params)
+    assert summary is not None
+    return str(summary["mlflow_run"])
+
+
 @pytest.mark.slow
 def test_model_summary_and_history_are_of_the_same_training(here: Path, chosen: Params) -> None:
     summary = stage.train(chosen)
+    assert summary is not None
     assert json.loads((here / "reports/train.json").read_text()) == summary
     with (here / "reports/history.csv").open(newline="") as file:
         history = list(csv.DictReader(file))
@@ -78,27 +86,17 @@ def test_model_summary_and_history_are_of_the_same_training(here: Path, chosen: 
 def test_a_training_that_goes_on_logs_to_its_run_and_forgets_those_of_other_parameters(
     here: Path, chosen: Params
 ) -> None:
-    first = stage.train(chosen)["mlflow_run"]
-    assert stage.train(chosen)["mlflow_run"] == first
+    first = run_of(chosen)
+    assert run_of(chosen) == first
     (here / "data/training/other").mkdir()
-    other = stage.train(with_rate(0.001))["mlflow_run"]
+    other = run_of(with_rate(0.001))
     assert other != first
     assert len(list((here / "data/training").iterdir())) == 1
     # As with another server, or a fresh database: the training goes on, in a run of its own.
     connect().MlflowClient().delete_run(other)
     [note] = (here / "data/training").glob("*/mlflow_run")
     note.write_text("0" * 32)
-    assert stage.train(with_rate(0.001))["mlflow_run"] not in (other, "0" * 32)
-
-
-@pytest.mark.parametrize("rank", ["LOCAL_RANK", "NODE_RANK"])
-def test_of_several_processes_one_logs(
-    here: Path, chosen: Params, monkeypatch: pytest.MonkeyPatch, rank: str
-) -> None:
-    monkeypatch.setenv(rank, "1")
-    with stage.tracked(chosen, "hash", here / "data/training/other") as run:
-        assert run is None
-    assert not (here / "data/training/other").exists()
+    assert run_of(with_rate(0.001)) not in (other, "0" * 32)
 
 
 def test_without_a_vocabulary_the_stage_names_the_file(
