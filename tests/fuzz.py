@@ -1,4 +1,4 @@
-"""Broken pictures and ink, very many: each is read or refused with its reason, within a second.
+"""Broken pictures, ink and constraints, very many: each is read or refused with its reason, within a second.
 
     make fuzz                       # 100,000 of each
     python -m tests.fuzz 5000       # so many of each
@@ -10,10 +10,12 @@ test runs a few of them; this runs as many as there is time for.
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -24,7 +26,10 @@ from rich.progress import track
 
 from components.ink.inkml import parse_inkml
 from components.ink.raster import RasterSettings, draw
+from components.latex.vocabulary import Vocabulary
+from components.recognizer.decoding import DecodingConstraints
 from components.recognizer.preprocessing import prepare_picture
+from components.serving.schemas.constraints import constraints_in, restriction_of
 from tests.recognizer.inks import formula
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "sample.inkml"
@@ -116,24 +121,79 @@ def read_ink(data: bytes) -> None:
     draw(parse_inkml(data, "ink").strokes, _SETTINGS)
 
 
+def constraints(count: int, seed: int) -> Iterator[bytes]:
+    """So many constraints of any tokens anywhere; every fourth one is broken JSON."""
+    rng = np.random.default_rng(seed)
+    known = [*_vocabulary().tokens, r"\sin", r"\geq", r"\alpha", "é", ""]
+
+    def some(most: int) -> list[str]:
+        return [str(token) for token in rng.choice(known, int(rng.integers(most + 1)))]
+
+    for number in range(count):
+        asked: dict[str, object] = {}
+        if rng.random() < 0.6:
+            asked["prefix"] = " ".join(some(5)) if rng.random() < 0.5 else some(5)
+        if rng.random() < 0.3:
+            asked["exclude"] = some(4)
+        if rng.random() < 0.3:
+            asked["vocabulary"] = (
+                rng.choice(["digits", "algebra", "calculus"]) if rng.random() < 0.5 else some(9)
+            )
+        data = json.dumps({"constraints": asked}).encode()
+        yield from broken([data], 1, number) if number % 4 == 0 else [data]
+
+
+@lru_cache(1)
+def _vocabulary() -> Vocabulary:
+    symbols = [
+        r"\frac",
+        r"\sqrt",
+        r"\hat",
+        r"\begin{matrix}",
+        r"\end{matrix}",
+        r"\\",
+        r"\ge",
+        r"\int",
+        r"&",
+        r"{",
+        r"}",
+        r"^",
+        r"_",
+    ]
+    return Vocabulary.build([[*symbols, *"0123456789+-=.,()[]abnosxyzimlt", r"\rightarrow"]])
+
+
+def read_constraints(data: bytes) -> None:
+    """As the service does before it searches."""
+    restriction = restriction_of(constraints_in(data), _vocabulary())
+    DecodingConstraints(_vocabulary(), 40, True, restriction)
+
+
 def outcome(read: Callable[[bytes], None], data: bytes) -> str:
     """How reading ends: "read", or the kind of refusal. Any other exception goes through."""
     start = time.process_time()
     try:
         read(data)
         return "read"
-    except ValueError as error:  # PictureError, InkError, nothing to draw
+    except (ValueError, Problem) as error:  # PictureError, InkError, nothing to draw
         return type(error).__name__
     finally:
         spent = time.process_time() - start
         assert spent < SLOW, f"{spent:.1f} s for {data[:60]!r}… of {len(data)} bytes"
 
 
+TARGETS: tuple[tuple[str, Callable[[int], Iterator[bytes]], Callable[[bytes], None]], ...] = (
+    ("pictures", lambda count: broken(pictures(), count, 1), read_picture),
+    ("ink", lambda count: broken(inks(), count, 1), read_ink),
+    ("constraints", lambda count: constraints(count, 1), read_constraints),
+)
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     console = Console(stderr=True)
-    for name, seeds, read in (("pictures", pictures(), read_picture), ("ink", inks(), read_ink)):
-        files = track(broken(seeds, count, 1), name, total=count, console=console)
+    for name, made, read in TARGETS:
+        files = track(made(count), name, total=count, console=console)
         print(name, dict(Counter(outcome(read, data) for data in files).most_common()), flush=True)
 
 

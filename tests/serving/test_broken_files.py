@@ -1,10 +1,10 @@
-"""Broken pictures and ink are read or refused, soon; `make fuzz` tries very many more."""
+"""Broken pictures, ink and constraints are read or refused, soon; `make fuzz` tries very many more."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from tests.fuzz import broken, inks, outcome, pictures, read_ink, read_picture
+from tests.fuzz import broken, constraints, inks, outcome, pictures, read_constraints, read_ink, read_picture
 
 
 def test_broken_pictures_are_read_or_refused() -> None:
@@ -15,3 +15,8 @@ def test_broken_pictures_are_read_or_refused() -> None:
 def test_broken_ink_is_read_or_refused() -> None:
     found = Counter(outcome(read_ink, data) for data in broken(inks(), 3000, seed=7))
     assert found["read"] > 20 and found["InkError"] > 1000
+
+
+def test_any_constraints_are_taken_or_refused() -> None:
+    found = Counter(outcome(read_constraints, data) for data in constraints(300, seed=7))
+    assert found["read"] > 50 and sum(found.values()) - found["read"] > 50
