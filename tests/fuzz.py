@@ -30,6 +30,7 @@ from components.latex.vocabulary import Vocabulary
 from components.recognizer.decoding import DecodingConstraints
 from components.recognizer.preprocessing import prepare_picture
 from components.serving.schemas.constraints import constraints_in, restriction_of
+from components.serving.schemas.problems import Problem
 from tests.recognizer.inks import formula
 
 SAMPLE = Path(__file__).parents[1] / "docs" / "sample.inkml"
