@@ -131,4 +131,6 @@ def _json(file: Path, reading: Prediction) -> str:
     content = {name: value for name, value in asdict(reading).items() if name != "scores"}
     if reading.token_boxes is None:
         del content["token_boxes"]
+    if not reading.rotated:
+        del content["rotated"]
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

@@ -232,8 +232,7 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
     if hull is not None:
         corners = np.rint((hull + 0.5) * step - (window[1].start, window[0].start)).astype(np.int32)
         whole = cv2.fillConvexPoly(np.zeros_like(sheet), corners, 1)
-    turned = np.ascontiguousarray(sheet.T), None if whole is None else np.ascontiguousarray(whole.T)
-    lines = find_lines(sheet, whole), find_lines(*turned)
+    lines = find_lines(sheet, whole), find_lines(sheet.T, None if whole is None else whole.T)
     even = cv2.divide(thumb, np.maximum(paper, 1), scale=255)
     if colour is not None and any(lines) and not dark:
         start = window[1].start, window[0].start
@@ -417,7 +416,7 @@ def resized(picture: Picture, scale: float) -> Picture:
     """The picture so many times as large, at least a pixel."""
     size = [max(1, round(side * scale)) for side in picture.shape[::-1]]
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return _bytes(cv2.resize(picture, size, interpolation=how))
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
 
 
 def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placement]:
@@ -433,11 +432,12 @@ def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placemen
     scale = 1.0 if limit >= 1 and abs(wanted - 1) <= _SNAP else min(wanted, limit)
     if pen * scale < _THIN:
         side = round(_THIN / scale - pen) + 1
-        white = _bytes(cv2.erode(white, np.ones((side, side), np.uint8)))
+        white = np.asarray(cv2.erode(white, np.ones((side, side), np.uint8)), np.uint8)
     if scale != 1:
         white = resized(white, scale)
         # What is shrunk turns grey.
-        white = _stretched(white, float(np.percentile(white[white < 192], 20)), 255)
+        black = float(np.percentile(white[white < 192], 20))
+        white = np.asarray(cv2.LUT(white, _stretched(np.arange(256), black, 255)), np.uint8)
     # Between strokes' centres and the edge there is the margin, as in `draw`.
     border = max(1, settings.margin - round(pen * scale / 2))
     framed = np.pad(white, border, constant_values=255)[: settings.max_height, : settings.max_width]
@@ -469,4 +469,4 @@ def _box(ink: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 def _pen(ink: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> float:
     """Mean width of the strokes, pixels."""
     mask = np.pad((ink > 0).astype(np.uint8), 1)  # beyond the picture there is paper
-    return pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5)[mask > 0])
+    return pen_width(np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 5), np.float32), mask)
