@@ -73,7 +73,7 @@ class RecognizerService:
     def __init__(self) -> None:
         configure_logging(SETTINGS.log_level)
         folder = Path(self.model.path)
-        self.recognizer = Recognizer.load(folder, SETTINGS.threads)
+        self.recognizer = Recognizer.load(folder, SETTINGS.threads, SETTINGS.device)
         self.recognizer.read_file((folder / EXAMPLE).read_bytes())  # warm up: the first call is slower
         patch_batch_dispatcher()
         defer_shutdown()

@@ -46,7 +46,7 @@ done
 [ -n "$python" ] || { say 'Python 3.11 or 3.12 is needed (Debian 12: apt-get install python3 python3-venv)'; exit 1; }
 
 missing=
-command -v git >/dev/null || missing="$missing git"
+[ ! -e .git ] || command -v git >/dev/null || missing="$missing git"
 "$python" -c 'import ensurepip' 2>/dev/null || missing="$missing $("$python" -c \
   'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
 # shellcheck disable=SC2086
@@ -61,4 +61,11 @@ if ! cmp -s "$lock" "$venv/requirements.lock"; then
   say "installing $lock into $venv ($size)"
   .uv/bin/uv pip install --quiet --require-hashes --python "$venv/bin/python" -r "$lock"
   cp "$lock" "$venv/requirements.lock"
+fi
+
+# An archive of the source has no git repository: DVC must not look for one, nor miss one that is made later.
+if [ "$venv" = .venv ]; then
+  if [ ! -e .git ]; then .venv/bin/dvc config --local --quiet core.no_scm true
+  elif grep -qs no_scm .dvc/config.local; then .venv/bin/dvc config --local --quiet --unset core.no_scm
+  fi
 fi

@@ -18,6 +18,7 @@ from components.ink.raster import draw_placed
 from components.latex.latex_to_mathml import mathml
 from components.recognizer import recognizer as runtime
 from components.recognizer.bundle import bundled_model
+from components.recognizer.device import Device
 from components.recognizer.explanation import TokenBox
 from components.recognizer.naming import with_function_names
 from components.recognizer.orientation import Prepared, Rotation
@@ -65,12 +66,14 @@ class Recognizer:
         self._model = model
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, threads: int = 0) -> Recognizer:
+    def load(cls, path: str | Path | None = None, *, threads: int = 0, device: Device = "auto") -> Recognizer:
         """Load a bundle's folder; None: the model that comes with the package.
 
-        `threads` = 0 uses all cores. Raises BundleError, which names the file and what to do.
+        `threads` = 0 uses all cores; `device` `auto` and `cuda` encode on a GPU where onnxruntime-gpu finds
+        one. Raises BundleError, which names the file and what to do.
         """
-        return cls(runtime.Recognizer.load(bundled_model() if path is None else Path(path), threads))
+        folder = bundled_model() if path is None else Path(path)
+        return cls(runtime.Recognizer.load(folder, threads, device))
 
     def read(
         self,

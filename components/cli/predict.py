@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 from components.cli.base import CommandError, Commands, count
+from components.recognizer.device import Device
 from components.recognizer.naming import with_function_names
 from components.recognizer.orientation import Prepared
 from components.recognizer.preprocessing import prepare_source
@@ -62,13 +65,19 @@ def add(commands: Commands) -> None:
         default=str(SHIPPED),
         help="bundle folder such as data/bundle, or models:/… (default: the bundled model)",
     )
+    command.add_argument(
+        "--device",
+        choices=get_args(Device),
+        default=os.environ.get("DEVICE") or "auto",
+        help="auto and cuda: a GPU where onnxruntime-gpu finds one (default: DEVICE, else auto)",
+    )
     command.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:
     """Returns 0, or 1 if a file could not be read. Raises CommandError."""
     try:
-        recognizer = Recognizer.load(bundle_folder(options.model))
+        recognizer = Recognizer.load(bundle_folder(options.model), device=options.device)
     except (ValueError, OSError) as error:
         raise CommandError(str(error)) from None
     how = options.beam, options.n_best, options.json, options.explain, options.names == "functions"

@@ -15,7 +15,8 @@ def cores(root: Path = Path("/")) -> int:
     host: a thread for each would stop all of them, again and again, as soon as the quota is used up. Part of
     a core counts as a whole one. Python from 3.13 on looks at affinity alone as well.
     """
-    given = len(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)  # macOS has none
+    given = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min([given, *(math.ceil(quota) for quota in _quotas(root))]))
 
 

@@ -17,6 +17,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from components.recognizer.cpu import cores
+from components.recognizer.device import CPU, Device, providers, warn_of_fallback
 
 Floats = npt.NDArray[np.float32]
 Tokens = npt.NDArray[np.int64]
@@ -139,13 +140,18 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """ONNX Runtime on the CPU, with the two graphs of a bundle."""
+    """ONNX Runtime, with the two graphs of a bundle."""
 
-    def __init__(self, encoder: Path, decoder: Path, threads: int = 0) -> None:
-        """Load the graphs; `threads` = 0 uses all `cores`. Raises ValueError that names an invalid file."""
+    def __init__(self, encoder: Path, decoder: Path, threads: int = 0, device: Device = "cpu") -> None:
+        """Load the graphs; `threads` = 0 uses all `cores`. Raises ValueError that names an invalid file.
+
+        On a GPU two encodings at once gain nothing: a single session serves all threads.
+        """
         self.threads = threads or cores()
-        self._encoder = _session(encoder, self.threads)
-        self._single_threaded = _session(encoder, 1) if self.threads > 1 else self._encoder
+        self._encoder = _session(encoder, self.threads, device)
+        self.on_gpu = self._encoder.get_providers()[0] != CPU
+        several = self.threads > 1 and not self.on_gpu
+        self._single_threaded = _session(encoder, 1) if several else self._encoder
         # A decoder step is so short that waking a second thread costs more than it saves.
         self._decoder = _session(decoder, 1)
         self._layers = len(self._encoder.get_outputs()) // 2
@@ -235,16 +241,20 @@ def _padded(array: Floats, axis: int, size: int) -> Floats:
     return result
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def _session(path: Path, threads: int, device: Device = "cpu") -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     # Within a run threads spin while they wait: sleeping would take longer than most operations. After it
     # they sleep at once and leave the cores to the preparation of the next pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    wanted = providers(device, ort.get_available_providers())
     try:
-        return ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path.read_bytes(), options, providers=wanted)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except Exception as error:  # onnxruntime's errors share no narrower base
         raise ValueError(f"{path}: ONNX Runtime rejects it: {error}") from error
+    if session.get_providers()[0] != wanted[0]:  # its libraries, or the GPU itself, are missing
+        warn_of_fallback(f"{wanted[0]} does not start; ONNX Runtime's message above says why")
+    return session

@@ -17,6 +17,7 @@ from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings, load_bundle
 from components.recognizer.calibration import ConfidenceModel
 from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Hypothesis, Restriction, decode
+from components.recognizer.device import Device
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
 from components.recognizer.explanation import TokenBox, explain, token_boxes
 from components.recognizer.orientation import DOUBTFUL, PROMISING, Prepared, Rotation, Views, clearly_surer
@@ -80,10 +81,11 @@ class Recognizer:
         )
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 0) -> Recognizer:
+    def load(cls, folder: Path, threads: int = 0, device: Device = "cpu") -> Recognizer:
         """Open a bundle; `threads` = 0 uses all cores. Raises BundleError."""
         bundle = load_bundle(folder)
-        return cls(OnnxEngine(bundle.encoder, bundle.decoder, threads), bundle.vocabulary, bundle.settings)
+        engine = OnnxEngine(bundle.encoder, bundle.decoder, threads, device)
+        return cls(engine, bundle.vocabulary, bundle.settings)
 
     def read(
         self,

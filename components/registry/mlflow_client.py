@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,7 +85,10 @@ def git_commit() -> str:
     """Return the commit of the work tree, with `-dirty` if it has changes; `unknown` outside git.
 
     dvc.lock does not count: DVC changes it as stages run, and its hashes are recorded with a version.
+    An archive of the source is outside, even if it lies in another repository.
     """
+    if not Path(".git").exists() or shutil.which("git") is None:
+        return "unknown"
     commit = _git("rev-parse", "HEAD")
     if not commit:
         return "unknown"

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from components.recognizer.device import Device
+
 
 class SettingsError(ValueError):
     """An environment variable has an invalid value; the message names it."""
@@ -82,6 +84,9 @@ class Settings(BaseSettings):
 
     # Prediction
     beam: int | None = Field(None, ge=1, le=10, description="beams of the search; default: the model's own")
+    device: Device = Field(
+        "auto", description="`auto`, `cpu`, `cuda`: encodes on a GPU where onnxruntime-gpu finds one"
+    )
     threads: int = Field(0, ge=0, description="threads of ONNX Runtime; 0: one per core of the CPU quota")
     batch_size: int = Field(16, ge=1, le=64, description="maximum pictures per batch; 1: no batching")
     read_timeout: float = Field(30, gt=0, description="seconds until a request times out")
