@@ -39,7 +39,7 @@ def build_app(checkpoint: Checkpoint) -> FastAPI:
     app, lock = FastAPI(), Lock()
 
     def read(data: bytes) -> str:
-        picture = prepare_picture(data, checkpoint.raster)
+        picture = prepare_picture(data, checkpoint.raster).picture
         with lock:
             return read_greedily(checkpoint, torch.from_numpy(to_input(picture, checkpoint.model.multiple)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -14,13 +14,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from components.ink.ink import to_strokes
-from components.ink.raster import Picture, Placement, draw_placed
+from components.ink.raster import draw_placed
 from components.latex.latex_to_mathml import mathml
 from components.recognizer import recognizer as runtime
 from components.recognizer.bundle import bundled_model
 from components.recognizer.explanation import TokenBox
 from components.recognizer.naming import with_function_names
-from components.recognizer.preprocessing import prepare_placed
+from components.recognizer.orientation import Prepared, Rotation
+from components.recognizer.preprocessing import prepare_source
 from components.recognizer.recognizer import Alternative
 
 Strokes: TypeAlias = Sequence[Sequence[tuple[float, float]]]
@@ -39,6 +40,7 @@ class Prediction:
     token_boxes: (
         tuple[TokenBox, ...] | None
     )  # the ink of each token, with `explain`; in the source's coordinates
+    rotated: Rotation = 0  # degrees clockwise that a picture was turned by to be upright
 
     @cached_property
     def mathml(self) -> str:
@@ -89,31 +91,29 @@ class Recognizer:
         number of beams; without `function_names` they are spelt in letters, as in MathWriting's labels.
         Raises OSError for a file that cannot be read, and ValueError that says what is wrong with the source.
         """
-        picture, where = self._prepare(source)
-        [found] = self._model.read([picture], beam, n_best, explain)
-        if found.token_boxes is not None:
-            moved = (replace(each, box=each.box and where.back(each.box)) for each in found.token_boxes)
-            found = replace(found, token_boxes=tuple(moved))
+        prepared = self._prepare(source)
+        [found] = self._model.read_views([prepared], beam, n_best, explain)
+        found = runtime.placed(found, prepared)
         named = with_function_names(found) if function_names else found
-        return Prediction(named.latex, named.confidence, named.alternatives, named.token_boxes)
+        return Prediction(named.latex, named.confidence, named.alternatives, named.token_boxes, named.rotated)
 
-    def _prepare(self, source: Source) -> tuple[Picture, Placement]:
-        """The model's input, and where it lies in the source."""
+    def _prepare(self, source: Source) -> Prepared:
+        """The model's input."""
         raster = self._model.settings.raster
         if isinstance(source, str | Path):
-            return prepare_placed(Path(source).read_bytes(), raster)
+            return prepare_source(Path(source).read_bytes(), raster)
         if isinstance(source, bytes):
-            return prepare_placed(source, raster)
+            return prepare_source(source, raster)
         if isinstance(source, np.ndarray):
             source = Image.fromarray(source)
         if isinstance(source, Image.Image):
             file = io.BytesIO()
             source.save(file, "PNG", compress_level=1)
-            return prepare_placed(file.getvalue(), raster)
+            return prepare_source(file.getvalue(), raster)
         points = [np.asarray(stroke, np.float64).reshape(-1, 2) for stroke in source]
         if not sum(map(len, points)):
             raise ValueError("no stroke has a point")
         made, origin = to_strokes(np.concatenate(points))
         strokes = tuple(np.split(made, np.cumsum([len(stroke) for stroke in points])[:-1]))
         picture, where = draw_placed(strokes, raster)
-        return picture, where.moved(origin)
+        return Prepared(picture, where=where.moved(origin))

@@ -6,15 +6,14 @@ import json
 import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from components.cli.base import CommandError, Commands, count
-from components.ink.raster import Picture, Placement
-from components.recognizer.explanation import TokenBox
 from components.recognizer.naming import with_function_names
-from components.recognizer.preprocessing import prepare_placed
-from components.recognizer.recognizer import Prediction, Recognizer
+from components.recognizer.orientation import Prepared
+from components.recognizer.preprocessing import prepare_source
+from components.recognizer.recognizer import Prediction, Recognizer, placed
 from components.registry.bundles import SHIPPED, bundle_folder
 
 _FILES = 64  # read in one batch
@@ -88,31 +87,22 @@ def predict(
     """Read files and print the formulas, errors on stderr; returns the number of unreadable files."""
     bad = 0
     for start in range(0, len(files), _FILES):
-        pictures: dict[Path, Picture] = {}
-        places: dict[Path, Placement] = {}
+        sources: dict[Path, Prepared] = {}
         for file in files[start : start + _FILES]:
             try:
-                pictures[file], places[file] = prepare_placed(_content(file), recognizer.settings.raster)
+                sources[file] = prepare_source(_content(file), recognizer.settings.raster)
             except (ValueError, OSError) as error:
                 bad += 1
                 print(f"{file}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
-        readings = recognizer.read(list(pictures.values()), beam, n_best, explain)
-        for file, reading in zip(pictures, readings, strict=True):
-            reading = with_function_names(reading) if function_names else reading
-            placed = replace(reading, token_boxes=_placed(reading.token_boxes, places[file]))
-            print(_json(file, placed) if as_json else _text(file, placed), flush=True)
+        readings = recognizer.read_views(list(sources.values()), beam, n_best, explain)
+        for file, reading in zip(sources, readings, strict=True):
+            reading = placed(with_function_names(reading) if function_names else reading, sources[file])
+            print(_json(file, reading) if as_json else _text(file, reading), flush=True)
     return bad
 
 
 def _content(file: Path) -> bytes:
     return sys.stdin.buffer.read() if file == Path("-") else file.read_bytes()
-
-
-def _placed(token_boxes: Sequence[TokenBox] | None, where: Placement) -> tuple[TokenBox, ...] | None:
-    """Boxes in the file's coordinates."""
-    if token_boxes is None:
-        return None
-    return tuple(replace(each, box=each.box and where.back(each.box)) for each in token_boxes)
 
 
 def _text(file: Path, reading: Prediction) -> str:
@@ -132,4 +122,6 @@ def _json(file: Path, reading: Prediction) -> str:
     content = {name: value for name, value in asdict(reading).items() if name != "scores"}
     if reading.token_boxes is None:
         del content["token_boxes"]
+    if not reading.rotated:
+        del content["rotated"]
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

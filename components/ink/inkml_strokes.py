@@ -5,6 +5,7 @@ The numbers of all plain traces are converted at once: for speed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,8 @@ from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml_context import Context
 from components.ink.inkml_mapping import IDENTITY
 from components.ink.inkml_values import MAX_CODED, MAX_POINTS, plain_words, points
+
+_CODED = re.compile(r"['\"!#]")  # orders and hexadecimal numbers need the whole grammar
 
 Made = tuple[tuple[Stroke, ...], tuple[float, float], list[int]]
 
@@ -40,6 +43,7 @@ class Segments:
         if text.count(",") > MAX_POINTS:  # before anything is made of them
             raise InkError(f"there are more than {MAX_POINTS} points")
         plain = self._plain and text.isascii() and "_" not in text  # Python's numbers may have both
+        plain = plain and _CODED.search(text) is None
         words = plain_words(text, context.format) if plain else None
         if words is None:
             return self._add_coded(text, name(), context, prior)

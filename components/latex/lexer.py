@@ -53,11 +53,11 @@ _VRULE = re.compile(rf"(?:\s*(?:height|depth|width)\s*{_LENGTH})*")
 
 def lexemes(label: str) -> Iterator[str]:
     """The lexemes of a label. Raises LabelError where the text can't be cut up."""
-    _check_length(label)
+    check_length(label)
     text = _ENTITY.sub(_character, label).strip()
     if not text.isascii():
         text = expand(text)
-        _check_length(text)
+        check_length(text)
     at = 0
     while at < len(text):
         match = _LEXEME.match(text, at)
@@ -88,7 +88,8 @@ def lexemes(label: str) -> Iterator[str]:
                 yield from _spelt(lexeme)
 
 
-def _check_length(text: str) -> None:
+def check_length(text: str) -> None:
+    """Raise LabelError if a label is longer than MAX_LENGTH."""
     if len(text) > MAX_LENGTH:
         raise LabelError(f"the label has {len(text)} characters of LaTeX: use at most {MAX_LENGTH}", "length")
 

@@ -36,6 +36,7 @@ from components.latex.commands import (
     UNDER,
 )
 from components.latex.errors import LabelError
+from components.latex.lexer import check_length
 from components.latex.lexer import lexemes as _lexemes
 from components.latex.refusals import reason_for_command, reason_for_environment
 from components.latex.tokenizer import detokenize
@@ -110,6 +111,10 @@ def _canonical(lexemes: list[str]) -> str:
     latex = detokenize(_printed(_Parser(lexemes).formula()))
     if not latex:
         raise LabelError("the label is empty: nothing in it is drawn", "empty")
+    check_length(latex)
+    # The result may be nested deeper than the label: {a\over b} becomes a \frac with two groups.
+    if latex.count("{") + latex.count("[") > MAX_DEPTH // 2:
+        _Parser(list(_lexemes(latex))).formula()
     return latex
 
 
@@ -156,8 +161,8 @@ class _Parser:
 
     def formula(self) -> list[Atom]:
         atoms = self._atoms()
-        while atoms and self._next == _ROW_END and set(self._lexemes[self._at :]) == {_ROW_END}:
-            self._take()  # ends a row that nothing follows
+        if atoms:
+            self._skip_row_ends(_END)
         self._expect(_END)
         return atoms
 
@@ -187,6 +192,14 @@ class _Parser:
             raise LabelError(message + hint, "rows", found)
         hint = f"delete {found}, or add what it closes" if found else f"add {lexeme}"
         raise LabelError(message + hint, "braces", found or lexeme)
+
+    def _skip_row_ends(self, closing: str) -> None:
+        """Skips ends of rows that nothing follows: outside an environment they draw nothing."""
+        at = self._at
+        while at < len(self._lexemes) and self._lexemes[at] == _ROW_END:
+            at += 1
+        if closing == (self._lexemes[at] if at < len(self._lexemes) else _END):
+            self._at = at
 
     def _closes(self) -> bool:
         return self._next in _CLOSING or self._next.startswith(r"\end{")
@@ -268,6 +281,7 @@ class _Parser:
             atoms = [Atom((lexeme,))]
         elif lexeme == "{":
             atoms = self._atoms()
+            self._skip_row_ends("}")
             self._expect("}")
         elif lexeme.startswith(r"\begin{"):
             atoms = self._environment(lexeme[len(r"\begin{") : -1])
@@ -376,6 +390,7 @@ class _Parser:
     def _fenced(self) -> list[Atom]:
         atoms = self._delimiter(r"\left")
         _join(atoms, self._atoms())
+        self._skip_row_ends(r"\right")
         self._expect(r"\right")
         _join(atoms, self._delimiter(r"\right"))
         return atoms

@@ -230,9 +230,10 @@ class InkDataset(Dataset[Batch]):
         photo = photograph(strokes, symbol, neighbours, rng)
         wanted = max(8, round(self.settings.symbol * size))  # 8 is the least that the settings take
         try:
-            picture, where = prepare_pixels(photo.pixels, self.settings.model_copy(update={"symbol": wanted}))
+            prepared = prepare_pixels(photo.pixels, self.settings.model_copy(update={"symbol": wanted}))
         except PictureError:
             return None
+        picture, where = prepared.picture, prepared.where
         low, high = bounds(photo.strokes)
         corners = (np.stack([low, high]) - (where.left, where.top)) * where.scale
         loose = wanted / 2

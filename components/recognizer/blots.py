@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -34,26 +32,26 @@ def erase_blots(white: Grey, edges: Edges) -> Grey:
     blots = np.zeros(count, np.bool_)
     blots[_frames(labels, stats) + _slivers(labels, stats, edges)] = True
     reach = cv2.distanceTransform(np.pad(ink, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    pen = pen_width(reach[ink.view(np.bool_)])
+    pen = pen_width(reach, ink)
     holes = _holes(labels, stats, reach, ~blots)
     if holes:
         blots[holes] = True
-        rest = ~blots[labels] & (ink > 0)
-        pen = pen_width(reach[rest]) if rest.any() else pen
+        rest = np.take((~blots).view(np.uint8), labels) & ink
+        pen = pen_width(reach, rest) if rest.any() else pen
     blots[_dots(white, labels, stats, pen)] = True
     blots |= stats[:, cv2.CC_STAT_AREA] < _SPECK * pen**2
-    if blots[1:].all():
+    if blots[1:].all() or not blots[1:].any():
         return white
     blots[0] = True
-    kept = (~blots).astype(np.uint8)[labels]
+    kept = np.take((~blots).view(np.uint8), labels)
     # A stroke's soft edges are lighter than ink.
     return np.where(cv2.dilate(kept, np.ones((3, 3), np.uint8)) > 0, white, np.uint8(255))
 
 
-def pen_width(reach: npt.NDArray[Any]) -> float:
-    """Mean width of strokes whose pixels are so far from the paper: within a line of n pixels that is
-    (n + 7/3) / 4 in the mean."""
-    return max(1.0, 4 * float(reach.mean()) - 7 / 3)
+def pen_width(reach: npt.NDArray[np.float32], strokes: Grey) -> float:
+    """Mean width of strokes (1 in `strokes`) whose pixels are so far from the paper: within a line of n
+    pixels that is (n + 7/3) / 4 in the mean."""
+    return max(1.0, 4 * cv2.mean(reach, strokes)[0] - 7 / 3)
 
 
 def _frames(labels: npt.NDArray[np.int32], stats: Stats) -> list[int]:
@@ -107,7 +105,7 @@ def _holes(
         return []
     table = np.zeros(len(stats), np.bool_)
     table[rest] = True
-    pen = pen_width(reach[table[labels]])
+    pen = pen_width(reach, np.take(table.view(np.uint8), labels))
     return [
         int(n)
         for n in candidates

@@ -28,6 +28,7 @@ from components.ink.raster import (
 )
 from components.recognizer.blots import erase_blots, pen_width
 from components.recognizer.colours import Places, clearest_colour, line_places
+from components.recognizer.orientation import Prepared
 from components.recognizer.ruling import Line, erase_lines, find_lines, line_mask
 from components.recognizer.sheet import find_sheet
 
@@ -69,40 +70,41 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
     EXIF data say, with dark ink on light paper or light on dark, or ink on a transparent ground.
     Raises PictureError, and InkError for broken InkML.
     """
-    return prepare_placed(data, settings)[0]
+    return prepare_source(data, settings).picture
 
 
-def prepare_placed(data: bytes, settings: RasterSettings) -> tuple[Picture, Placement]:
-    """As `prepare`, with where in the ink, or on the upright picture that the data hold, the result lies."""
+def prepare_source(data: bytes, settings: RasterSettings) -> Prepared:
+    """As `prepare`, with where on the source the result lies, and with what is read if that is turned."""
     if looks_like_xml(data):
         ink = parse_inkml(data, "ink")
         picture, where = draw_placed(ink.strokes, settings)
-        return picture, where.moved(ink.origin)
-    return prepare_picture_placed(data, settings)
+        return Prepared(picture, where=where.moved(ink.origin))
+    return prepare_picture(data, settings)
 
 
-def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Picture:
-    """As `prepare`, for pictures alone. Raises PictureError."""
-    return prepare_picture_placed(data, settings, max_pixels)[0]
-
-
-def prepare_picture_placed(
-    data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS
-) -> tuple[Picture, Placement]:
-    """As `prepare_placed`, for pictures alone. Raises PictureError."""
+def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Prepared:
+    """As `prepare_source`, for pictures alone. Raises PictureError."""
     return prepare_pixels(open_pixels(data, max_pixels), settings)
 
 
-def prepare_pixels(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, Placement]:
-    """As `prepare_placed`, from pixels: (height, width), or (height, width, 3) with red first."""
+def prepare_pixels(pixels: Pixels, settings: RasterSettings) -> Prepared:
+    """As `prepare_source`, from pixels: (height, width), or (height, width, 3) with red first."""
     if pixels.shape[0] <= settings.max_height and pixels.shape[1] <= settings.max_width:
         grey = _luminance(pixels)
         if _is_drawn(grey, settings):
-            return grey, Placement(1, 0, 0)
+            return Prepared(grey, where=Placement(1, 0, 0))
     white, part = _whitened(pixels, settings)
     picture, where = _framed(white, settings)
-    return picture, Placement(
-        where.scale * part.scale, where.left / part.scale + part.left, where.top / part.scale + part.top
+    if picture.shape[0] <= picture.shape[1]:
+        return Prepared(picture, True, where=part.of(where))
+    sideways, on_turned = _framed(np.ascontiguousarray(np.rot90(white)), settings)
+    return Prepared(
+        picture,
+        True,
+        sideways,
+        where=part.of(where),
+        sideways_where=part.of(on_turned, turned=True),
+        right=white.shape[1] / part.scale + part.left,
     )
 
 
@@ -200,6 +202,14 @@ class _Part:
     left: float
     top: float
 
+    def of(self, where: Placement, turned: bool = False) -> Placement:
+        """On the whole picture, what lies on the part; or what lies on the part turned by 270° clockwise, on
+        the picture so turned, which begins at the part's right side."""
+        left, top = (self.top, 0.0) if turned else (self.left, self.top)
+        return Placement(
+            where.scale * self.scale, where.left / self.scale + left, where.top / self.scale + top
+        )
+
 
 def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]:
     """Cuts out what is written, on white paper with black ink, whichever was the darker. Raises
@@ -222,8 +232,7 @@ def _whitened(pixels: Pixels, settings: RasterSettings) -> tuple[Picture, _Part]
     if hull is not None:
         corners = np.rint((hull + 0.5) * step - (window[1].start, window[0].start)).astype(np.int32)
         whole = cv2.fillConvexPoly(np.zeros_like(sheet), corners, 1)
-    turned = np.ascontiguousarray(sheet.T), None if whole is None else np.ascontiguousarray(whole.T)
-    lines = find_lines(sheet, whole), find_lines(*turned)
+    lines = find_lines(sheet, whole), find_lines(sheet.T, None if whole is None else whole.T)
     even = cv2.divide(thumb, np.maximum(paper, 1), scale=255)
     if colour is not None and any(lines) and not dark:
         start = window[1].start, window[0].start
@@ -407,7 +416,7 @@ def resized(picture: Picture, scale: float) -> Picture:
     """The picture so many times as large, at least a pixel."""
     size = [max(1, round(side * scale)) for side in picture.shape[::-1]]
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return _bytes(cv2.resize(picture, size, interpolation=how))
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
 
 
 def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placement]:
@@ -423,11 +432,12 @@ def _framed(white: Picture, settings: RasterSettings) -> tuple[Picture, Placemen
     scale = 1.0 if limit >= 1 and abs(wanted - 1) <= _SNAP else min(wanted, limit)
     if pen * scale < _THIN:
         side = round(_THIN / scale - pen) + 1
-        white = _bytes(cv2.erode(white, np.ones((side, side), np.uint8)))
+        white = np.asarray(cv2.erode(white, np.ones((side, side), np.uint8)), np.uint8)
     if scale != 1:
         white = resized(white, scale)
         # What is shrunk turns grey.
-        white = _stretched(white, float(np.percentile(white[white < 192], 20)), 255)
+        black = float(np.percentile(white[white < 192], 20))
+        white = np.asarray(cv2.LUT(white, _stretched(np.arange(256), black, 255)), np.uint8)
     # Between strokes' centres and the edge there is the margin, as in `draw`.
     border = max(1, settings.margin - round(pen * scale / 2))
     framed = np.pad(white, border, constant_values=255)[: settings.max_height, : settings.max_width]
@@ -459,4 +469,4 @@ def _box(ink: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
 def _pen(ink: npt.NDArray[np.bool_] | npt.NDArray[np.uint8]) -> float:
     """Mean width of the strokes, pixels."""
     mask = np.pad((ink > 0).astype(np.uint8), 1)  # beyond the picture there is paper
-    return pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5)[mask > 0])
+    return pen_width(np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 5), np.float32), mask)

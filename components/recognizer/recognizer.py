@@ -19,7 +19,8 @@ from components.recognizer.calibration import ConfidenceModel
 from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Hypothesis, Restriction, decode
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
 from components.recognizer.explanation import TokenBox, explain, token_boxes
-from components.recognizer.preprocessing import prepare, resized
+from components.recognizer.orientation import DOUBTFUL, PROMISING, Prepared, Rotation, Views, clearly_surer
+from components.recognizer.preprocessing import prepare_source, resized
 from components.recognizer.tensors import to_input
 
 _BATCH = 32  # rows (pictures times beams) of each scale in one batch: bounds memory
@@ -50,6 +51,7 @@ class Prediction:
     token_boxes: tuple[TokenBox, ...] | None = (
         None  # where each token was read, in pixels; None: nobody asked
     )
+    rotated: Rotation = 0  # degrees clockwise that the picture was turned by to be read
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class _How:
 class Recognizer:
     """Reads handwritten formulas.
 
-    `read` takes pictures from `raster.draw` or `preprocessing.prepare`; `read_file` takes any file.
+    `read` takes pictures from `raster.draw` or `preprocessing.prepare`; `read_views` takes what
+    `preprocessing.prepare_source` makes, and turns pictures upright; `read_file` takes any file.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary, settings: BundleSettings) -> None:
@@ -116,6 +119,49 @@ class Recognizer:
                 readings.update(zip(batch, read, strict=True))
         return [readings[index] for index in range(len(inputs))]
 
+    def read_views(
+        self,
+        sources: Sequence[Views],
+        beam: int | None = None,
+        n_best: int = 1,
+        explain: bool = False,
+        restriction: Restriction = UNRESTRICTED,
+    ) -> list[Prediction]:
+        """As `read`; pictures are turned upright where the model is clearly surer of them then.
+
+        Boxes are on the picture that was read, `Views.view`: `placed` finds them in the source.
+        """
+        readings = self.read([source.picture for source in sources], beam, n_best, explain, restriction)
+        candidates = self._candidates(sources, readings, restriction)
+        views = [sources[index].view(rotated) for index, rotated in candidates]
+        turned = self.read(views, beam, n_best, explain, restriction) if views else []
+        for (index, rotated), reading in zip(candidates, turned, strict=True):
+            if clearly_surer(reading.confidence, readings[index].confidence):
+                readings[index] = replace(reading, rotated=rotated)
+        return readings
+
+    def _candidates(
+        self, sources: Sequence[Views], readings: Sequence[Prediction], restriction: Restriction
+    ) -> list[tuple[int, Rotation]]:
+        """The doubtful sources, with the rotation that greedy decoding is surest of, if it is sure enough."""
+        views = [
+            (index, rotated, picture)
+            for index, (source, reading) in enumerate(zip(sources, readings, strict=True))
+            if reading.confidence < DOUBTFUL
+            for rotated, picture in source.turned().items()
+        ]
+        if not views:
+            return []
+        greedy = self.read([picture for *_, picture in views], beam=1, restriction=restriction)
+        surest: dict[int, tuple[float, Rotation]] = {}
+        for (index, rotated, _), reading in zip(views, greedy, strict=True):
+            surest[index] = max(surest.get(index, (0.0, rotated)), (reading.confidence, rotated))
+        return [
+            (index, rotated)
+            for index, (confidence, rotated) in surest.items()
+            if confidence > max(PROMISING, readings[index].confidence)
+        ]
+
     def _read_batch(
         self, pictures: Sequence[Picture], inputs: Sequence[Floats], how: _How
     ) -> list[Prediction]:
@@ -154,7 +200,7 @@ class Recognizer:
 
     def read_file(self, data: bytes, beam: int | None = None, n_best: int = 1) -> Prediction:
         """Read the bytes of a picture file or an InkML document. Raises PictureError, InkError."""
-        return self.read([prepare(data, self.settings.raster)], beam, n_best)[0]
+        return self.read_views([prepare_source(data, self.settings.raster)], beam, n_best)[0]
 
     def _reading(self, hypotheses: list[Hypothesis], n_best: int, confidence: ConfidenceModel) -> Prediction:
         scores = tuple(hypothesis.score for hypothesis in hypotheses)
@@ -164,6 +210,17 @@ class Recognizer:
             Alternative(detokenize(t), probability) for t, probability in zip(tokens[1:], others, strict=True)
         )
         return Prediction(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
+
+
+def placed(prediction: Prediction, source: Prepared) -> Prediction:
+    """The prediction with its boxes in the source's coordinates."""
+    if prediction.token_boxes is None:
+        return prediction
+    moved = (
+        replace(token, box=token.box and source.back(token.box, prediction.rotated))
+        for token in prediction.token_boxes
+    )
+    return replace(prediction, token_boxes=tuple(moved))
 
 
 def _picked(

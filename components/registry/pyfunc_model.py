@@ -15,7 +15,7 @@ import mlflow
 import pandas as pd
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from components.recognizer.preprocessing import prepare
+from components.recognizer.preprocessing import prepare_source
 from components.recognizer.recognizer import Prediction, Recognizer
 
 
@@ -41,14 +41,14 @@ class HandwrittenMath(PythonModel):  # type: ignore[misc]  # mlflow has no types
         is configured).
         """
         rows = _rows(model_input)
-        pictures, errors = {}, {}
+        sources, errors = {}, {}
         for number, row in enumerate(rows):
             try:
-                pictures[number] = prepare(_content(row), self.recognizer.settings.raster)
+                sources[number] = prepare_source(_content(row), self.recognizer.settings.raster)
             except (ValueError, OSError) as error:
                 errors[number] = str(error)
         beam = (params or {}).get("beam") or None  # 0: as the bundle is configured
-        readings = dict(zip(pictures, self.recognizer.read(list(pictures.values()), beam), strict=True))
+        readings = dict(zip(sources, self.recognizer.read_views(list(sources.values()), beam), strict=True))
         nothing = Prediction("", (), 0.0)
         answers = [readings.get(number, nothing) for number in range(len(rows))]
         return pd.DataFrame(

@@ -22,7 +22,7 @@ from components.latex.commands import (
     SYMBOLS,
     UNREAD,
 )
-from components.latex.normalizer import LabelError, normalize, with_functions
+from components.latex.normalizer import MAX_DEPTH, LabelError, normalize, with_functions
 from components.latex.tokenizer import tokenize
 
 CONVENTIONS: list[tuple[str, str]] = [
@@ -108,6 +108,7 @@ AUTHORS: list[tuple[str, str]] = [
         (r"\begin{bsmallmatrix}a\\b\end{bsmallmatrix}", r"[\begin{matrix}a\\ b\end{matrix}]"),
         # the end of the last row is nothing, but in MathWriting's matrices
         (r"a=b\\", "a=b"),
+        (r"{a\\}^2\left(b\\\right)", "a^{2}(b)"),
         (r"\begin{array}{c}a\\b\\\end{array}", r"\begin{matrix}a\\ b\end{matrix}"),
         (r"\begin{cases}a\\b\\\end{cases}", r"\{\begin{matrix}a\\ b\end{matrix}"),
         (r"\begin{bmatrix}a\\b\\\end{bmatrix}", r"[\begin{matrix}a\\ b\\ \end{matrix}]"),
@@ -287,6 +288,47 @@ def test_is_a_canonical_form(label: str) -> None:
         return
     assert normalize(latex) == latex
     assert not {token for token in tokenize(latex) if token in INVISIBLE | FUNCTIONS | set(SPELLINGS)}
+
+
+NESTED = {
+    r"\over": (r"{a\over ", "}"),
+    r"\choose": (r"{a\choose ", "}"),
+    r"\sqrt": (r"\sqrt[", "3]{x}"),
+    r"\xmapsto": (r"\xmapsto[b]{", "}"),
+    r"\stackrel": (r"\stackrel[b]{a}{", "}"),
+    r"\left": (r"\left(", r"\right)"),
+    "pmatrix": (r"\begin{pmatrix}", r"\end{pmatrix}"),
+    "^": ("x^{", "}"),
+    "√": ("√(", ")"),
+}
+
+
+@pytest.mark.parametrize("construct", NESTED)
+def test_a_label_that_is_not_too_deep_is_not_too_deep_when_normalized(construct: str) -> None:
+    opening, closing = NESTED[construct]
+    accepted = 0
+    for depth in range(1, MAX_DEPTH + 10):
+        try:
+            latex = normalize(opening * depth + "z" + closing * depth)
+        except LabelError as error:
+            assert error.reason == "depth"
+            break
+        assert normalize(latex) == latex
+        accepted = depth
+    assert 10 < accepted < MAX_DEPTH + 9
+
+
+@pytest.mark.parametrize("part", ["x'", "x₁", r"x\not=", "½", r"\dots "])
+def test_a_label_that_is_not_too_long_is_not_too_long_when_normalized(part: str) -> None:
+    reasons = set()
+    for count in (100, 500, 1000, 2000, 3500, 5000):
+        try:
+            latex = normalize(part * count)
+        except LabelError as error:
+            reasons.add(error.reason)
+        else:
+            assert normalize(latex) == latex
+    assert reasons <= {"length"}
 
 
 @given(_ANYTHING)

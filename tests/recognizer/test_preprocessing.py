@@ -14,7 +14,7 @@ from PIL import Image
 from components.ink.ink import Ink
 from components.ink.inkml import InkError, write_inkml
 from components.ink.raster import Box, Picture, RasterSettings, bounds, draw, draw_in, frame_at
-from components.recognizer.preprocessing import PictureError, open_grey, prepare, prepare_placed
+from components.recognizer.preprocessing import PictureError, open_grey, prepare, prepare_source
 from tests.recognizer.inks import formula
 
 SETTINGS = RasterSettings()
@@ -85,7 +85,8 @@ def test_ink_far_from_the_origin_is_drawn_and_found_where_it_is() -> None:
         f"<trace>{','.join(f'{x + 1.7e9!r} {y - 1.7e9!r}' for x, y in stroke.tolist())}</trace>"
         for stroke in formula()
     )
-    picture, where = prepare_placed(f"<ink>{traces}</ink>".encode(), SETTINGS)
+    made = prepare_source(f"<ink>{traces}</ink>".encode(), SETTINGS)
+    picture, where = made.picture, made.where
     assert np.abs(picture.astype(int) - DRAWN).mean() < 1
     points = np.concatenate(formula())
     left, top, *_ = where.back(ink_box(picture))
@@ -96,7 +97,8 @@ def test_ink_far_from_the_origin_is_drawn_and_found_where_it_is() -> None:
 @pytest.mark.parametrize("times", [0.3, 1, 1.7, 7], ids=lambda times: f"{times} as large")
 def test_ink_is_found_where_it_was_on_the_picture(times: float) -> None:
     photo = cv2.resize(photograph(), None, fx=times, fy=times, interpolation=cv2.INTER_AREA)
-    picture, where = prepare_placed(encoded(photo), SETTINGS)
+    made = prepare_source(encoded(photo), SETTINGS)
+    picture, where = made.picture, made.where
     found = where.back(ink_box(picture))
     # Where it was shrunk and thickened, the pen has another width.
     np.testing.assert_allclose(found, np.array(ink_box(large())) * times, atol=2 / where.scale + 3 * times)

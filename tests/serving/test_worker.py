@@ -7,12 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from bentoml._internal.marshal.dispatcher import CorkDispatcher, Optimizer
 
 from components.recognizer.decoding import Restriction
 from components.recognizer.explanation import TokenBox
+from components.recognizer.orientation import Views
 from components.recognizer.recognizer import Alternative, Prediction
 from components.serving.inference.client import InferenceRequest
 from components.serving.inference.worker import patch_batch_dispatcher, predict_batch
@@ -24,11 +24,11 @@ class Recognizer:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, int]] = []
 
-    def read(
-        self, pictures: Sequence[np.ndarray], beam: int, n_best: int, explain: bool, restriction: Restriction
+    def read_views(
+        self, sources: Sequence[Views], beam: int, n_best: int, explain: bool, restriction: Restriction
     ) -> list[Prediction]:
-        self.calls.append((len(pictures), beam, n_best))
-        widths = [picture.shape[1] for picture in pictures]
+        self.calls.append((len(sources), beam, n_best))
+        widths = [source.picture.shape[1] for source in sources]
         if 13 in widths:
             raise RuntimeError("bad luck")
         others = (Alternative("y", 0.1),) * (n_best - 1)
@@ -48,6 +48,23 @@ def test_results_are_in_order_and_jobs_with_the_same_options_are_read_together()
     assert [result.prediction.latex for result in found if result.prediction] == ["5", "6", "7", "8"]
     assert [len(result.prediction.alternatives) for result in found if result.prediction] == [0, 2, 0, 2]
     assert sorted(recognizer.calls) == [(2, 1, 1), (2, 3, 3)]
+
+
+def test_what_may_have_to_be_turned_reaches_the_recognizer() -> None:
+    request = InferenceRequest(
+        grey=bytes(40),
+        height=20,
+        width=2,
+        beam=1,
+        n_best=1,
+        turnable=True,
+        sideways=bytes(range(6)),
+        sideways_height=2,
+    )
+    views = InferenceRequest.model_validate(request.model_dump()).views
+    assert views.turnable and views.picture.shape == (20, 2)
+    assert views.sideways is not None and views.sideways.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert not job(5).views.turned()
 
 
 def test_where_it_looked_is_told_to_those_who_asked() -> None:

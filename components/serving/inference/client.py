@@ -16,20 +16,20 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from components.ink.ink import InkError, Stroke, to_strokes
 from components.ink.inkml import parse_inkml
-from components.ink.raster import Picture, Placement, draw_placed
+from components.ink.raster import Picture, draw_placed
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.bundle import BundleSettings
 from components.recognizer.cpu import cores
 from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Restriction
+from components.recognizer.orientation import Prepared, Rotation, Views
 from components.recognizer.preprocessing import (
     BlankPictureError,
     LargePictureError,
     PictureError,
     UnknownPictureError,
     prepare_picture,
-    prepare_picture_placed,
 )
-from components.recognizer.recognizer import Prediction
+from components.recognizer.recognizer import Prediction, placed
 from components.serving.observability import metrics
 from components.serving.schemas.problems import Problem, busy
 from components.serving.schemas.strokes import Points
@@ -55,10 +55,20 @@ class InferenceRequest(BaseModel):
     n_best: int
     explain: bool = False
     restriction: Restriction = UNRESTRICTED
+    turnable: bool = False  # it may not be upright
+    sideways: bytes = b""  # of a picture that may lie on its side: pixels of `Views.sideways`,
+    sideways_height: int = 0  # and how high it is
 
     @property
     def picture(self) -> Picture:
         return np.frombuffer(self.grey, np.uint8).reshape(self.height, self.width)
+
+    @property
+    def views(self) -> Views:
+        if not self.sideways:
+            return Views(self.picture, self.turnable)
+        sideways = np.frombuffer(self.sideways, np.uint8).reshape(self.sideways_height, -1)
+        return Views(self.picture, self.turnable, sideways)
 
 
 class InferenceResult(BaseModel):
@@ -86,9 +96,14 @@ class PreparedInput:
     """What a caller sent, preprocessed."""
 
     kind: Kind
-    picture: Picture  # the model's input
-    where: Placement  # of the picture in the caller's coordinates
+    source: Prepared
     strokes: tuple[Stroke, ...] | None = None  # where strokes were sent
+    rotated: Rotation = 0  # as the prediction says
+
+    @property
+    def picture(self) -> Picture:
+        """The model's input, upright."""
+        return self.source.view(self.rotated)
 
 
 @dataclass(frozen=True)
@@ -157,8 +172,8 @@ class InferenceClient:
 
     async def check(self, data: bytes) -> Prediction:
         """Read a picture file greedily, past the cache: for health checks. Raises Problem."""
-        picture = await self._prepare(lambda: prepare_picture(data, self._raster))
-        return await self._send(_request(picture, beam=1, options=Options()))
+        source = await self._prepare(lambda: prepare_picture(data, self._raster))
+        return await self._send(_request(source, beam=1, options=Options()))
 
     async def _read(
         self, kind: Kind, content: bytes, options: Options, prepare: Callable[[], PreparedInput]
@@ -172,12 +187,14 @@ class InferenceClient:
         if (stored := await self._cache.get(key)) is not None:
             metrics.phases.labels("cache").observe(time.perf_counter() - start)
             # Prepared again: keeping every prepared input would take more memory than it saves time.
-            prepared = await self._prepare(prepare) if options.keep_input else None
+            again = await self._prepare(prepare) if options.keep_input else None
             prediction = _PREDICTION.validate_json(stored)
-            return CachedPrediction(prediction, True, time.perf_counter() - start, prepared)
+            kept = again and replace(again, rotated=prediction.rotated)
+            return CachedPrediction(prediction, True, time.perf_counter() - start, kept)
         prepared = await self._prepare(prepare)
-        found = await self._send(_request(prepared.picture, self._beam, options))
-        prediction = _in_caller_coordinates(found, prepared.where)
+        found = await self._send(_request(prepared.source, self._beam, options))
+        prediction = placed(found, prepared.source)
+        prepared = replace(prepared, rotated=prediction.rotated)
         await self._cache.put(key, _PREDICTION.dump_json(prediction))
         metrics.confidence.observe(prediction.confidence)
         metrics.tokens.observe(len(prediction.tokens))
@@ -193,9 +210,7 @@ class InferenceClient:
             ) from None
 
     def _prepare_picture(self, data: bytes) -> PreparedInput:
-        return PreparedInput(
-            "picture", *prepare_picture_placed(data, self._raster, self._settings.max_pixels)
-        )
+        return PreparedInput("picture", prepare_picture(data, self._raster, self._settings.max_pixels))
 
     def _prepare_inkml(self, data: bytes) -> PreparedInput:
         ink = parse_inkml(data, "ink")
@@ -206,7 +221,7 @@ class InferenceClient:
         self, kind: Kind, strokes: tuple[Stroke, ...], origin: tuple[float, float]
     ) -> PreparedInput:
         picture, where = draw_placed(strokes, self._raster)
-        return PreparedInput(kind, picture, where.moved(origin), strokes)
+        return PreparedInput(kind, Prepared(picture, where=where.moved(origin)), strokes)
 
     async def _prepare(self, prepare: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -243,25 +258,20 @@ class InferenceClient:
         return result.prediction
 
 
-def _request(picture: Picture, beam: int, options: Options) -> InferenceRequest:
-    height, width = picture.shape
+def _request(source: Views, beam: int, options: Options) -> InferenceRequest:
+    height, width = source.picture.shape
     return InferenceRequest(
-        grey=picture.tobytes(),
+        grey=source.picture.tobytes(),
         height=height,
         width=width,
         beam=beam,
         n_best=options.n_best,
         explain=options.explain,
         restriction=options.restriction,
+        turnable=source.turnable,
+        sideways=b"" if source.sideways is None else source.sideways.tobytes(),
+        sideways_height=0 if source.sideways is None else len(source.sideways),
     )
-
-
-def _in_caller_coordinates(prediction: Prediction, where: Placement) -> Prediction:
-    """The prediction with its boxes in the ink or picture that was sent."""
-    if prediction.token_boxes is None:
-        return prediction
-    moved = (replace(token, box=token.box and where.back(token.box)) for token in prediction.token_boxes)
-    return replace(prediction, token_boxes=tuple(moved))
 
 
 def pack_strokes(strokes: Sequence[Stroke]) -> bytes:

@@ -14,8 +14,8 @@ from types import FrameType
 import psutil
 from bentoml._internal.marshal.dispatcher import Optimizer
 
-from components.ink.raster import Picture
 from components.recognizer.decoding import Restriction
+from components.recognizer.orientation import Views
 from components.recognizer.recognizer import Recognizer
 from components.serving.inference.client import InferenceRequest, InferenceResult
 from components.serving.observability import metrics
@@ -34,8 +34,8 @@ def predict_batch(recognizer: Recognizer, requests: Sequence[InferenceRequest]) 
         groups[request.beam, request.n_best, request.explain, request.restriction].append(index)
     results: dict[int, InferenceResult] = {}
     for options, indices in groups.items():
-        pictures = [requests[index].picture for index in indices]
-        results.update(zip(indices, _predict(recognizer, pictures, *options), strict=True))
+        sources = [requests[index].views for index in indices]
+        results.update(zip(indices, _predict(recognizer, sources, *options), strict=True))
     metrics.batch.observe(len(requests))
     metrics.phases.labels("recognize").observe((time.perf_counter() - start) / max(len(requests), 1))
     return [results[index] for index in range(len(requests))]
@@ -43,7 +43,7 @@ def predict_batch(recognizer: Recognizer, requests: Sequence[InferenceRequest]) 
 
 def _predict(
     recognizer: Recognizer,
-    pictures: list[Picture],
+    sources: list[Views],
     beam: int,
     n_best: int,
     explain: bool,
@@ -51,13 +51,13 @@ def _predict(
 ) -> list[InferenceResult]:
     """Read pictures together, or one by one if that fails, so that one picture does not fail the others."""
     try:
-        predictions = recognizer.read(pictures, beam, n_best, explain, restriction)
+        predictions = recognizer.read_views(sources, beam, n_best, explain, restriction)
         return [InferenceResult(prediction=prediction) for prediction in predictions]
     except Exception as error:
-        if len(pictures) > 1:
+        if len(sources) > 1:
             how = beam, n_best, explain, restriction
-            return [_predict(recognizer, [picture], *how)[0] for picture in pictures]
-        logger.exception("a picture of %s pixels could not be read", pictures[0].shape)
+            return [_predict(recognizer, [source], *how)[0] for source in sources]
+        logger.exception("a picture of %s pixels could not be read", sources[0].picture.shape)
         return [InferenceResult(prediction=None, error=type(error).__name__)]
 
 

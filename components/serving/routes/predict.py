@@ -203,6 +203,7 @@ def _response(request: Request, prediction: Prediction, asked: PredictOptions) -
         or None,
         mathml=convert(prediction.latex, tokens),
         token_boxes=prediction.token_boxes,
+        rotated=prediction.rotated or None,
     )
 
 

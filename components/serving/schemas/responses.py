@@ -38,6 +38,11 @@ class PredictResponse(BaseModel):
     token_boxes: tuple[TokenBox, ...] | None = Field(
         None, description="with `explain=true`: all tokens of the formula, in order"
     )
+    rotated: Literal[90, 180, 270] | None = Field(
+        None,
+        description="degrees clockwise that the picture was turned by, since the model was clearly surer of "
+        "it then; boxes are on the picture as it was sent",
+    )
 
 
 class BatchResponse(BaseModel):
