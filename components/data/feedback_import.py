@@ -19,7 +19,7 @@ from lxml import etree
 from pydantic import ValidationError
 
 from components.data.correction_filter import CORRECTED_AT
-from components.data.rasterize import ink_hash
+from components.data.rows import ink_hash
 from components.files import atomic_write, write_csv
 from components.ink.correction import Correction
 from components.ink.ink import Ink, Stroke

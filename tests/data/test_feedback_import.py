@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from components.data.feedback_import import Collected, collect
-from components.data.rasterize import ink_hash
+from components.data.rows import ink_hash
 from components.ink.correction import Correction
 from components.ink.inkml import read_inkml
 
