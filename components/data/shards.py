@@ -16,6 +16,7 @@ from components.files import atomic_write
 from components.ink.ink import Stroke, Symbol
 
 SPLITS = ("train", "valid", "test")
+CORRECTIONS = "corrections"  # the folder of users' corrections in train
 
 SCHEMA = pa.schema(
     [
@@ -121,6 +122,12 @@ class InkTable:
     def symbols(self, index: int) -> tuple[Symbol, ...]:
         """The symbols of one ink."""
         return symbols_of(self._symbols[index].as_py() or [])
+
+
+def source_of(file: str, sources: Sequence[str]) -> str:
+    """Which source a row's file is of: one of `sources`, the main one first, or the corrections."""
+    folder = file.partition("/")[0]
+    return folder if folder in (*sources[1:], CORRECTIONS) else sources[0]
 
 
 def strokes_of(value: Sequence[Sequence[float]]) -> tuple[Stroke, ...]:

@@ -24,13 +24,12 @@ from components.config import ArchiveParams, DataParams, FolderParams, ParamsErr
 from components.data.archive import ArchiveError, check, fetch, unpack
 from components.data.picture_folder import Entry, LabelsError, read_splits
 from components.data.pictures import LABEL, PictureLabel, label_path
-from components.data.shards import SPLITS
+from components.data.shards import CORRECTIONS, SPLITS
 from components.files import atomic_folder
 from components.ink.raster import RasterSettings
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
-CORRECTIONS = "corrections"  # their folder in train
 
 Folders = Mapping[str, Sequence[Path]]  # by split
 Put = Callable[[Path, Path], object]  # copies or moves a file

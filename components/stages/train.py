@@ -43,6 +43,8 @@ def train(params: Params) -> dict[str, Any]:
         model=params.model,
         train=params.train,
         seed=params.seed,
+        sources=params.data.sources,
+        weights=params.data.weights,
         data_hash=data_hash([*(SHARDS / split for split in SPLITS), *more]),
     )
     folder = RUNS / job.fingerprint
