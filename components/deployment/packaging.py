@@ -51,7 +51,8 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
         args={"model": model.version},
     )
     if expected is None:
-        expected = recorded_expectations(load_bundle(Path(bentoml.models.get(model).path)).version)
+        bundle = load_bundle(Path(bentoml.models.get(model).path))
+        expected = recorded_expectations(bundle.version, bundle.settings.raster)
     try:
         smoke_test(bento, expected)
     except SmokeTestError as error:
