@@ -32,7 +32,8 @@ import pyarrow as pa
 from benchmarks.memory import own_memory
 from components.config import ComputeParams
 from components.data.dask_client import connect
-from components.data.rasterize import make_chunk, merge_chunks, plan, rasterize, symbol_token
+from components.data.rasterize import make_chunk, merge_chunks, plan, rasterize
+from components.data.rows import symbol_token
 from components.data.shards import SPLITS
 from components.ink.raster import RasterSettings
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from components.config import DecodingParams
 from components.data.archive import unpack
 from components.data.datasets import Labelled, LabelledFolder, LabelledSymbols, evenly
-from components.data.rasterize import symbol_token
+from components.data.rows import symbol_token
 from components.evaluation.metrics import SURE, Answer, reliability
 from components.evaluation.reader import read_dataset
 from components.files import write_json

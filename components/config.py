@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.augmentation.strokes import AugmentConfig
 from components.ink.raster import RasterSettings
@@ -50,9 +50,16 @@ class FolderParams(_Section):
     test: Path
 
 
+class PicturesParams(_Section):
+    folder: Path
+    valid: float = Field(gt=0, lt=0.5)
+    test: float = Field(gt=0, lt=0.5)
+
+
 class DataParams(_Section):
-    source: Literal["synthetic", "mathwriting", "mathwriting-excerpt", "crohme", "folder"]
-    also: tuple[Literal["mathwriting", "mathwriting-excerpt", "crohme"], ...]
+    source: Literal["synthetic", "mathwriting", "mathwriting-excerpt", "crohme", "folder", "pictures"]
+    also: tuple[Literal["mathwriting", "mathwriting-excerpt", "crohme", "pictures"], ...]
+    weights: dict[str, Annotated[float, Field(gt=0, le=100)]]
     limit: int = Field(ge=0)
     max_rejected: float = Field(ge=0, le=1)
     corrections: Path | None
@@ -62,6 +69,24 @@ class DataParams(_Section):
     mathwriting: ArchiveParams
     mathwriting_excerpt: ArchiveParams = Field(alias="mathwriting-excerpt")
     folder: FolderParams
+    pictures: PicturesParams
+
+    def __hash__(self) -> int:  # `weights` has none of its own
+        return hash(self.model_dump_json())
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> DataParams:
+        if unknown := self.weights.keys() - {*self.sources, "corrections"}:
+            raise ValueError(
+                f"weights: {', '.join(sorted(unknown))} is not used; known here: "
+                f"{', '.join((*self.sources, 'corrections'))}"
+            )
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source, and those beside it."""
+        return (self.source, *self.also)
 
     def archive_of(self, name: str) -> ArchiveParams:
         """The archive that a source's name stands for."""

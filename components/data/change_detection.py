@@ -14,10 +14,12 @@ STATE = Path(".dvc/tmp/ink.json")
 
 
 def source_folders(data: DataParams, feedback: Path) -> Iterator[Path]:
-    """Yield the folders that receive ink and corrections."""
+    """Yield the folders that receive ink, pictures and corrections."""
     yield feedback
     if data.source == "folder":
         yield from (data.folder.train, data.folder.valid, data.folder.test)
+    if "pictures" in data.sources:
+        yield data.pictures.folder
 
 
 def fingerprint(folders: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Labelled pictures for evaluation: a split's shards, or a folder of InkML."""
+"""Labelled pictures for evaluation: a split's shards, a folder of InkML, or one of pictures."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from components.data.labels import label_of
+from components.data.picture_folder import LISTS, Entry, LabelsError, labels_file, read_labels
+from components.data.pictures import read_picture
 from components.data.shards import InkTable, read_table, shard_paths
 from components.ink.ink import Stroke
 from components.ink.inkml import read_inkml
 from components.ink.raster import Picture, RasterSettings, draw
+from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
 
 _ROWS = 256  # rows of a shard in memory at once
@@ -116,6 +119,43 @@ class LabelledFolder:
     def _sample(self, file: str) -> Sample:
         ink = read_inkml(self._folder / file)
         return Sample(_id(file), tokenize(label_of(ink)), draw(ink.strokes, self._settings))
+
+
+class LabelledPictures:
+    """The pictures that a folder's list of labels names; ids are their paths in it.
+
+    Raises LabelsError where there is no such list, or none that can be used.
+    """
+
+    def __init__(self, folder: Path, settings: RasterSettings, limit: int = 0) -> None:
+        """At most `limit` of the pictures, evenly spaced in sorted order; 0: all."""
+        listed = labels_file(folder)
+        if listed is None:
+            raise LabelsError(f"{folder}: no {' or '.join(LISTS)}")
+        entries = read_labels(listed)
+        self._folder, self._settings = folder, settings
+        self._entries = [entries[index] for index in _spread(len(entries), limit)]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        for entry in self._entries:
+            try:
+                yield self._sample(entry)
+            except ValueError as error:  # of the picture or the label
+                yield Reject(entry.file, str(error))
+            except OSError as error:
+                yield Reject(entry.file, error.strerror or str(error))
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, Picture]:
+        wanted = set(ids)
+        samples = (self._sample(entry) for entry in self._entries if entry.file in wanted)
+        return {sample.id: sample.picture for sample in samples}
+
+    def _sample(self, entry: Entry) -> Sample:
+        label = tokenize(normalize(entry.latex))
+        return Sample(entry.file, label, read_picture(self._folder / entry.file, False, self._settings))
 
 
 class LabelledSymbols:

@@ -1,4 +1,4 @@
-"""Rasterize InkML files into Parquet shards, on all cores or machines, in bounded memory.
+"""InkML files and labelled pictures into Parquet shards, on all cores or machines, in bounded memory.
 
 A split's sorted files are cut into shards, and those into chunks. A chunk is a task, which leaves its rows
 in a file of its own and gives back where; a shard is a task that puts its chunks together. So the shards
@@ -7,30 +7,25 @@ are the same whoever does which task, and no process ever holds more than one sh
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pyarrow as pa
 from dask.distributed import Client, Future, as_completed
 
 from components.data.labels import label_of
+from components.data.pictures import LABEL, row_of_picture
+from components.data.rows import row_of_ink, symbol_token
 from components.data.shards import SPLITS, Row, to_table, write_table
-from components.ink.ink import Ink, Stroke, Symbol
+from components.ink.ink import Symbol
 from components.ink.inkml import read_inkml
-from components.ink.raster import RasterSettings, draw
-from components.latex.normalizer import LabelError, normalize
-from components.latex.tokenizer import TokenError, detokenize, tokenize
+from components.ink.raster import RasterSettings
 
 CHUNK = 256  # files; about half a second of work, a thousand times what Dask needs for a task
-_STRUCTURE = frozenset("{}^_")
 
 
 @dataclass(frozen=True)
@@ -88,68 +83,28 @@ class Outcome:
 
 
 def row_of(folder: Path, source: str, settings: RasterSettings) -> Row:
-    """Read and rasterize one file, and normalize its label.
+    """Read one file, normalize its label, and draw its ink; a picture, named by its label, is prepared.
 
-    Raises InkError, LabelError, TokenError or ValueError (all ValueErrors, whose message is the reason) where
-    it can't be used, and OSError where it can't be read.
+    Raises InkError, PictureError, LabelError, TokenError or ValueError (all ValueErrors, whose message is the
+    reason) where it can't be used, and OSError where it can't be read.
     """
+    if source.endswith(LABEL):
+        return row_of_picture(folder, source, settings)
     ink = read_inkml(folder / source)
     symbols = tuple(Symbol(symbol_token(symbol.token), symbol.strokes) for symbol in ink.symbols)
     made = replace(ink, id=source.removesuffix(".inkml"), label=label_of(ink), symbols=symbols)
     return row_of_ink(made, source, settings)
 
 
-def row_of_ink(ink: Ink, source: str, settings: RasterSettings) -> Row:
-    """Rasterize an ink with a normalized label. Raises ValueError if there is nothing to draw."""
-    assert ink.label is not None
-    picture = draw(ink.strokes, settings)
-    done, png = cv2.imencode(".png", picture)
-    assert done, "OpenCV encodes every uint8 picture"
-    return Row(
-        id=ink.id,
-        writer=ink.writer,
-        strokes=ink.strokes,
-        symbols=ink.symbols,
-        png=png.tobytes(),
-        width=picture.shape[1],
-        height=picture.shape[0],
-        latex=ink.label,
-        tokens=tokenize(ink.label),
-        ink_hash=ink_hash(ink.strokes),
-        source=source,
-    )
-
-
-def ink_hash(strokes: Sequence[Stroke]) -> str:
-    """SHA-256 of an ink's strokes, independent of position: equal for copies."""
-    points = np.concatenate(strokes)
-    digest = hashlib.sha256(np.array([len(stroke) for stroke in strokes], np.int64).tobytes())
-    digest.update((points - points.min(axis=0)).tobytes())
-    return digest.hexdigest()
-
-
-@lru_cache(maxsize=4096)  # there are some hundreds
-def symbol_token(truth: str) -> str:
-    r"""The token of a single symbol in a normalized label: `\leq` → `\le`, `'` → `\prime`.
-
-    What is no label by itself (`\sqrt`) stays as it is; what is written with several symbols (`\sin`) becomes
-    their text.
-    """
-    try:
-        tokens = tokenize(normalize(truth))
-    except (LabelError, TokenError):
-        return truth.strip("$ ")
-    return detokenize(token for token in tokens if token not in _STRUCTURE)
-
-
 def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:
-    """Partition the splits into shards. Raises FileNotFoundError for a split without InkML."""
+    """Partition the splits into shards. Raises FileNotFoundError for a split without files."""
     shards = []
     for split in SPLITS:
         folder = (raw / split).absolute()
-        sources = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.inkml"))
+        paths = (path for pattern in ("*.inkml", f"*{LABEL}") for path in folder.rglob(pattern))
+        sources = sorted(path.relative_to(folder).as_posix() for path in paths)
         if not sources:
-            raise FileNotFoundError(f"{raw / split}: no InkML; run `dvc repro download` first")
+            raise FileNotFoundError(f"{raw / split}: no InkML or pictures; run `dvc repro download` first")
         for index, start in enumerate(range(0, len(sources), shard_rows)):
             path = (out / split / f"part-{index:05d}.parquet").absolute()
             shards.append(Shard(split, folder, tuple(sources[start : start + shard_rows]), path))
@@ -206,9 +161,9 @@ def make_chunk(
         try:
             rows.append(row_of(folder, source, settings))
         except ValueError as error:
-            rejects.append(Reject(split, source, str(error)))
+            rejects.append(Reject(split, source.removesuffix(LABEL), str(error)))
         except OSError as error:
-            rejects.append(Reject(split, source, error.strerror or str(error)))
+            rejects.append(Reject(split, source.removesuffix(LABEL), error.strerror or str(error)))
     table = to_table(rows)
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)

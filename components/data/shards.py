@@ -16,31 +16,32 @@ from components.files import atomic_write
 from components.ink.ink import Stroke, Symbol
 
 SPLITS = ("train", "valid", "test")
+CORRECTIONS = "corrections"  # the folder of users' corrections in train
 
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("writer", pa.string()),
-        pa.field("strokes", pa.list_(pa.list_(pa.float32())), nullable=False),  # x0, y0, x1, y1, …
+        pa.field("strokes", pa.list_(pa.list_(pa.float32()))),  # x0, y0, …; null: a picture, which has none
         pa.field("symbols", pa.list_(pa.struct([("token", pa.string()), ("strokes", pa.list_(pa.int32()))]))),
         pa.field("png", pa.binary(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
         pa.field("latex", pa.string(), nullable=False),  # normalized
         pa.field("tokens", pa.list_(pa.string()), nullable=False),
-        pa.field("ink_hash", pa.string(), nullable=False),  # of the coordinates: equal for equal inks
-        pa.field("source", pa.string(), nullable=False),  # the InkML file, relative to the split's folder
+        pa.field("ink_hash", pa.string(), nullable=False),  # of coordinates or pixels: equal for copies
+        pa.field("source", pa.string(), nullable=False),  # the file, relative to the split's folder
     ]
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One row of a shard: a usable ink."""
+    """One row of a shard: a usable ink, or a picture without ink, which has no strokes."""
 
     id: str
     writer: str | None
-    strokes: tuple[Stroke, ...]
+    strokes: tuple[Stroke, ...] | None
     symbols: tuple[Symbol, ...]
     png: bytes
     width: int
@@ -69,7 +70,7 @@ def to_table(rows: Sequence[Row]) -> pa.Table:
         for name in ("id", "writer", "png", "width", "height", "latex", "ink_hash", "source"):
             columns[name].append(getattr(row, name))
         columns["tokens"].append(list(row.tokens))
-        columns["strokes"].append([stroke.ravel() for stroke in row.strokes])
+        columns["strokes"].append(None if row.strokes is None else [stroke.ravel() for stroke in row.strokes])
         columns["symbols"].append([{"token": s.token, "strokes": list(s.strokes)} for s in row.symbols])
     return pa.table(columns, schema=SCHEMA)
 
@@ -100,13 +101,20 @@ class InkTable:
         self._of_stroke = strokes.values.offsets.to_numpy()
         self._values = strokes.values.values.to_numpy()
         self._symbols = table["symbols"]
+        self._pictures = strokes.is_null().to_numpy(zero_copy_only=False)
 
     def __len__(self) -> int:
         return len(self._symbols)
 
+    def is_picture(self, index: int) -> bool:
+        """Whether a row is a picture without ink."""
+        return bool(self._pictures[index])
+
     def strokes(self, index: int) -> tuple[Stroke, ...]:
-        """The strokes of one ink."""
+        """The strokes of one ink; none of a picture."""
         first, last = self._of_ink[index], self._of_ink[index + 1]
+        if first == last:
+            return ()
         ends = self._of_stroke[first : last + 1]
         points = self._values[ends[0] : ends[-1]].reshape(-1, 2)
         return tuple(np.split(points, (ends[1:-1] - ends[0]) // 2))
@@ -114,6 +122,12 @@ class InkTable:
     def symbols(self, index: int) -> tuple[Symbol, ...]:
         """The symbols of one ink."""
         return symbols_of(self._symbols[index].as_py() or [])
+
+
+def source_of(file: str, sources: Sequence[str]) -> str:
+    """Which source a row's file is of: one of `sources`, the main one first, or the corrections."""
+    folder = file.partition("/")[0]
+    return folder if folder in (*sources[1:], CORRECTIONS) else sources[0]
 
 
 def strokes_of(value: Sequence[Sequence[float]]) -> tuple[Stroke, ...]:

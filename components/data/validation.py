@@ -72,9 +72,11 @@ def validate(shards: Path, rejected: Mapping[str, float], params: Params, docs: 
 def _of_inks(params: Params) -> Mapping[str, Expectation]:
     """The expectations of a row an ink, by what they promise."""
     from great_expectations import expectations as gx
+    from great_expectations.expectations.row_conditions import Column
 
     raster, most = params.raster, params.validate_.max_tokens
     smallest = 2 * raster.margin + 1
+    drawn = Column("kind") == "ink"  # a picture has no strokes that could be wrong
     within, equal, one_of = (
         gx.ExpectColumnValuesToBeBetween,
         gx.ExpectColumnPairValuesToBeEqual,
@@ -85,9 +87,11 @@ def _of_inks(params: Params) -> Mapping[str, Expectation]:
         "a label is cut into its tokens": equal(column_A="tokens", column_B="tokens_of_label"),
         "tokens give their label back": equal(column_A="label", column_B="label_of_tokens"),
         "a label is no longer than validate.max_tokens": within(column="length", min_value=1, max_value=most),
-        "an ink has a stroke": within(column="strokes", min_value=1),
-        "a stroke has a point": within(column="empty_strokes", max_value=0),
-        "coordinates are finite and come in pairs": within(column="bad_strokes", max_value=0),
+        "an ink has a stroke": within(column="strokes", min_value=1, row_condition=drawn),
+        "a stroke has a point": within(column="empty_strokes", max_value=0, row_condition=drawn),
+        "coordinates are finite and come in pairs": within(
+            column="bad_strokes", max_value=0, row_condition=drawn
+        ),
         "a picture is no wider than raster.max_width": within(
             column="width", min_value=smallest, max_value=raster.max_width
         ),
@@ -228,6 +232,7 @@ def _facts(split: str, batch: pa.RecordBatch) -> pd.DataFrame:
         {
             "ink": [f"{split}/{id}" for id in batch["id"].to_pylist()],
             "split": split,
+            "kind": np.where(batch["strokes"].is_null().to_numpy(zero_copy_only=False), "picture", "ink"),
             "label": labels,
             "label_of_tokens": [detokenize(row) for row in tokens],
             "tokens": [" ".join(row) for row in tokens],
@@ -251,13 +256,14 @@ def _tokens_of(label: str) -> str:
 
 
 def _stroke_facts(inks: pa.ListArray) -> dict[str, Any]:
-    """Of each ink: how many strokes, how many of them without a point, and with a wrong coordinate."""
+    """Of each ink: how many strokes, how many of them without a point, and with a wrong coordinate; 0 of
+    pictures."""
     strokes = inks.flatten()
     lengths = strokes.value_lengths().to_numpy()
     finite = np.concatenate([[0], np.cumsum(np.isfinite(strokes.flatten().to_numpy()))])
     ends = np.cumsum(lengths)
     bad = (finite[ends] - finite[ends - lengths] < lengths) | (lengths % 2 == 1)
-    counts = inks.value_lengths().to_numpy()
+    counts = inks.value_lengths().fill_null(0).to_numpy()
     of = np.repeat(np.arange(len(inks)), counts)
     return {
         "strokes": counts,

@@ -46,7 +46,8 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
     except SystemExit as error:  # service.py refuses the environment's settings
         raise PackagingError(str(error)) from None
     if expected is None:
-        expected = recorded_expectations(load_bundle(Path(bentoml.models.get(model).path)).version)
+        bundle = load_bundle(Path(bentoml.models.get(model).path))
+        expected = recorded_expectations(bundle.version, bundle.settings.raster)
     try:
         smoke_test(bento, expected)
     except SmokeTestError as error:

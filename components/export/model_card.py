@@ -19,6 +19,7 @@ _DATA = {
     "mathwriting-excerpt": "The excerpt of MathWriting (Google, 2024). CC BY-NC-SA 4.0: not for commercial "
     "use.",
     "crohme": "CROHME (IAPR TC-11), handwriting of many people. CC BY-NC-SA 3.0: not for commercial use.",
+    "pictures": "Pictures of the user's own; their licence is not known here.",
     "folder": "InkML files of the user's own; their licence is not known here.",
 }
 

@@ -1,4 +1,5 @@
-"""Shards to training batches: every ink is drawn anew, as another hand would write it, each epoch.
+"""Shards to training batches: every ink is drawn anew, as another hand would write it, each epoch; a
+picture without ink is varied as it is.
 
 What a batch holds depends on seed, epoch and index alone, not on the number of loader processes or on
 what ran before: a training that goes on from a checkpoint sees what it would have seen.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -21,9 +23,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from components.augmentation.paper import photograph
+from components.augmentation.pictures import vary_picture
 from components.augmentation.strokes import AugmentConfig, degrade, distort, swap_symbols
 from components.augmentation.symbol_substitution import SymbolSubstitution
-from components.data.shards import InkTable, read_table
+from components.data.shards import InkTable, read_table, source_of
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
 from components.latex.structure import UNWRITTEN
@@ -42,7 +45,10 @@ _HIGH, _WIDE, _LONG = 16, 32, 16  # their sides are multiples of these, pixels a
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """Which inks make a batch, in which epoch, and how large they are written (1: as they are)."""
+    """Which inks make a batch, in which epoch, and how large they are written (1: as they are).
+
+    An index past the data set's length is the same ink again, varied in another way.
+    """
 
     indices: tuple[int, ...]
     epoch: int
@@ -88,7 +94,8 @@ class InkDataset(Dataset[Batch]):
 
     Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
     are left out of training's batches (`usable`). Symbols that are written anew are those of `bank`, or of
-    the split itself where there is none.
+    the split itself where there is none. `weights` say how often an epoch has what is of a source; `sources`
+    are their names, the main one first.
     """
 
     def __init__(
@@ -105,8 +112,10 @@ class InkDataset(Dataset[Batch]):
         seed: int,
         variation: AugmentConfig | None = None,
         bank: SymbolBank | None = None,
+        sources: Sequence[str] = ("",),
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens"]
+        columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens", "source"]
         tables = [read_table(folder, columns) for folder in (folder, *more)]
         self.first = len(tables[0])  # so many are of `folder`; the others are synthetic
         table = pa.concat_tables(tables).combine_chunks()
@@ -117,6 +126,8 @@ class InkDataset(Dataset[Batch]):
         self.tokens: list[list[str]] = table["tokens"].to_pylist()
         self.widths = table["width"].to_numpy()
         self.heights = table["height"].to_numpy()
+        files = table["source"].to_pylist()
+        self.weights = np.array([weights.get(source_of(file, sources), 1.0) for file in files])
         self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
         self.stride, self.multiple, self.seed, self.bidirectional = stride, multiple, seed, bidirectional
         self._max_tokens = max_tokens
@@ -136,13 +147,13 @@ class InkDataset(Dataset[Batch]):
         return len(self.ids)
 
     def __getitem__(self, spec: BatchSpec) -> Batch:
-        drawn = [self._drawn(index, spec) for index in spec.indices]
+        drawn = [self._drawn(number, spec) for number in spec.indices]
         height = max(picture.shape[0] for picture, *_ in drawn)
         width = max(picture.shape[1] for picture, *_ in drawn)
         high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
         rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
         pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
-        longest = max(len(self.tokens[index]) for index in spec.indices) + 1
+        longest = max(len(self.tokens[number % len(self)]) for number in spec.indices) + 1
         length = min(_up(longest, long), self._max_tokens)  # the network has no positions beyond
         ways = 2 if self.bidirectional else 1
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
@@ -178,10 +189,17 @@ class InkDataset(Dataset[Batch]):
         return np.asarray(picture, np.uint8)
 
     def _drawn(
-        self, index: int, spec: BatchSpec
+        self, number: int, spec: BatchSpec
     ) -> tuple[Picture, list[str], tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
         """A picture, its label, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
+        index = number % len(self)
         label = self.tokens[index]
+        if self._inks.is_picture(index):
+            picture = self.picture(index)
+            if self.variation is not None:
+                rng = np.random.default_rng([self.seed, spec.epoch, number])
+                picture = vary_picture(picture, spec.scale, self.variation, self.settings, rng)
+            return picture, label, (), []
         settings, strokes, symbols = self.settings, self._inks.strokes(index), self._inks.symbols(index)
         low, high = bounds(strokes)
         # The scale of the shard's picture, which has one pixel more than the ink, and the margins.
@@ -195,7 +213,7 @@ class InkDataset(Dataset[Batch]):
                 symbols,
                 _boxes(strokes, symbols, where.origin, scale, settings.margin),
             )
-        rng = np.random.default_rng([self.seed, spec.epoch, index])
+        rng = np.random.default_rng([self.seed, spec.epoch, number])
         share = 0.5 if symbols and rng.random() < self.variation.swap_symbols else 0.0
         anew: set[int] = set()
         if symbols and self.variation.substitute_symbols and rng.random() < self.variation.substitute_symbols:
@@ -312,8 +330,8 @@ class BucketBatchSampler(Sampler[BatchSpec]):
     """Cuts an epoch into batches of inks of about one size, in random order; `world` processes share each
     batch, so that one process or several train on the same batches. Call `set_epoch` before each epoch.
 
-    Of training's inks (`scale` is given) an epoch has as many as there are real ones, `passes` times;
-    `synthetic` says which share of them is synthetic.
+    Of training's inks (`scale` is given) an epoch has as many as there are real ones, each as often as its
+    weight says, `passes` times; `synthetic` says which share of them is synthetic.
     """
 
     def __init__(
@@ -331,13 +349,15 @@ class BucketBatchSampler(Sampler[BatchSpec]):
         self.rank, self.world, self.epoch = rank, world, 0
         usable = np.array(inks.usable, np.int64)
         self._real, self._synthetic = usable[usable < inks.first], usable[usable >= inks.first]
+        self._weights = inks.weights[self._real] if scale else np.ones(len(self._real))
+        self._total = sum(round(weight * count) for weight, count in self._counts())
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
         if self.scale:  # training drops what does not fill a batch
-            return self.passes * (len(self._real) // self.batch or 1)
+            return self.passes * (self._total // self.batch or 1)
         full, rest = divmod(len(self._real), self.batch)
         return full + (rest >= self.world or not full)
 
@@ -349,8 +369,9 @@ class BucketBatchSampler(Sampler[BatchSpec]):
         rng = np.random.default_rng([self.inks.seed, Stream.BATCHES, number_of_pass])
         usable = self._chosen(rng)
         blur = rng.uniform(0.93, 1.07, len(usable)) if self.scale else 1.0
-        tall = np.ceil(self.inks.heights[usable] / self.inks.multiple)
-        order = usable[np.lexsort((self.inks.widths[usable] * blur, tall))]
+        rows = usable % len(self.inks)
+        tall = np.ceil(self.inks.heights[rows] / self.inks.multiple)
+        order = usable[np.lexsort((self.inks.widths[rows] * blur, tall))]
         batches = [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
         if self.scale:
             rng.shuffle(batches)  # type: ignore[arg-type]
@@ -363,12 +384,29 @@ class BucketBatchSampler(Sampler[BatchSpec]):
 
     def _chosen(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The inks of this epoch."""
-        total = len(self._real)
+        real, total = self._weighted(rng), self._total
         count = min(round(self.synthetic(self.epoch) * total), len(self._synthetic)) if self.scale else 0
         if not count:
-            return self._real
-        real = rng.choice(self._real, total - count, replace=False)
+            return real
+        real = rng.choice(real, total - count, replace=False)
         return np.concatenate([real, rng.choice(self._synthetic, count, replace=False)])
+
+    def _counts(self) -> list[tuple[float, int]]:
+        """Each weight, and how many of the real inks have it."""
+        weights, counts = np.unique(self._weights, return_counts=True)
+        return list(zip(weights.tolist(), counts.tolist(), strict=True))
+
+    def _weighted(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """The real inks, each as often as its weight says; a fraction is a share of them, chosen anew."""
+        if (self._weights == 1).all():
+            return self._real
+        chosen = []
+        for weight, count in self._counts():
+            times, rest = divmod(round(weight * count), count)
+            alike = self._real[self._weights == weight]
+            chosen += [alike + time * len(self.inks) for time in range(times)]
+            chosen.append(np.sort(rng.choice(alike, rest, replace=False)) + times * len(self.inks))
+        return np.concatenate(chosen)
 
 
 def _up(size: int, multiple: int) -> int:

@@ -6,8 +6,8 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class TrainingJob:
     train: TrainParams
     seed: int
     data_hash: str
+    sources: tuple[str, ...] = ("",)  # of the shards, the main one first
+    weights: Mapping[str, float] = field(default_factory=dict)  # of sources: how often an epoch has them
     symbols: Path | None = None  # symbol bank for swapped symbols; None: the training split's own symbols
     world: World = ALONE  # the processes that share each batch
 
@@ -60,6 +62,7 @@ class TrainingJob:
             hashlib.sha256(self.symbols.read_bytes()).hexdigest() if self.symbols else None,
             hashlib.sha256(self.train.init_from.read_bytes()).hexdigest() if self.train.init_from else None,
             *([self.world.size] if self.world.size > 1 else []),
+            *([self.sources, dict(self.weights)] if self.weights else []),
         )
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -316,6 +319,8 @@ def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
         variation=job.train.augment if split == "train" else None,
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
         bidirectional=job.model.bidirectional,
+        sources=job.sources,
+        weights=job.weights if split == "train" else {},
         bank=SymbolBank.load(job.symbols) if split == "train" and job.symbols else None,
     )
 

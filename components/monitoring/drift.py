@@ -9,8 +9,8 @@ import pandas as pd
 
 from components.config import MonitorParams
 from components.files import write_text
-from components.monitoring.reference import COLUMNS, read_reference
-from components.monitoring.report import HTML, SUMMARY, html, markdown
+from components.monitoring.reference import COLUMNS, INK, KIND, PICTURE, read_reference
+from components.monitoring.report import HTML, SUMMARY, Pair, html, markdown
 from components.monitoring.result import Drift
 from components.monitoring.statistics import ColumnDrift, compare_column
 from components.monitoring.window import Window, read_window
@@ -29,14 +29,13 @@ def check_drift(
 
 
 def compare(reference: pd.DataFrame, window: Window, params: MonitorParams, reports: Path) -> Drift:
-    """Compare two samples of COLUMNS and write the reports, as `check_drift` does. Raises OSError."""
+    """Compare two samples of COLUMNS, inks with inks and pictures with pictures, and write the reports, as
+    `check_drift` does. Raises OSError."""
     predictions = window.predictions
-    columns: tuple[ColumnDrift, ...] = ()
-    if len(predictions) >= params.min_readings:
-        columns = tuple(
-            compare_column(name, reference[name].to_numpy(), predictions[name].to_numpy(), params)
-            for name in COLUMNS
-        )
+    pairs = [
+        pair for kind in (INK, PICTURE) for pair in _pairs(reference, predictions, kind, params.min_readings)
+    ]
+    columns = tuple(compare_column(name, before, now, params) for name, before, now in pairs)
     drift = Drift(
         model=window.model,
         start=window.start,
@@ -45,15 +44,36 @@ def compare(reference: pd.DataFrame, window: Window, params: MonitorParams, repo
         window_n=len(predictions),
         invalid_lines=window.invalid_lines,
         columns=columns,
-        reason=_reason(window, columns, params),
+        reason=_reason(window, columns, params) + _unjudged(reference, predictions, params),
     )
     report = markdown(drift, params)
     write_text(report, reports / SUMMARY)
     if drift.judged:
-        write_text(html(report, reference, predictions), reports / HTML)
+        write_text(html(report, pairs), reports / HTML)
     else:
         (reports / HTML).unlink(missing_ok=True)  # the plots of an earlier window would be misleading
     return drift
+
+
+def _pairs(reference: pd.DataFrame, predictions: pd.DataFrame, kind: str, least: int) -> list[Pair]:
+    """The two samples of each column for one kind; none where either is too small for a verdict."""
+    before, now = reference[reference[KIND] == kind], predictions[predictions[KIND] == kind]
+    if before.empty or len(now) < least:
+        return []
+    of = "" if kind == INK else f" of {kind}s"
+    return [(f"{name}{of}", before[name].to_numpy(), now[name].to_numpy()) for name in COLUMNS]
+
+
+def _unjudged(reference: pd.DataFrame, predictions: pd.DataFrame, params: MonitorParams) -> str:
+    """Which predictions the verdict is not about."""
+    count = int((predictions[KIND] == PICTURE).sum())
+    if not count:
+        return ""
+    if not (reference[KIND] == PICTURE).any():
+        return f"; {count:,} of pictures are not judged: the champion's test split has none to compare with"
+    if count < params.min_readings:
+        return f"; {count:,} of pictures are too few to be judged"
+    return ""
 
 
 def _reason(window: Window, columns: tuple[ColumnDrift, ...], params: MonitorParams) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from components.config import MonitorParams
@@ -14,6 +15,9 @@ from components.evaluation.report.markdown_page import markdown_page
 from components.monitoring.result import Drift
 
 HTML, SUMMARY = "drift.html", "drift.md"
+
+Sample = npt.NDArray[np.float64]
+Pair = tuple[str, Sample, Sample]  # a column's name, its values in the reference and in the window
 
 _BINS = 40
 _REFERENCE, _WINDOW = "#b9c2ca", "#2f6f9f"
@@ -46,17 +50,17 @@ def markdown(drift: Drift, params: MonitorParams) -> str:
     return "\n".join(lines) + "\n"
 
 
-def html(report: str, reference: pd.DataFrame, window: pd.DataFrame) -> str:
+def html(report: str, pairs: Sequence[Pair]) -> str:
     """Return the report as a page with the histograms embedded: it loads nothing."""
     plots = [
         f"![Histogram of {name}](data:image/png;base64,{b64encode(png).decode()})"
-        for name in reference.columns
-        for png in (_histogram(name, reference[name].to_numpy(), window[name].to_numpy()),)
+        for name, reference, window in pairs
+        for png in (_histogram(name, reference, window),)
     ]
     return markdown_page("\n\n".join([report, *plots]))
 
 
-def _histogram(name: str, reference: np.ndarray, window: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _histogram(name: str, reference: Sample, window: Sample) -> bytes:
     """Draw both samples over the same bins, as densities."""
     figure = Figure(figsize=(7, 2.6), dpi=100, layout="constrained")
     axes = figure.add_subplot()

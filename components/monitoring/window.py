@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from components.monitoring.reference import COLUMNS
+from components.monitoring.reference import COLUMNS, INK, KIND, PICTURE
 
 _LOGS = "readings/data/data.*.log*"  # one file per worker, plus rotated files
 _INVALID = (ValueError, KeyError, TypeError, OverflowError)  # raised by a line that is no prediction
@@ -24,7 +24,7 @@ class Window:
     model: str
     start: datetime
     end: datetime
-    predictions: pd.DataFrame  # COLUMNS as floats, oldest first
+    predictions: pd.DataFrame  # COLUMNS as floats, and KIND; oldest first
     invalid_lines: int  # for example a last line that is only half written
     excluded: int = 0  # predictions of other input kinds
 
@@ -47,11 +47,12 @@ def read_window(
             continue
         if version == model and start <= at <= end:
             if kind in kinds:
-                found.append((at, values))
+                found.append((at, values, PICTURE if kind == PICTURE else INK))
             else:
                 excluded += 1
     found.sort(key=lambda prediction: prediction[0])
-    predictions = pd.DataFrame([values for _, values in found], columns=list(COLUMNS), dtype=float)
+    predictions = pd.DataFrame([values for _, values, _ in found], columns=list(COLUMNS), dtype=float)
+    predictions[KIND] = [kind for *_, kind in found]
     return Window(model, start, end, predictions, invalid, excluded)
 
 

@@ -44,7 +44,7 @@ def review(
     bundles = {f"version {challenger.version}": bundle_folder(challenger.uri)}
     if champion is not None:
         bundles[f"version {champion.version}"] = champion_bundle(champion)
-    candidate, *others = evaluate_candidates(bundles, TEST)
+    candidate, *others = evaluate_candidates(bundles, TEST, params.raster.settings)
     incumbent = others[0] if others else None
     verdict = judge(candidate, incumbent, params.promotion, params.seed)
     remarks = () if champion is None else tuple(_remarks(champion))
@@ -53,7 +53,7 @@ def review(
     page, reference = report.with_suffix(".html"), REPORTS / REFERENCE
     write_text(text, report)
     write_text(markdown_page(text), page)
-    write_reference(candidate.observations, reference)
+    write_reference(candidate.observations, candidate.kinds, reference)
     registry.attach(challenger, [report, page, reference])
     registry.tag(challenger.version, {"gate_metrics": gate_metrics(verdict, candidate)})
     return Review(verdict, candidate, report, text)

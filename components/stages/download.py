@@ -1,7 +1,8 @@
-"""Stage `download`: the data set that params.yaml names, as InkML files in data/raw/{train,valid,test}/.
+"""Stage `download`: the data set that params.yaml names, as files in data/raw/{train,valid,test}/.
 
-Wherever they come from, they lie in data/raw as their source has them, subfolders and all; other files are
-left out. data/raw is there whole or not at all. Archives from the network are kept in data/downloads/.
+Wherever they come from, InkML and pictures lie in data/raw as their source has them, subfolders and all, each
+picture with its label beside it; other files are left out. data/raw is there whole or not at all. Archives
+from the network are kept in data/downloads/.
 
 Users' corrections come to train, in its folder `corrections`, as far as they give nothing of valid or test
 away and are not too many.
@@ -13,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -20,26 +22,40 @@ from rich.progress import track
 
 from components.config import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
 from components.data.archive import ArchiveError, check, fetch, unpack
-from components.data.shards import SPLITS
+from components.data.picture_folder import Entry, LabelsError, read_splits
+from components.data.pictures import LABEL, PictureLabel, label_path
+from components.data.shards import CORRECTIONS, SPLITS
 from components.files import atomic_folder
+from components.ink.raster import RasterSettings
 
 RAW = Path("data/raw")
 DOWNLOADS = Path("data/downloads")
-CORRECTIONS = "corrections"  # their folder in train
 
 Folders = Mapping[str, Sequence[Path]]  # by split
 Put = Callable[[Path, Path], object]  # copies or moves a file
+T = TypeVar("T")
 
 
 class SourceError(ValueError):
     """The source does not match params.yaml; the message names the field."""
 
 
-def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[str, int]:
-    """Replace `raw`; returns the number of InkML files of each split. Raises SourceError and OSError."""
+def download(
+    data: DataParams, raster: RasterSettings, seed: int, raw: Path, downloads: Path
+) -> dict[str, int]:
+    """Replace `raw`; returns the number of inks and pictures of each split.
+
+    `raster` says what a picture looks like to the recognizer: by that, corrections of pictures are compared
+    with valid and test. Raises SourceError and OSError.
+    """
     with atomic_folder(raw) as part:
         if data.source == "synthetic":
             _write_synthetic(data, seed, part)
+        elif data.source == "pictures":
+            _add_pictures(data, seed, part)
+            empty = [split for split in SPLITS if not _count(part / split)]
+            if empty:
+                raise SourceError(f"data.pictures: {data.pictures.folder} has none for {', '.join(empty)}")
         elif data.source == "folder":
             _place(_own_folders(data.folder), data.limit, part, shutil.copyfile)
         else:
@@ -49,13 +65,19 @@ def download(data: DataParams, seed: int, raw: Path, downloads: Path) -> dict[st
                 raise SourceError(f"data.{data.source}.splits: {', '.join(empty)} names no folder")
         for name in data.also:
             beside = part / f".{name}"
-            _add_archive(data, name, beside, downloads)
+            if name == "pictures":
+                _add_pictures(data, seed, beside)
+            else:
+                _add_archive(data, name, beside, downloads)
             for split in SPLITS:
                 if (beside / split).is_dir():
+                    if (part / split / name).exists():
+                        raise SourceError(f"data.also: the source's {split} split has its own folder {name}")
+                    (part / split).mkdir(exist_ok=True)
                     (beside / split).rename(part / split / name)
             shutil.rmtree(beside)
         if data.corrections is not None:
-            _add_corrections(data, data.corrections, part)
+            _add_corrections(data, raster, data.corrections, part)
     return {split: _count(raw / split) for split in SPLITS}
 
 
@@ -75,6 +97,31 @@ def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
             writers=p.writers,
             repeats=p.repeats,
         )
+
+
+def _add_pictures(data: DataParams, seed: int, part: Path) -> None:
+    """Place the pictures of each split, each with its label beside it. Raises SourceError."""
+    try:
+        splits = read_splits(data.pictures.folder, seed, data.pictures.valid, data.pictures.test)
+    except LabelsError as error:
+        raise SourceError(f"data.pictures: {error}") from None
+    counts = ", ".join(f"{split} {len(splits.entries[split]):,}" for split in SPLITS)
+    print(f"pictures: {splits.told}: {counts}", flush=True)
+    jobs = [
+        (folder, entry, part / split / entry.file)
+        for split in SPLITS
+        for folder, entry in _spread(splits.entries[split], data.limit)
+    ]
+    for folder, entry, target in track(jobs, "placing pictures", console=Console(stderr=True)):
+        _place_picture(folder / entry.file, entry, target)
+
+
+def _place_picture(picture: Path, entry: Entry, target: Path) -> None:
+    """Copy a picture and write its label; where there is no such picture, `rasterize` says so."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if picture.is_file():
+        shutil.copyfile(picture, target)
+    PictureLabel(latex=entry.latex, writer=entry.writer).write(label_path(target))
 
 
 def _add_archive(data: DataParams, name: str, part: Path, downloads: Path) -> None:
@@ -173,36 +220,51 @@ def _named(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(root).with_suffix(".inkml").as_posix(), path
 
 
-def _spread(files: Sequence[tuple[str, Path]], limit: int) -> Sequence[tuple[str, Path]]:
+def _spread(files: Sequence[T], limit: int) -> Sequence[T]:
     """At most `limit` of the files (0: all), evenly spaced."""
     if not 0 < limit < len(files):
         return files
     return [files[i * len(files) // limit] for i in range(limit)]
 
 
-def _add_corrections(data: DataParams, folder: Path, part: Path) -> None:
+def _add_corrections(data: DataParams, raster: RasterSettings, folder: Path, part: Path) -> None:
     """Add corrections to the train split of `part`."""
     if not folder.is_dir():
         raise SourceError(f"data.corrections: {folder} does not exist; create it, or set it to null")
     target = part / "train" / CORRECTIONS
     if target.exists():
         raise SourceError(f"data.corrections: the source's train split has its own folder {CORRECTIONS}")
-    found = sorted(_inkml(folder))
+    found = sorted(_labelled(folder))
     if not found:
         return
     from components.data.correction_filter import admitted  # imports Dask
 
-    asked = [path for split in ("valid", "test") for path in _inkml(part / split)]
-    chosen = admitted(found, asked, _count(part / "train"), data)
+    asked = [path for split in ("valid", "test") for path in _labelled(part / split)]
+    chosen = admitted(found, asked, _count(part / "train"), data, raster)
     for path in chosen:
-        place = (target / path.relative_to(folder)).with_suffix(".inkml")
+        place = target / path.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
+        if _is_inkml(path):
+            shutil.copyfile(path, place.with_suffix(".inkml"))
+            continue
         shutil.copyfile(path, place)
+        picture = path.with_name(path.name.removesuffix(LABEL))
+        if picture.is_file():  # else `rasterize` says so
+            shutil.copyfile(picture, place.with_name(picture.name))
     print(f"corrections: {len(chosen):,} added to train", flush=True)
 
 
 def _count(folder: Path) -> int:
-    return sum(1 for _ in folder.rglob("*.inkml"))
+    return sum(1 for _ in _labelled(folder))
+
+
+def _labelled(folder: Path) -> Iterator[Path]:
+    """The InkML files in a folder, and the labels of pictures."""
+    return (path for path in folder.rglob("*") if (_is_inkml(path) or _is_label(path)) and path.is_file())
+
+
+def _is_label(path: Path) -> bool:
+    return path.name.endswith(LABEL) and not path.name.startswith(".")
 
 
 def _inkml(folder: Path) -> Iterator[Path]:
@@ -217,12 +279,13 @@ def main() -> None:
     """Run the stage with params.yaml."""
     try:
         params = load_params()
-        counts = download(params.data, params.seed, RAW, DOWNLOADS)
+        counts = download(params.data, params.raster.settings, params.seed, RAW, DOWNLOADS)
     except (ParamsError, SourceError) as error:
         sys.exit(f"download: {error}")
     except OSError as error:
         sys.exit(f"download: {error.filename or RAW}: {error.strerror}")
-    print(f"{RAW}: " + ", ".join(f"{split} {count:,}" for split, count in counts.items()) + " InkML files")
+    of_splits = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+    print(f"{RAW}: {of_splits} inks and pictures")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: measure the trained model on the test split; or any model on a folder of InkML.
+"""Stage `evaluate`: measure the trained model on the test split, or any model on a folder of InkML or pictures.
 
 In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER`.
 """
@@ -15,7 +15,8 @@ from rich.console import Console
 
 from components.cli.base import count
 from components.config import load_params
-from components.data.datasets import Labelled, LabelledFolder, LabelledShards
+from components.data.datasets import Labelled, LabelledFolder, LabelledPictures, LabelledShards
+from components.data.picture_folder import labels_file
 from components.evaluation.metrics import Answer, Evaluation, evaluate
 from components.evaluation.reader import read_dataset
 from components.evaluation.report.error_gallery import page, worst
@@ -45,16 +46,18 @@ def run_pipeline() -> None:
 
 
 def run_alone(folder: Path, out: Path, model: str, beam: int | None, limit: int) -> None:
-    """Evaluate `model` on every labelled InkML file under `folder` and write the report to `out`.
+    """Evaluate `model` on every labelled InkML file under `folder`, or every picture that its list names, and
+    write the report to `out`.
 
     Raises ValueError or OSError where there is nothing to evaluate, or no model.
     """
     recognizer = Recognizer.load(bundle_folder(model))
-    data = LabelledFolder(folder, recognizer.settings.raster, limit)
+    kind = LabelledPictures if labels_file(folder) else LabelledFolder
+    data: Labelled = kind(folder, recognizer.settings.raster, limit)
     answers, rejects = read_dataset(data, recognizer, beam)
     write_csv(("file", "reason"), ((r.file, r.reason) for r in rejects), out / "rejected.csv")
     if not answers:
-        raise ValueError(f"{folder}: none of {len(data)} InkML files is usable: {out / 'rejected.csv'}")
+        raise ValueError(f"{folder}: none of {len(data)} files is usable: {out / 'rejected.csv'}")
     about = {
         "rejected": len(rejects),
         "beam": beam or recognizer.settings.decoding.beam,
@@ -90,7 +93,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m components.stages.evaluate", description=__doc__)
     parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="folder of labelled InkML, searched recursively"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of labelled InkML, searched recursively, or of pictures with labels.csv or labels.jsonl",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the results (default: reports/evaluate/FOLDER)"

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from components.config import Params, ParamsError, SynthesizeParams, load_params
-from components.data.rasterize import row_of_ink
+from components.data.rows import row_of_ink
 from components.data.shards import Row, read_table, write_shard
 from components.files import replace_folder, write_json
 from components.ink.raster import RasterSettings

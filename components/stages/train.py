@@ -47,6 +47,8 @@ def train(params: Params) -> dict[str, Any] | None:
         model=params.model,
         train=params.train,
         seed=params.seed,
+        sources=params.data.sources,
+        weights=params.data.weights,
         data_hash=data_hash([*(SHARDS / split for split in SPLITS), *more]),
         world=world_of(params.train),
     )

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from components.config import SymbolsParams
-from components.data.rasterize import symbol_token
+from components.data.rows import symbol_token
 from components.data.shards import InkTable, read_table
 from components.ink.ink import Stroke
 from components.ink.inkml import parse_inkml, read_inkml

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from components.data.feedback_import import Collected, collect
-from components.data.rasterize import ink_hash
+from components.data.pictures import PictureLabel, picture_hash
+from components.data.rows import ink_hash
 from components.ink.correction import Correction
 from components.ink.inkml import read_inkml
+from components.ink.raster import RasterSettings
+from components.recognizer.preprocessing import prepare_picture
+from tests.pictures import photo, written
 
 Strokes = list[list[list[float]]]
 
@@ -34,6 +40,18 @@ def correction(number: int, right: str = "x^{2}", **fields: object) -> dict[str,
         "right": right,
         "strokes": strokes(number),
     } | fields
+
+
+def picture_correction(picture: np.ndarray, right: str = "x^2", **fields: object) -> dict[str, object]:
+    """A correction of a picture as the service stores it: what the recognizer saw, as PNG."""
+    png = base64.b64encode(cv2.imencode(".png", picture)[1].tobytes()).decode()
+    return correction(1, right, strokes=None, picture=png) | fields
+
+
+def prepared(number: int) -> np.ndarray:
+    """A prepared photograph, which preparing would change once more."""
+    data = cv2.imencode(".jpg", photo(written(number)))[1].tobytes()
+    return prepare_picture(data, RasterSettings()).picture
 
 
 class Project:
@@ -141,7 +159,9 @@ def test_what_can_not_be_used_is_listed_with_its_reason_and_the_rest_is_taken(pr
         "nan": (correction(1, strokes=[[[float("nan"), 0]]]), "a coordinate is not a finite number"),
         "no_ink": (correction(1, strokes=[[], []]), "there is no trace with a point"),
         "no_point": (correction(1, strokes=[[[1]]]), "not a correction: strokes.0.0"),
-        "picture": (correction(1, strokes=None, picture="iVBORw0="), "a picture without strokes"),
+        "neither": (correction(1, strokes=None), "either strokes or a picture"),
+        "picture": (correction(1, strokes=None, picture="iVBORw0="), "not a picture in a supported format"),
+        "blank": (picture_correction(np.full((30, 40), 255, np.uint8)), "nothing is written on the picture"),
         "unknown": (correction(1, r"\unheard"), "unheard"),
     }
     for name, (content, _) in unusable.items():
@@ -151,7 +171,7 @@ def test_what_can_not_be_used_is_listed_with_its_reason_and_the_rest_is_taken(pr
     collected = project.collect()
     assert project.labels() == ["x^{2}"]
     assert (collected.files, collected.written) == (len(unusable) + 1, 1)
-    assert list(project.reasons()) == sorted(unusable)
+    assert sorted(project.reasons()) == sorted(unusable)
     for name, reason in project.reasons().items():
         assert unusable[name][1] in reason
 
@@ -225,6 +245,46 @@ def test_a_collected_file_that_was_broken_is_written_anew(project: Project) -> N
 
 def test_before_anybody_corrected_there_is_nothing_to_collect(project: Project) -> None:
     assert str(project.collect()) == (
-        "0 files: 0 inks written, 0 there already, 0 set aside, 0 files skipped"
+        "0 files: 0 inks and pictures written, 0 there already, 0 set aside, 0 files skipped"
     )
     assert project.report.read_text() == "file,reason\n"
+
+
+def test_a_correction_of_a_picture_becomes_the_picture_and_its_label(project: Project) -> None:
+    picture = prepared(1)
+    project.say("a", picture_correction(picture, r"x \leq 1"))
+    assert (project.collect().written, project.reasons()) == (1, {})
+    name = picture_hash(picture)[:32]
+    assert set(project.contents()) == {f"{name}.png", f"{name}.png.json"}
+    kept = cv2.imread(str(project.target / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(kept, picture)
+    label = PictureLabel.read(project.target / f"{name}.png.json")
+    assert (label.latex, label.prepared) == (r"x\le1", True)
+    assert label.corrected_at == datetime(2026, 11, 24, 8, 0, 1, tzinfo=UTC)
+    assert label.writer is not None and label.writer.startswith("user-")
+    before = project.contents()
+    assert (project.collect().kept, project.contents()) == (1, before)
+
+
+def test_corrections_of_a_picture_replace_or_contradict_each_other_as_of_ink(
+    project: Project,
+) -> None:
+    picture = prepared(1)
+    project.say("a", picture_correction(picture, "x"))
+    project.collect()
+    project.say("a", picture_correction(picture, "y"))
+    assert project.collect().written == 1
+    [path] = project.target.glob("*.json")
+    assert PictureLabel.read(path).latex == "y"
+    project.say("b", picture_correction(picture, "z", caller="Bob"))
+    assert (project.collect().set_aside, list(project.target.glob("*.json"))) == (1, [])
+    assert project.reasons()["b"] == "2026-11-24/a.json says otherwise of the same picture"
+
+
+def test_a_collected_picture_that_was_broken_is_written_anew(project: Project) -> None:
+    project.say("a", picture_correction(prepared(1)))
+    project.collect()
+    before = {name: data for name, (data, _) in project.contents().items()}
+    next(project.target.glob("*.png")).write_bytes(b"broken")
+    assert project.collect().written == 1
+    assert {name: data for name, (data, _) in project.contents().items()} == before

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from components.data.rasterize import row_of_ink
+from components.data.rows import row_of_ink
 from components.data.shards import write_shard
 from components.export import quantize
 from components.ink.ink import Ink

@@ -1,15 +1,19 @@
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from components.data.shards import write_shard
 from components.ink.ink import Symbol
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.model.dataset import NOWHERE, Batch, BatchSpec, BucketBatchSampler, InkDataset, aligned
 from components.model.trainer import TrainingJob
 from components.recognizer.tensors import to_input
 from components.synthesis.symbol_bank import Sample, SymbolBank
+from tests.model.conftest import rows
 
 SIDE = {"stride": 8, "multiple": 16, "max_tokens": 24, "seed": 7}
 
@@ -210,3 +214,55 @@ def test_symbols_that_are_written_anew_come_from_the_bank(job: TrainingJob, shar
     inks = InkDataset(shards / "train", job.vocabulary, job.raster, variation=variation, bank=bank, **SIDE)
     assert inks._other("x", np.random.default_rng(0)) == list(far)
     assert inks._other("1", np.random.default_rng(0)) is None
+
+
+@pytest.fixture
+def mixed(job: TrainingJob, tmp_path: Path) -> Path:
+    """A train split of eight inks and, of the source `pictures`, four pictures without ink."""
+    inks = rows("mixed", 12)
+    pictures = [
+        replace(row, strokes=None, symbols=(), source=f"pictures/{number}.jpg")
+        for number, row in enumerate(inks[8:])
+    ]
+    (tmp_path / "mixed").mkdir()
+    write_shard([*inks[:8], *pictures], tmp_path / "mixed" / "part-00000.parquet")
+    return tmp_path / "mixed"
+
+
+def test_a_picture_without_ink_is_varied_and_teaches_no_place(job: TrainingJob, mixed: Path) -> None:
+    augment = job.train.augment.model_copy(update={"swap_symbols": 1.0, "substitute_symbols": 1.0})
+    inks = InkDataset(mixed, job.vocabulary, job.raster, variation=augment, **SIDE)
+    first, again, later = (inks[BatchSpec((9,), epoch, 1.0)] for epoch in (1, 1, 2))
+    assert torch.equal(first.pixels, again.pixels)
+    assert first.pixels.shape != later.pixels.shape or not torch.equal(first.pixels, later.pixels)
+    assert len(first.written) == 0 and not first.has_symbol_targets
+    assert (first.symbol_targets == NOWHERE).all()
+    ids = job.vocabulary.encode(inks.tokens[9])
+    assert first.targets[0, : len(ids) + 1].tolist() == [*ids, EOS]
+    both = inks[BatchSpec((0, 9), 1, 1.0)]
+    assert both.has_symbol_targets and (both.symbol_targets[1] == NOWHERE).all()
+
+
+def test_without_variation_a_picture_is_what_the_shard_has(job: TrainingJob, mixed: Path) -> None:
+    inks = InkDataset(mixed, job.vocabulary, job.raster, **SIDE)
+    for index in (0, 10):
+        pixels = inks[BatchSpec((index,), 0, 1.0)].pixels[0, 0].numpy()
+        picture = inks.picture(index)
+        assert np.array_equal(255 - picture, pixels[: picture.shape[0], : picture.shape[1]])
+
+
+def test_a_source_is_drawn_as_often_as_its_weight_says_and_never_alike(job: TrainingJob, mixed: Path) -> None:
+    inks = InkDataset(
+        mixed, job.vocabulary, job.raster, variation=job.train.augment,
+        sources=("crohme", "pictures"), weights={"pictures": 2.5, "crohme": 0.5}, **SIDE,
+    )  # fmt: skip
+    sampler = BucketBatchSampler(inks, 2, (0.9, 1.1))
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        chosen = [number for spec in sampler for number in spec.indices]
+        assert len(chosen) == len(set(chosen)) == 2 * len(sampler) == 4 + 10
+        of_pictures = Counter(number % 12 for number in chosen if number % 12 >= 8)
+        assert sorted(of_pictures) == [8, 9, 10, 11] and sorted(of_pictures.values()) == [2, 2, 3, 3]
+    once, twice = (inks[BatchSpec((number,), 0, 1.0)] for number in (8, 8 + 12))
+    assert torch.equal(once.targets, twice.targets)
+    assert once.pixels.shape != twice.pixels.shape or not torch.equal(once.pixels, twice.pixels)

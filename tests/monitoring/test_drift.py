@@ -16,10 +16,11 @@ import pytest
 
 from components.config import MonitorParams, Params
 from components.monitoring.drift import check_drift, compare
-from components.monitoring.reference import COLUMNS, DriftError, read_reference
+from components.monitoring.reference import COLUMNS, DriftError, read_reference, write_reference
 from components.monitoring.result import Drift
 from components.monitoring.statistics import sample_psi
 from components.monitoring.window import read_window
+from components.recognizer.features import Observation
 
 NOW = datetime(2026, 11, 24, 12)
 LOG = "readings/data/data.1.log"
@@ -104,8 +105,44 @@ def test_photographs_do_not_count_unless_asked_for(settings: MonitorParams, tmp_
     drawn = read_window(tmp_path, "3", 24, DRAWN, NOW)
     assert (len(drawn.predictions), drawn.excluded) == (2, 2)
     assert len(read_window(tmp_path, "3", 24, ("picture",), NOW).predictions) == 2
-    drift = compare(pd.DataFrame(predictions(300, 1)), drawn, settings, tmp_path)
+    drift = compare(predictions(300, 1).assign(kind="ink"), drawn, settings, tmp_path)
     assert not drift.judged and "monitor.kinds" in drift.reason
+
+
+def test_pictures_are_compared_with_pictures(settings: MonitorParams, tmp_path: Path) -> None:
+    settings = settings.model_copy(update={"kinds": (*DRAWN, "picture")})
+    ink, pictures = predictions(500, 1), predictions(500, 2, width=200, ink=0.1)
+    reference = pd.concat([ink.assign(kind="ink"), pictures.assign(kind="picture")])
+    now = [
+        predictions(300, 3).assign(kind="strokes"),
+        predictions(300, 4, width=200, ink=0.1, confidence=-0.3).assign(kind="picture"),
+    ]
+    drift = check(settings, reference, pd.concat(now), tmp_path)
+    assert drift.drifted == ("confidence of pictures",)
+    assert len(drift.columns) == 2 * len(COLUMNS)
+    assert "Histogram of width of pictures" in (tmp_path / "reports" / "drift.html").read_text()
+
+
+def test_pictures_without_a_reference_are_not_judged_and_it_says_so(
+    settings: MonitorParams, tmp_path: Path
+) -> None:
+    settings = settings.model_copy(update={"kinds": (*DRAWN, "picture")})
+    now = [
+        predictions(300, 3).assign(kind="strokes"),
+        predictions(300, 4, confidence=-0.5).assign(kind="picture"),
+    ]
+    drift = check(settings, predictions(500, 1), pd.concat(now), tmp_path)
+    assert drift.judged and not drift.drifted
+    assert "300 of pictures are not judged" in drift.reason
+    alone = check(settings, predictions(500, 1), now[1], tmp_path)
+    assert not alone.judged and "300 of pictures are not judged" in alone.reason
+
+
+def test_a_reference_keeps_what_was_read(tmp_path: Path) -> None:
+    seen = [Observation(3, 0.5, 90, 40, 0.1), Observation(4, 0.25, 80, 30, 0.2)]
+    write_reference(seen, ("ink", "picture"), tmp_path / "reference.parquet")
+    table = read_reference(tmp_path / "reference.parquet")
+    assert table["kind"].tolist() == ["ink", "picture"] and table["tokens"].tolist() == [3, 4]
 
 
 def test_a_log_that_was_written_before_the_window_is_not_opened(tmp_path: Path) -> None:

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 from components.config import Params, PromotionParams
+from components.data.pictures import PictureLabel, row_of_picture
+from components.data.shards import write_shard
 from components.evaluation.metrics import Answer
 from components.evaluation.report.markdown_page import markdown_page
+from components.ink.raster import RasterSettings
 from components.promotion.comparison import CandidateResult
 from components.promotion.gate import Verdict, cer_difference, exprate_difference, judge
 from components.promotion.report import gate_metrics, markdown
+from components.recognizer.bundle import load_bundle
+from tests.pictures import write_photo, written
 
 LABEL = ("x", "+", "1", "=", "y")
 FRACTION = ("\\frac", "{", "x", "}", "{", "2", "}")
@@ -34,7 +39,7 @@ def candidate(right: float, n: int = 400, *, seed: int = 0, labels: tuple[tuple[
         label = labels[number % len(labels)]
         read = label if dice.random() < right else (*label[:-1], "z")
         answers.append(Answer(f"ink{number:04}", label, read, 0.9))
-    return CandidateResult("version 2", tuple(answers), (), (), latency, size)
+    return CandidateResult("version 2", tuple(answers), (), (), (), latency, size)
 
 
 def judged(new: CandidateResult, old: CandidateResult | None, requirements: PromotionParams) -> Verdict:
@@ -134,9 +139,28 @@ def test_both_are_read_and_timed_on_the_same_inks(exported: Path) -> None:
     from components.promotion.comparison import evaluate_candidates
 
     one, two = evaluate_candidates(
-        {"one": exported / "data/bundle", "two": exported / "data/bundle"}, exported / "data/shards/test"
+        {"one": exported / "data/bundle", "two": exported / "data/bundle"},
+        exported / "data/shards/test",
+        RasterSettings(),
     )
     assert [answer.id for answer in one.answers] == [answer.id for answer in two.answers]
     assert [answer.read for answer in one.answers] == [answer.read for answer in two.answers]
     assert len(one.answers) == len(one.observations) == 12 and len(one.expected) == 12
     assert one.latency > 0 and one.size == two.size > 0
+    assert one.kinds == ("ink",) * 12
+
+
+def test_pictures_without_ink_are_read_as_they_were_prepared(exported: Path, tmp_path: Path) -> None:
+    from components.promotion.comparison import evaluate_candidates
+
+    raster = load_bundle(exported / "data/bundle").settings.raster
+    write_photo(tmp_path / "a.jpg", written(1))
+    PictureLabel(latex="x").write(tmp_path / "a.jpg.json")
+    row = row_of_picture(tmp_path, "a.jpg.json", raster)
+    (tmp_path / "test").mkdir()
+    write_shard([row, replace(row, id="b")], tmp_path / "test" / "part-00000.parquet")
+    for settings, smaller in ((raster, False), (raster.model_copy(update={"symbol": 40}), True)):
+        [result] = evaluate_candidates({"one": exported / "data/bundle"}, tmp_path / "test", settings)
+        assert result.kinds == ("picture", "picture")
+        assert (result.observations[0].width < row.width) is smaller
+        assert all(sample.picture for sample in result.expected)

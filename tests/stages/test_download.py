@@ -23,6 +23,7 @@ from components.config import DataParams, Params, merged
 from components.data.shards import SPLITS as THREE
 from components.data.shards import read_table
 from components.ink.inkml import read_inkml
+from components.ink.raster import RasterSettings
 from components.stages import rasterize
 from components.stages.download import SourceError, download, main
 from tests.inks import write_ink
@@ -55,7 +56,7 @@ def local(archive: Path | None, splits: Mapping[str, object] = SPLITS, **more: o
 
 
 def run(data: DataParams, folder: Path) -> dict[str, int]:
-    return download(data, 7, folder / "data" / "raw", folder / "data" / "downloads")
+    return download(data, RasterSettings(), 7, folder / "data" / "raw", folder / "data" / "downloads")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -192,13 +193,14 @@ def test_killed_in_the_middle_then_again_is_as_if_never_killed(archive: Path, tm
         from pathlib import Path
         from components.stages import download
         from components.config import DataParams
+        from components.ink.raster import RasterSettings
         place = Path.rename
         def slowly(path, target):
             place(path, target)
             time.sleep(0.5)
         Path.rename = slowly
         data = DataParams.model_validate_json(sys.argv[1])
-        download.download(data, 7, Path("data/raw"), Path("data/downloads"))
+        download.download(data, RasterSettings(), 7, Path("data/raw"), Path("data/downloads"))
     """
     data = params("crohme", **local(archive))
     command = [sys.executable, "-c", textwrap.dedent(code), data.model_dump_json(by_alias=True)]
@@ -241,7 +243,7 @@ def test_stage_says_where_the_ink_is_or_what_is_wrong(
     shutil.copytree(source / "set" / "t", "data/ink/test")
     Path("data/corrections").mkdir()
     main()
-    assert capsys.readouterr().out == "data/raw: train 2, valid 1, test 1 InkML files\n"
+    assert capsys.readouterr().out == "data/raw: train 2, valid 1, test 1 inks and pictures\n"
 
 
 @pytest.mark.no_cover  # ten thousand files take twice as long with it
@@ -310,7 +312,7 @@ def test_corrections_give_nothing_of_valid_and_test_away_and_are_a_part_of_train
     run(data, tmp_path)
     assert corrected(tmp_path) == {"new.inkml"}
     assert capsys.readouterr().out.splitlines() == [
-        "corrections: 2 left out, the same ink is in valid or test",
+        "corrections: 2 left out, the same ink or picture is in valid or test",
         "corrections: 1 left out, more than data.max_corrections (3.0% of train); the newest are taken",
         "corrections: 1 added to train",
     ]

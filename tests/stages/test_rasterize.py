@@ -21,7 +21,7 @@ from components.config import Params
 from components.data import dask_client
 from components.data.archive import unpack
 from components.data.dask_client import ClusterError
-from components.data.rasterize import ink_hash, symbol_token
+from components.data.rows import ink_hash, symbol_token
 from components.data.shards import SPLITS, read_table, strokes_of, symbols_of
 from components.ink.ink import Ink, Symbol
 from components.ink.inkml import write_inkml
@@ -163,7 +163,7 @@ def test_a_scheduler_that_does_not_answer_is_named(
 
 
 def test_a_split_without_ink_is_named(tmp_path: Path, params: Params) -> None:
-    with pytest.raises(FileNotFoundError, match=r"raw/train: no InkML; run `dvc repro download`"):
+    with pytest.raises(FileNotFoundError, match=r"raw/train: no InkML or pictures; run `dvc repro download`"):
         run(with_params(params), tmp_path / "raw", tmp_path)
 
 

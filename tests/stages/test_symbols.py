@@ -14,7 +14,7 @@ import pytest
 
 from components.cli import symbol_sheet
 from components.config import Params
-from components.data.rasterize import row_of_ink
+from components.data.rows import row_of_ink
 from components.data.shards import write_shard
 from components.ink.ink import Ink, Symbol
 from components.ink.inkml import write_inkml

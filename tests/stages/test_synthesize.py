@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from components.config import Params
-from components.data.rasterize import row_of_ink
+from components.data.rows import row_of_ink
 from components.data.shards import Row, read_table, shard_paths, write_shard
 from components.ink.ink import Ink, Symbol
 from components.ink.raster import RasterSettings

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from components.config import Params
-from components.data.rasterize import ink_hash
+from components.data.rows import ink_hash
 from components.data.shards import Row, write_shard
 from components.data.validation import Finding, split_facts
 from components.ink.raster import draw
