@@ -1,4 +1,4 @@
-"""Stage `evaluate`: measure the trained model on the test split, or any model on a folder of InkML or pictures.
+"""Stage `evaluate`: measure the trained model on the test split, or any model on a folder of ink or pictures.
 
 In the pipeline without arguments; alone: `python -m components.stages.evaluate --data FOLDER`.
 """
