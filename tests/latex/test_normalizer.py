@@ -351,11 +351,11 @@ def test_any_text_is_normalized_or_refused_with_a_reason(text: str) -> None:
         "{y^{*}}^{2}" * 8 + "}", r"\frac{a}{b}" * 12 + "}",
     ],
 )  # fmt: skip
-def test_no_text_takes_a_second(text: str) -> None:
+def test_no_text_takes_long(text: str) -> None:
     started = time.process_time()
     with suppress(LabelError):
         normalize((text * 10_000)[:10_000] if len(text) < 10 else text)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10  # alone under a second; what is not linear takes minutes
 
 
 def test_the_tables_agree() -> None:

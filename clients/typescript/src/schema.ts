@@ -438,6 +438,11 @@ export interface components {
              * @description with `explain=true`: all tokens of the formula, in order
              */
             token_boxes?: components["schemas"]["TokenBox"][] | null;
+            /**
+             * Rotated
+             * @description degrees clockwise that the picture was turned by, since the model was clearly surer of it then; boxes are on the picture as it was sent
+             */
+            rotated?: (90 | 180 | 270) | null;
         };
         /**
          * ProblemDocument

@@ -73,6 +73,7 @@ class Reading:
     alternatives: tuple[Alternative, ...] | None = None  # with `n_best` above 1
     mathml: str | None = None  # with `format="mathml"`, if the formula can be converted
     token_boxes: tuple[TokenBox, ...] | None = None  # with `explain=True`
+    rotated: Literal[90, 180, 270] | None = None  # degrees that the picture was turned by, clockwise
 
 
 @dataclass(frozen=True, kw_only=True)
