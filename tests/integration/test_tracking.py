@@ -84,9 +84,9 @@ def an_artifact_store_that_takes_nothing_is_told_in_seconds(folder: Path) -> Non
 @pytest.mark.parametrize(
     "story",
     [
-        metrics_are_sent_when_the_server_is_back,
+        pytest.param(metrics_are_sent_when_the_server_is_back, marks=pytest.mark.nightly),
         an_absent_server_is_told_before_training,
-        an_artifact_store_that_takes_nothing_is_told_in_seconds,
+        pytest.param(an_artifact_store_that_takes_nothing_is_told_in_seconds, marks=pytest.mark.nightly),
     ],
 )
 def test_a_training_outlives_mlflow(story: Callable[[Path], None], tmp_path: Path) -> None:
