@@ -1,1 +1,1 @@
-"""AugmentConfig of training data: other strokes, other symbols, other paper."""
+"""Augmentation of training data: strokes, symbols, paper, pictures."""

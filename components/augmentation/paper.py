@@ -1,4 +1,4 @@
-"""An ink as a photograph of paper shows it: lines and light of the sheet, pen, camera, file.
+"""Render ink as a photograph of paper: ruling, light, pen, camera and file format.
 
 The picture is a camera's, not yet the model's: `recognizer.preprocessing` makes that of it, as it does with
 what people send, so that training sees what preprocessing leaves over of the paper.
@@ -45,7 +45,7 @@ class _Sheet:
     wave: tuple[float, float, float]  # of the sheet, that is not flat: height, length and phase
 
     def bent(self, points: Points) -> Stroke:
-        """Where on the picture points of the flat sheet are seen."""
+        """Map points of the flat sheet to the picture."""
         height, length, phase = self.wave
         x, y = points[:, 0], points[:, 1] + height * np.sin(points[:, 0] / length + phase)
         h = self.homography
@@ -57,7 +57,7 @@ class _Sheet:
 def photograph(
     strokes: Sequence[Stroke], symbol: float, neighbours: Sequence[Stroke], rng: np.random.Generator
 ) -> Photograph:
-    """Photographs an ink whose symbols are `symbol` units high; `neighbours` may be written around it."""
+    """Render an ink whose symbols are `symbol` units high; `neighbours` may be written around it."""
     points = np.concatenate(strokes)
     low, extent = points.min(axis=0), np.ptp(points, axis=0) + 0.2 * symbol
     scale = float(np.exp(rng.uniform(np.log(9), np.log(48)))) / symbol
@@ -90,7 +90,7 @@ def _sheet(width: int, height: int, symbol: float, rng: np.random.Generator) -> 
 
 
 def _pen(symbol: float, rng: np.random.Generator) -> float:
-    """Width of a pen, pixels: from a sharp pencil to a marker."""
+    """Sample a pen width in pixels, from a sharp pencil to a marker."""
     width = np.exp(rng.uniform(np.log(0.045), np.log(0.16)))
     if rng.random() < 0.12:
         width = rng.uniform(0.16, 0.26)
@@ -100,7 +100,7 @@ def _pen(symbol: float, rng: np.random.Generator) -> float:
 def _written(
     strokes: Sequence[Stroke], width: int, height: int, pen: float, rng: np.random.Generator
 ) -> Floats:
-    """How much ink is where, 0 to 1: a pen that presses harder here than there, and at times fails."""
+    """Return the ink coverage, 0 to 1, of a pen whose pressure varies and that sometimes skips."""
     canvas = np.zeros((height * _FINE, width * _FINE), np.uint8)
     press, vary = rng.uniform(0.6, 1), rng.uniform(0, 0.35)
     for stroke in strokes:
@@ -130,7 +130,7 @@ def _beside(
     around: npt.NDArray[np.float64],
     rng: np.random.Generator,
 ) -> list[Stroke]:
-    """Other writing, most of it beyond one of the picture's edges: its ends look in."""
+    """Return other writing that is cut off by an edge of the picture."""
     points = np.concatenate(strokes)
     low, extent = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-6)
     scale = sheet.symbol * rng.uniform(1.2, 2.5) / extent[1] if extent[1] > 0.2 * extent[0] else 0.0
@@ -144,7 +144,7 @@ def _beside(
 
 
 def _composed(ink: Floats, sheet: _Sheet, rng: np.random.Generator) -> Floats:
-    """Light on paper, with its lines and its ink; (height, width), or with three colours; 0 to 1."""
+    """Compose light, paper, ruling and ink: (height, width) or (height, width, 3), 0 to 1."""
     width, height = sheet.width, sheet.height
     colours = rng.random() < 0.5
     paper = np.full(3, rng.uniform(0.62, 1), np.float32)
@@ -176,7 +176,7 @@ def _composed(ink: Floats, sheet: _Sheet, rng: np.random.Generator) -> Floats:
 
 
 def _lines(sheet: _Sheet, rng: np.random.Generator) -> Floats | None:
-    """Ruled or squared paper, or none: how much of a line is where, 0 to 1."""
+    """Return the coverage, 0 to 1, of ruled or squared lines, or none."""
     kind = rng.random()
     if kind > 0.55:
         return None
@@ -207,7 +207,7 @@ def _lines(sheet: _Sheet, rng: np.random.Generator) -> Floats | None:
 
 
 def _light(width: int, height: int, rng: np.random.Generator) -> Floats:
-    """Light that falls off to one side, and shadows with more or less sharp edges."""
+    """Return uneven light: a gradient, and shadows with sharp or soft edges."""
     y, x = np.mgrid[0:24, 0:48].astype(np.float32) / np.array([[[24]], [[48]]], np.float32) - 0.5
     light = 1 + rng.normal(0, 0.15) * x + rng.normal(0, 0.15) * y
     light -= rng.uniform(0, 0.4) * (x * x + y * y)
@@ -220,7 +220,7 @@ def _light(width: int, height: int, rng: np.random.Generator) -> Floats:
 
 
 def _noise(width: int, height: int, coarse: float, rng: np.random.Generator) -> Floats:
-    """Smooth noise with grains of `coarse` pixels, about -1 to 1."""
+    """Return smooth noise with grains of `coarse` pixels, about -1 to 1."""
     shape = max(2, round(height / coarse)), max(2, round(width / coarse))
     grains = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8).reshape(shape)
     smooth = cv2.resize(grains, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -228,7 +228,7 @@ def _noise(width: int, height: int, coarse: float, rng: np.random.Generator) -> 
 
 
 def _on_desk(pixels: Floats, ink: Floats, sheet: _Sheet, rng: np.random.Generator) -> Floats:
-    """Around the sheet, where nothing is written: a desk, a scanner's lid, or just an edge's dark line."""
+    """Surround the sheet with a desk, a scanner's lid, or a dark line along an edge."""
     rows, columns = np.flatnonzero(ink.max(axis=1) > 0.1), np.flatnonzero(ink.max(axis=0) > 0.1)
     if not len(rows):
         return pixels
@@ -245,7 +245,7 @@ def _on_desk(pixels: Floats, ink: Floats, sheet: _Sheet, rng: np.random.Generato
 
 
 def _taken(pixels: Floats, symbol: float, rng: np.random.Generator) -> Pixels:
-    """Through a lens, onto a sensor, into a file."""
+    """Apply blur, sensor noise, resolution and JPEG compression."""
     blur = abs(rng.normal(0, 0.035)) * symbol
     if blur > 0.3:
         pixels = cast(Floats, cv2.GaussianBlur(pixels, (0, 0), blur))

@@ -1,4 +1,4 @@
-"""The same picture by another hand and camera: for pictures that have no strokes to draw anew."""
+"""Augment pictures that have no strokes to redraw."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def vary_picture(
 
 
 def _linear(size: float, variation: AugmentConfig, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The map of a picture's plane, as `strokes.distort` has it for ink."""
+    """Sample a linear map of the picture's plane, as `strokes.distort` does for ink."""
     turn = np.deg2rad(rng.uniform(-variation.rotate, variation.rotate))
     shear = rng.uniform(-variation.shear, variation.shear)
     stretch = np.exp(rng.uniform(-0.5, 0.5) * np.log(variation.scale[1] / variation.scale[0]))
@@ -55,7 +55,7 @@ def _bent(ink: Picture, linear: npt.NDArray[np.float64], settings: RasterSetting
 
 
 def _with_pen(ink: Picture, wider: float) -> Picture:
-    """With a pen that is `wider` by so many pixels; narrower where that is negative."""
+    """Widen the pen by `wider` pixels; narrow it if that is negative."""
     kernel = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     other = cv2.dilate(ink, kernel) if wider > 0 else cv2.erode(ink, kernel)
     share = min(abs(wider) / 2, 1.0 if wider > 0 else _THIN)  # the kernel adds or takes two pixels
@@ -64,7 +64,7 @@ def _with_pen(ink: Picture, wider: float) -> Picture:
 
 
 def _cut(ink: Picture, margin: int) -> Picture:
-    """The ink with so much paper around it; the whole picture where all of it is faint."""
+    """Crop to the ink with a margin; the whole picture if all of it is faint."""
     rows, columns = (np.flatnonzero((ink > _INK).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return ink

@@ -1,4 +1,4 @@
-"""The same formula by another hand: ink is bent before it is drawn, the picture soiled after."""
+"""Augment ink: distort strokes before drawing, degrade the picture afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOSE = 0.12  # how far another hand's symbol may differ in size and place from
 
 
 class AugmentConfig(BaseModel):
-    """How far augmentation may go."""
+    """Strengths of the augmentations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,7 +40,7 @@ class AugmentConfig(BaseModel):
 def distort(
     strokes: Sequence[Stroke], symbol: float, variation: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Stroke, ...]:
-    """Turns, shears, stretches and smoothly distorts an ink; `symbol` is a symbol's extent in its units."""
+    """Rotate, shear, stretch and smoothly distort an ink; `symbol` is a symbol's extent in its units."""
     points = np.concatenate(strokes)
     centre = points.mean(axis=0)
     turn = np.deg2rad(rng.uniform(-variation.rotate, variation.rotate))
@@ -93,7 +93,7 @@ def swap_symbols(
 
 
 def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke], rng: np.random.Generator) -> list[Stroke]:
-    """Strokes about as large as those of `place`, and about where they are."""
+    """Scale and move strokes to about the box of `place`."""
     box, target = box_of(strokes), box_of(place)
     size, wanted = np.ptp(box, axis=0), np.ptp(target, axis=0)
     scale = float(wanted.max() / max(size.max(), 1e-6))
@@ -105,7 +105,7 @@ def _fitted(strokes: Sequence[Stroke], place: Sequence[Stroke], rng: np.random.G
 
 
 def degrade(picture: Picture, variation: AugmentConfig, rng: np.random.Generator) -> Picture:
-    """Blurs, fades and speckles a picture as cameras and scanners do."""
+    """Blur, fade and speckle a picture as cameras and scanners do."""
     if variation.noise == 0:
         return picture
     result: npt.NDArray[Any] = picture.astype(np.float32)

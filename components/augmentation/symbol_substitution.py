@@ -1,8 +1,7 @@
-"""A written formula with other letters and digits in it: who knows some thousand formulas by heart does not
-find them again, and has to look.
+"""Substitute letters and digits in label and ink, so that the decoder cannot memorize formulas.
 
-Only what is equally tall takes each other's place, so that what stands in a place still fits it. A token is
-renamed wherever it stands, as x is the same x in a whole formula.
+Only symbols of equal height replace each other, so that they fit their place. A token is replaced wherever it
+occurs in a formula.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _KIND = {token: kind for kind, tokens in enumerate(_KINDS) for token in tokens.s
 
 
 class SymbolSubstitution:
-    """Chooses other tokens: those that were written often more often, but rare ones come up as well."""
+    """Sample replacement tokens, frequent ones more often."""
 
     def __init__(self, written: Mapping[str, int]) -> None:
         """`written`: how often each token was."""

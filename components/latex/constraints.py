@@ -1,4 +1,4 @@
-r"""Which tokens may follow, so that whatever a search writes is LaTeX; and repetitions that no formula has.
+r"""Token constraints of the search: valid LaTeX only, and no endless repetition.
 
 The language is that of normalized labels, widened a little where that is simpler: `normalize` takes whatever
 is let through. Within one pair of braces a formula is a row of items, in which a group in braces is one item.
@@ -56,7 +56,7 @@ _BRACKETS = (("{", "}", (_ANY, _SOME, _NONE, _ONE)), (r"\begin{matrix}", r"\end{
 
 
 class _Row(NamedTuple):
-    """How far a row is that is still open."""
+    """The state of an open row."""
 
     places: frozenset[int]  # each is one in the rules where the last token may stand
     beyond: tuple[int, ...]  # if the row is of this kind: the tokens needed after it, at least
@@ -67,7 +67,7 @@ State = tuple[_Row, ...]  # the open rows, the innermost last
 
 
 class LatexConstraint:
-    """Which tokens may follow, over one vocabulary; forwards, or from right to left.
+    """Which tokens may follow, over one vocabulary; left to right or right to left.
 
     Threads may share one. With `usable`, only these tokens (numbers) may be used. Raises ValueError
     where there is nothing to write a formula with.
@@ -99,7 +99,7 @@ class LatexConstraint:
         self.start = (start,)
 
     def allowed(self, state: State, budget: int) -> Mask:
-        """The tokens (V,) that may follow where at most `budget` more may precede <eos>; read-only.
+        """Return the mask (V,) of tokens that may follow if at most `budget` more precede <eos>; read-only.
 
         A token after which the formula could not be ended within the budget is not among them; <eos> is where
         the formula is whole. One at least is allowed: a budget in which nothing can be ended counts as the
@@ -109,7 +109,7 @@ class LatexConstraint:
         return masks[max(bisect_right(budgets, budget) - 1, 0)]
 
     def advance(self, state: State, token: int) -> State:
-        """The state after one more token. Raises ValueError where no budget allows it."""
+        """Return the state after one more token. Raises ValueError where no budget allows it."""
         after = self._step(state[-2:], self._classes[token], self._left(state))
         if after is None:
             raise ValueError(f"token {token} may not follow here")
@@ -126,7 +126,7 @@ class LatexConstraint:
         return bool(self.allowed(state, 0)[EOS])
 
     def mask_repetition(self, mask: Mask, ids: Sequence[int]) -> Mask:
-        """The mask of what may follow `ids`, without the token that `loops` names.
+        """Return the mask of what may follow `ids` without the token that `loops` names.
 
         What is open can still be closed: a closing token stays, and so does one that is the only one.
         The round then ends at one of its other tokens.
@@ -235,7 +235,7 @@ class PrefixConstraint:
 
 
 def loops(ids: Sequence[int]) -> int | None:
-    """The token by which these would go on going round; None where a formula may have gone round so often.
+    """Return the token that would continue a repetition; None if a formula may repeat so often.
 
     They go round where they end with at least 5 times the same tokens, 10 at most, and 24 tokens in all.
     `LatexConstraint.mask_repetition` says which of them must be allowed nevertheless.

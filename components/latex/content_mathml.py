@@ -53,7 +53,7 @@ CONTENT |= frozenset(("interval", "piecewise", *_CONSTANTS))
 
 
 def content_latex(element: etree._Element, presentation: Convert) -> str:
-    """The LaTeX of a content element; `presentation` converts MathML of the other kind in it."""
+    """Convert a content element to LaTeX; `presentation` converts presentation MathML in it."""
     return _Content(presentation).latex(element)[0]
 
 

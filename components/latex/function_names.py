@@ -83,7 +83,7 @@ class NamedFormula:
 
 
 def name_functions(tokens: Sequence[str]) -> NamedFormula:
-    r"""The tokens of a normalized label with function names in place of their letters.
+    r"""Replace letters by function names in the tokens of a normalized label.
 
     A name stands among at most three letters on each side that are no name, as in `2 a s i n x d x`; a longer
     run of letters is a word (`m i n i m u m`). In the limits of `\lim`, `\rightarrow` becomes `\to`.
@@ -101,7 +101,7 @@ def name_functions(tokens: Sequence[str]) -> NamedFormula:
 
 
 def spell_functions(tokens: Sequence[str]) -> tuple[str, ...]:
-    """The tokens with function names letter by letter: what `name_functions` was given."""
+    """Spell function names letter by letter: the inverse of `name_functions`."""
     spelt: list[str] = []
     for token in tokens:
         spelt += _LETTERS.get(token, (r"\rightarrow",) if token == r"\to" else (token,))

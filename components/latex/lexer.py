@@ -52,7 +52,7 @@ _VRULE = re.compile(rf"(?:\s*(?:height|depth|width)\s*{_LENGTH})*")
 
 
 def lexemes(label: str) -> Iterator[str]:
-    """The lexemes of a label. Raises LabelError where the text can't be cut up."""
+    """Split a label into lexemes. Raises LabelError."""
     check_length(label)
     text = _ENTITY.sub(_character, label).strip()
     if not text.isascii():

@@ -51,7 +51,7 @@ _MAX_DEPTH = 100
 
 
 def mathml_to_latex(mathml: str) -> str:
-    """The LaTeX of a `<math>` element, not normalized. Raises LabelError."""
+    """Convert a `<math>` element to LaTeX, not normalized. Raises LabelError."""
     if "<!DOCTYPE" in mathml:  # without collect_ids, libxml2 would load the DTD
         raise LabelError("the label's MathML has a DOCTYPE")
     try:

@@ -1,4 +1,4 @@
-r"""One spelling for each formula: MathWriting's.
+r"""Normalize labels to one spelling: MathWriting's.
 
 `\frac 12 x_1 ^2` and `\dfrac{1}{2} {x}^{2}_{1}` are written alike, so they are labelled alike. A label is cut
 into lexemes (`lexer`, where other spellings are replaced by the tables of `commands`), parsed by recursive
@@ -72,7 +72,7 @@ class Atom:
 
 
 def normalize(label: str) -> str:
-    r"""The canonical LaTeX of a label: `$x^2 \leq \left(\frac12\right)$` → `x^{2}\le(\frac{1}{2})`.
+    r"""Return the canonical LaTeX of a label: `$x^2 \leq \left(\frac12\right)$` → `x^{2}\le(\frac{1}{2})`.
 
     `normalize(normalize(x)) == normalize(x)`. A `$` marks mathematics and is dropped wherever it stands (a
     written dollar is `\$`). Braces are forgiven where only one reading is possible: one `}` too many, and
@@ -92,7 +92,7 @@ def normalize(label: str) -> str:
 
 
 def with_functions(tokens: Sequence[str]) -> Tokens:
-    r"""Function names as one token (`s i n x` → `\sin x`), as papers on CROHME count tokens.
+    r"""Merge function names into one token (`s i n x` → `\sin x`), as papers on CROHME count tokens.
 
     A name counts wherever its letters stand among letters, the longest first. That is for metrics; to show
     a formula to people, use `function_names.name_functions`.

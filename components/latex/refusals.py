@@ -1,4 +1,4 @@
-r"""What to do about commands that a label can't have.
+r"""Advice about commands that labels cannot have.
 
 The normalizer refuses what it does not know, since to leave it out might lose a part of the formula.
 """
@@ -57,14 +57,14 @@ _ENVIRONMENTS = {
 
 
 def reason_for_command(command: str) -> str:
-    """Why this command is refused, and what to do."""
+    """Say why a command is refused, and what to do."""
     hint = _HINTS.get(command[1:], "write it in standard LaTeX (amsmath, amssymb), or leave it out")
     known = "unsupported" if command[1:] in _HINTS else "unknown"
     return f"{known} command {command}: {hint}"
 
 
 def reason_for_environment(name: str) -> str:
-    """Why this environment is refused, and what to do."""
+    """Say why an environment is refused, and what to do."""
     hint = _ENVIRONMENTS.get(name, "write it as matrix, array, cases or aligned, or leave it out")
     known = "unsupported" if name in _ENVIRONMENTS else "unknown"
     return f"{known} environment {name}: {hint}"

@@ -20,13 +20,13 @@ UNWRITTEN = frozenset(["{", "}", "_", "^", "&", "\\\\", r"\begin{matrix}", r"\en
 
 
 def structures(tokens: Iterable[str]) -> frozenset[str]:
-    """The names of STRUCTURES that occur in the tokens; empty for a plain row of symbols."""
+    """Return the names of STRUCTURES that occur in the tokens; empty for a plain row of symbols."""
     present = frozenset(tokens)
     return frozenset(name for name, signs in STRUCTURES.items() if present & signs)
 
 
 def written(tokens: Sequence[str]) -> list[int]:
-    r"""The indices of tokens that have ink: not braces, script marks, or the brackets of `\sqrt[3]{x}`."""
+    r"""Return the indices of tokens with ink: not braces, script marks, or the brackets of `\sqrt[3]{x}`."""
     places: list[int] = []
     degrees: list[int] = []  # brace depth of each root index that is open
     depth = 0

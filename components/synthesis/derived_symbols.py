@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (a table)
-r"""Symbols made of other symbols and of pen strokes, for classes that hardly anybody's ink has.
+r"""Derive samples of rare symbol classes from other symbols and from pen strokes.
 
 `DERIVATIONS` is the whole table: a class and the ways to write it. Coordinates are in heights of a capital,
 x to the right, y down; every pen stroke comes out a little different each time.
@@ -42,7 +42,7 @@ class MissingSymbolError(LookupError):
 
 
 def line(*points: Point) -> Recipe:
-    """Straight pen strokes from point to point."""
+    """Draw straight pen strokes from point to point."""
 
     def draw(pen: Pen) -> Strokes:
         corners = pen.shaken(points)
@@ -53,7 +53,7 @@ def line(*points: Point) -> Recipe:
 
 
 def curve(*points: Point) -> Recipe:
-    """A smooth pen stroke through the points (Catmull-Rom)."""
+    """Draw a smooth pen stroke through the points (Catmull-Rom)."""
 
     def draw(pen: Pen) -> Strokes:
         p = pen.shaken(points)
@@ -71,7 +71,7 @@ def curve(*points: Point) -> Recipe:
 
 
 def dot(x: float, y: float, size: float = 0.04) -> Recipe:
-    """A dot, as people make them: a tap, a tick, a tiny ring."""
+    """Draw a dot: a tap, a tick or a tiny ring."""
 
     def draw(pen: Pen) -> Strokes:
         kind = pen.rng.random()
@@ -86,7 +86,7 @@ def dot(x: float, y: float, size: float = 0.04) -> Recipe:
 
 
 def ring(x: float, y: float, radius: float, tall: float = 1.0) -> Recipe:
-    """A circle or an upright ellipse."""
+    """Draw a circle or an upright ellipse."""
 
     def draw(pen: Pen) -> Strokes:
         start, way = pen.rng.normal(-1.6, 0.5), 1 if pen.rng.random() < 0.15 else -1
@@ -99,7 +99,7 @@ def ring(x: float, y: float, radius: float, tall: float = 1.0) -> Recipe:
 
 
 def blob(x: float, y: float, radius: float) -> Recipe:
-    """A filled dot, scribbled."""
+    """Draw a scribbled, filled dot."""
 
     def draw(pen: Pen) -> Strokes:
         angles = np.linspace(0, 2 * np.pi * pen.rng.uniform(2.5, 4.5), 40) + pen.rng.uniform(0, 6)
@@ -111,7 +111,7 @@ def blob(x: float, y: float, radius: float) -> Recipe:
 
 
 def of(token: str, box: Box | None = None) -> Recipe:
-    """A symbol that somebody wrote, one height high, or stretched to fill a box."""
+    """Return a written sample, one height high, or stretched to fill a box."""
 
     def draw(pen: Pen) -> Strokes:
         if token not in pen.bank:
@@ -131,17 +131,17 @@ def of(token: str, box: Box | None = None) -> Recipe:
 
 
 def mirrored(part: Recipe) -> Recipe:
-    """Left for right."""
+    """Mirror left and right."""
     return lambda pen: _linear(part(pen), np.array([[-1, 0], [0, 1]]))
 
 
 def flipped(part: Recipe) -> Recipe:
-    """Upside down, left stays left."""
+    """Flip upside down."""
     return lambda pen: _linear(part(pen), np.array([[1, 0], [0, -1]]))
 
 
 def turned(part: Recipe, degrees: float) -> Recipe:
-    """Turned clockwise, as seen on paper."""
+    """Rotate clockwise, as seen on paper."""
     a = np.deg2rad(degrees)
     return lambda pen: _linear(part(pen), np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]))
 
@@ -151,7 +151,7 @@ def stretched(part: Recipe, wide: float, tall: float = 1.0) -> Recipe:
 
 
 def placed(part: Recipe, box: Box) -> Recipe:
-    """A derived part, stretched to fill a box."""
+    """Return a derived part, stretched to fill a box."""
 
     def draw(pen: Pen) -> Strokes:
         strokes = part(pen)
@@ -165,7 +165,7 @@ def placed(part: Recipe, box: Box) -> Recipe:
 
 
 def both(*parts: Recipe) -> Recipe:
-    """Parts over one another."""
+    """Overlay parts."""
     return lambda pen: tuple(stroke for part in parts for stroke in part(pen))
 
 
@@ -219,7 +219,7 @@ def _circled(*parts: Recipe) -> Recipe:
 
 
 def _blackboard(letter: str, *second: Recipe) -> tuple[Recipe, ...]:
-    """A capital with one of its strokes written twice, far enough apart not to look bold."""
+    """Double one stroke of a capital, far enough apart not to look bold."""
     return tuple(both(of(letter, (0, 0, 0.75, 1)), stroke) for stroke in second)
 
 
@@ -445,7 +445,7 @@ DERIVATIONS: Mapping[str, tuple[Recipe, ...]] = {
 
 
 def derived_samples(bank: SymbolBank, rng: np.random.Generator) -> Iterator[tuple[str, Sample]]:
-    """Samples of each class of the table; the more hands a class already has, the fewer.
+    """Return samples of each class of the table, fewer for classes with many writers.
 
     Letters come first, since other classes are made of them. Recipes that need a symbol that nobody has are
     left out.

@@ -1,4 +1,4 @@
-"""Formulas out of nothing: a small grammar of school and university mathematics.
+"""Random formulas from a small grammar of school and university mathematics.
 
 A formula is a tree. The tree knows its label (MathWriting's conventions: braced arguments, subscript before
 superscript, function names as letters), what mathtext is to set, and in which order mathtext then draws:
@@ -25,7 +25,7 @@ _TRIES = 10_000  # a formula of the shortest length comes up every few
 
 @dataclass(frozen=True)
 class Leaf:
-    """A symbol of its own: one token, one glyph."""
+    """A symbol: one token, one glyph."""
 
     token: str
 
@@ -50,7 +50,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Script:
-    """A base with a subscript, a superscript or both; over a sum's sign they stand above and below."""
+    """A base with a subscript, a superscript or both; limits above and below for sums."""
 
     base: Node
     sub: Node | None
@@ -68,7 +68,7 @@ Node = Leaf | Row | Frac | Root | Script | Name
 
 
 def label_tokens(node: Node) -> Iterator[str]:
-    """The label's tokens, in the order in which they are written in LaTeX."""
+    """Yield the label's tokens in LaTeX order."""
     match node:
         case Leaf(token):
             yield token
@@ -93,7 +93,7 @@ def label_tokens(node: Node) -> Iterator[str]:
 
 
 def mathtext(node: Node) -> str:
-    """What matplotlib's mathtext is given to set."""
+    """Return the formula as mathtext source."""
     match node:
         case Leaf(token):
             return _MATHTEXT.get(token, token) + " " if token.startswith("\\") else token
@@ -144,7 +144,7 @@ def drawn_leaves(node: Node, start: int = 0) -> tuple[list[int], list[int]]:
 
 
 def formula(rng: np.random.Generator, max_tokens: int) -> Node:
-    """One random formula of 3 to `max_tokens` tokens. Raises ValueError if `max_tokens` is too small."""
+    """Sample a formula of 3 to `max_tokens` tokens. Raises ValueError if `max_tokens` is too small."""
     for _ in range(_TRIES):
         node = _expression(rng, depth=0)
         if rng.random() < 0.35:

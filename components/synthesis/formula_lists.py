@@ -1,4 +1,4 @@
-"""Real formulas from lists of LaTeX text, sampled so that rare symbols come up as well."""
+"""Sample real formulas from LaTeX lists, weighted towards rare symbols."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _SUFFIXES = (".tsv", ".csv", ".txt")
 
 @dataclass(frozen=True)
 class Counted:
-    """A normalized formula and how often its list has it."""
+    """A normalized formula and its count."""
 
     latex: str
     count: int
 
 
 def read_lists(paths: Sequence[Path], known: Callable[[str], bool], max_tokens: int) -> list[Counted]:
-    """The formulas of text files, folders and archives of them, normalized and each once.
+    """Read, normalize and deduplicate the formulas of text files, folders and archives.
 
     What does not normalize or parse, is longer than `max_tokens`, or has a token that is not `known`, is left
     out. Raises OSError, and ValueError where a list has no formula at all.
@@ -56,7 +56,7 @@ def read_lists(paths: Sequence[Path], known: Callable[[str], bool], max_tokens: 
 
 
 def without(formulas: Iterable[Counted], held_out: frozenset[str]) -> list[Counted]:
-    """The formulas but for those of more than FREE_TOKENS tokens that are a held-out label."""
+    """Remove formulas of more than FREE_TOKENS tokens that equal a held-out label."""
     return [f for f in formulas if not is_held_out(f.latex, held_out)]
 
 
@@ -65,7 +65,7 @@ def is_held_out(latex: str, held_out: frozenset[str]) -> bool:
 
 
 def labels_of(path: Path) -> Iterator[str]:
-    """The normalized labels of all InkML in an archive or a folder."""
+    """Return the normalized labels of all InkML in an archive or a folder."""
     for name, data in _files(path, (".inkml",)):
         try:
             yield label_of(parse_inkml(data, name))
@@ -78,7 +78,7 @@ def write_formulas(formulas: Iterable[Counted], path: Path) -> None:
 
 
 def load_formulas(path: Path) -> list[Counted]:
-    """Reads what `write_formulas` wrote. Raises FileNotFoundError, which names the stage to run."""
+    """Read what `write_formulas` wrote. Raises FileNotFoundError, which names the stage to run."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: no formulas; run `dvc repro formulas` first")
     pairs = (line.split("\t", 1) for line in path.read_text(encoding="utf-8").splitlines())
@@ -86,7 +86,7 @@ def load_formulas(path: Path) -> list[Counted]:
 
 
 class FormulaList:
-    """Draws formulas; none where the list is empty."""
+    """Samples formulas; none if the list is empty."""
 
     def __init__(self, formulas: Sequence[Counted]) -> None:
         self._formulas = formulas
@@ -104,7 +104,7 @@ class FormulaList:
         return len(self._formulas)
 
     def draw(self, rng: np.random.Generator) -> Tree:
-        """One of the formulas: often used ones and those with rare symbols more often."""
+        """Sample a formula, weighted by count and by rarity of its symbols."""
         place = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
         return parse(tokenize(self._formulas[min(place, len(self._formulas) - 1)].latex))
 
@@ -129,7 +129,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _files(path: Path, suffixes: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
-    """Files with such a suffix: of a folder, of an archive, or the file itself. READMEs are none."""
+    """Yield files with these suffixes of a folder, an archive, or the file itself, without READMEs."""
     if path.is_dir():
         for inner in sorted(path.rglob("*")):
             if inner.suffix in suffixes and not inner.name.startswith("README"):

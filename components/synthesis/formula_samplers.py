@@ -59,7 +59,7 @@ _WIDE_ACCENTS = (r"\overline", r"\underline", r"\overbrace", r"\underbrace", r"\
 
 
 class Source:
-    """Random parts of formulas, of symbols that can be written."""
+    """Samples parts of formulas from the symbols that have samples."""
 
     def __init__(self, symbols: Sequence[str], rng: np.random.Generator) -> None:
         """`symbols`: all tokens that there are samples of."""
@@ -69,7 +69,7 @@ class Source:
         self._blackboard = [s for s in symbols if s.startswith(r"\mathbb")]
 
     def of(self, choices: Sequence[str]) -> str:
-        """One of the choices that can be written; the first where none can."""
+        """Sample a choice that has samples; the first if none has."""
         possible = [c for c in choices if (len(c) > 1 and not c.startswith("\\")) or c in self._known]
         return _spaced(possible[int(self.rng.integers(len(possible)))] if possible else choices[0])
 
@@ -91,7 +91,7 @@ class Source:
         return self.of(_GREEK)
 
     def symbol(self) -> str:
-        """Any symbol that can stand alone; all about equally often."""
+        """Sample any symbol that can stand alone, uniformly."""
         return _spaced(self._alone[int(self.rng.integers(len(self._alone)))])
 
     def blackboard(self) -> str:
@@ -135,18 +135,18 @@ class Source:
 
 
 def _spaced(text: str) -> str:
-    """A command that ends it is kept apart from a letter that may follow."""
+    """Append a space to text that ends with a command."""
     return text + " " if _COMMAND.search(text) else text
 
 
 def single(s: Source) -> str:
-    """One symbol: any that means something alone, and what people write alone more often."""
+    """Sample a single symbol that means something alone, common ones more often."""
     symbol = s.symbol()
     return s.of(_WRITTEN_ALONE) if s.chance(0.4) or symbol.strip() in NEVER_ALONE else symbol
 
 
 def short(s: Source) -> str:
-    """Two or three symbols, of every kind."""
+    """Sample two or three symbols of every kind."""
     kind = s.rng.random()
     if kind < 0.3:
         return f"{s.letter()} {s.of(_RELATIONS)} {s.atom()}"
@@ -158,7 +158,7 @@ def short(s: Source) -> str:
 
 
 def school(s: Source) -> str:
-    """Arithmetic and equations of school."""
+    """Sample school arithmetic and equations."""
     x = s.of("xxxyzabnt")
     n = s.number
     forms: tuple[Callable[[], str], ...] = (
@@ -219,7 +219,7 @@ def dots(s: Source) -> str:
 
 
 def alike(s: Source) -> str:
-    """Symbols that look alike, side by side or where one of them belongs."""
+    """Sample symbols that look alike, side by side or in context."""
     kinds = _ALIKE[int(s.rng.integers(len(_ALIKE)))]
     first, second = s.of(kinds), s.of(kinds)
     kind = s.rng.random()
@@ -233,7 +233,7 @@ def alike(s: Source) -> str:
 
 
 def cased(s: Source) -> str:
-    """Capitals beside small letters."""
+    """Sample capitals beside small letters."""
     letter = s.of("cpsvxwozukyijmn")
     a, b = (letter.upper(), letter) if s.chance(0.5) else (letter, letter.upper())
     return s.of((f"{a}({b})", f"{a}_{{{b}}}", f"{a}{b}", f"{a}={b}+{s.atom()}", f"{a}^{{{b}}}", f"{a}{b}{a}{b}",
@@ -301,7 +301,7 @@ def cases(s: Source) -> str:
 
 
 def lines(s: Source) -> str:
-    """Several lines, and several lines under an operator."""
+    """Sample several lines, also under an operator."""
     if s.chance(0.4):
         inner = rf"\begin{{matrix}}{s.letter()}{s.of(_RELATIONS)}{s.atom()}\\{s.relation()}\end{{matrix}}"
         large = s.of((r"\sum", r"\prod", r"\bigcup"))
@@ -329,7 +329,7 @@ def accents(s: Source) -> str:
 
 
 def stacked(s: Source) -> str:
-    """Over- and undersets."""
+    """Sample oversets and undersets."""
     if s.chance(0.6):
         over = s.of(("def", "?", "d", "!", r"\triangle", s.letter(), r"\ast"))
         base = s.of(("=", r"\rightarrow", r"\sim", r"\longrightarrow"))
@@ -338,7 +338,7 @@ def stacked(s: Source) -> str:
 
 
 def limits(s: Source) -> str:
-    """Limits over and under large operators."""
+    """Sample large operators with limits."""
     i, n = s.of("ijknmt"), s.of("nNmkMK")
     body = s.expression(2)
     kind = s.rng.random()
@@ -364,7 +364,7 @@ def limits(s: Source) -> str:
 
 
 def logic(s: Source) -> str:
-    """Sets, maps and quantifiers."""
+    """Sample sets, maps and quantifiers."""
     big, a, b = s.blackboard(), s.of(_CAPITALS), s.of(_CAPITALS)
     join = s.of((r"\cup", r"\cap", r"\backslash", r"\times"))
     inside = s.of((r"\subset", r"\subseteq", r"\supset", r"\supseteq", r"\subsetneq"))
@@ -378,7 +378,7 @@ def logic(s: Source) -> str:
 
 
 def mixed(s: Source) -> str:
-    """Every symbol among others."""
+    """Sample every symbol among others."""
     parts = [s.term(), s.symbol(), s.term()]
     if s.chance(0.5):
         parts += [s.of(_RELATIONS), s.symbol(), s.atom()]
@@ -394,6 +394,6 @@ _CUMULATIVE = np.cumsum([weight for weight, _ in SAMPLERS]) / sum(weight for wei
 
 
 def sample(source: Source) -> str:
-    """A formula of one of the samplers, as LaTeX that still has to be normalized."""
+    """Sample a formula as LaTeX that is not yet normalized."""
     place = int(np.searchsorted(_CUMULATIVE, source.rng.random(), side="right"))
     return SAMPLERS[min(place, len(SAMPLERS) - 1)][1](source)

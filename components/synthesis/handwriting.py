@@ -1,4 +1,4 @@
-"""Handwriting out of nothing: formulas of the grammar, set by mathtext, written with single-line fonts.
+"""Synthetic handwriting: grammar formulas, laid out by mathtext, written in single-line fonts.
 
 Every writer has a hand: a font, a slant, proportions, a way to deform each symbol, a shake, an order and a
 direction of strokes, a speed. Every symbol that a writer writes differs a little from the last one.
@@ -49,7 +49,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula set in type: what it says, and where each of its written symbols belongs."""
+    """A formula with the layout of its written symbols."""
 
     tokens: tuple[str, ...]
     placed: tuple[Placed, ...]  # in the order of the label
@@ -58,7 +58,7 @@ class Formula:
 def write_split(
     folder: Path, split: str, count: int, *, seed: int, max_tokens: int, writers: int, repeats: int
 ) -> None:
-    """Writes `count` InkML files of one split (train, valid or test) into `folder`.
+    """Write `count` InkML files of one split (train, valid or test) into `folder`.
 
     A formula is in one split only, and so is a writer; `repeats` inks of train share a formula.
     """
@@ -117,7 +117,7 @@ def _bucket(tokens: Sequence[str]) -> int:
 
 
 def _writers_of(split: str, writers: int) -> list[int]:
-    """Writer numbers of a split: of ten, one writes test, one valid, eight train (few write everything)."""
+    """Return a split's writer numbers: of ten, one test, one valid, eight train (few write everything)."""
     if writers < 10:
         return list(range(writers))
     last = {"test": (0,), "valid": (1,)}.get(split, tuple(range(2, 10)))
@@ -125,7 +125,7 @@ def _writers_of(split: str, writers: int) -> list[int]:
 
 
 def set_formula(node: Node) -> Formula:
-    """Sets a formula with mathtext and finds the box of every symbol."""
+    """Lay out a formula with mathtext and return the box of every symbol."""
     from matplotlib.ft2font import LoadFlags
 
     parsed = _typesetter().parse(f"${mathtext(node)}$")
@@ -158,7 +158,7 @@ def _typesetter() -> Any:
 
 
 class Writer:
-    """One person's hand, always the same for the same number and seed."""
+    """A simulated writer, the same for the same number and seed."""
 
     def __init__(self, number: int, seed: int) -> None:
         self.number = number
@@ -177,7 +177,7 @@ class Writer:
         self.speed = np.exp(rng.normal(0, 0.3))  # of the pen
 
     def write(self, typeset: Formula, name: str, rng: np.random.Generator) -> tuple[Ink, list[Points]]:
-        """Writes a formula; returns the ink, and for each stroke its points' times in milliseconds."""
+        """Write a formula; returns the ink, and each stroke's point times in milliseconds."""
         by_symbol = [self._symbol(placed, rng) for placed in typeset.placed]
         order = list(range(len(by_symbol)))
         for i in range(1, len(order)):
@@ -196,7 +196,7 @@ class Writer:
         return ink, self._times(strokes, rng)
 
     def _symbol(self, placed: Placed, rng: np.random.Generator) -> list[Points]:
-        """Strokes of one symbol in its box on the page, points."""
+        """Return the strokes of one symbol in its box on the page, in points."""
         left, top, right, bottom = placed.box
         if placed.token == r"\frac":
             strokes = [np.array([[left, (top + bottom) / 2], [right, (top + bottom) / 2]])]
@@ -228,7 +228,7 @@ class Writer:
         return [points[::-1] for points in result] if self.backwards and len(result) == 1 else result
 
     def _glyph(self, placed: Placed) -> list[Points]:
-        """The single-line glyph of a token, fitted into its box, deformed as this writer always does."""
+        """Return a token's glyph, fitted into its box, with this writer's deformation."""
         font, character = _SYMBOLS.get(placed.token, (self.font, placed.token))
         if placed.token in _NO_HAND:
             font = "futural"
@@ -252,7 +252,7 @@ class Writer:
         return fitted
 
     def _shaken(self, points: Points, scale: float, rng: np.random.Generator) -> Points:
-        """Smooth tremor, and corners cut by haste."""
+        """Add smooth tremor and cut corners."""
         count = len(points)
         if count < 3:
             return points + rng.normal(0, 0.2 * self.shake * scale, points.shape)
@@ -265,12 +265,12 @@ class Writer:
         return rounded + wobble
 
     def _on_page(self, points: Points) -> Points:
-        """The writer's proportions, slant and rising line, for points on the page."""
+        """Apply the writer's proportions, slant and baseline to points on the page."""
         x, y = points[:, 0] * self.widen, points[:, 1]
         return np.stack([x - self.slant * y, y + self.rise * x], axis=1)
 
     def _times(self, strokes: Sequence[Stroke], rng: np.random.Generator) -> list[Points]:
-        """When the pen is where: slow at the ends of a stroke, with pauses between strokes."""
+        """Return point times: slow at the ends of a stroke, with pauses between strokes."""
         now, times = 0.0, []
         for stroke in strokes:
             count = len(stroke)
@@ -283,7 +283,7 @@ class Writer:
 
 @lru_cache(maxsize=512)
 def _hershey(font: str, character: str) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Strokes of a glyph, font units, y down."""
+    """Return the strokes of a glyph in font units, y down."""
     fonts = _font(font)
     strokes = tuple(
         tuple((float(x), float(y)) for x, y in stroke) for stroke in fonts.strokes_for_text(character)
@@ -303,7 +303,7 @@ def _font(name: str) -> Any:
 
 
 def _resampled(points: Points, step: float) -> Points:
-    """Points at even distances of about `step` along a polyline, its corners rounded by them."""
+    """Resample a polyline at even distances of about `step`."""
     lengths = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     count = max(2, int(np.ceil(lengths[-1] / step)) + 1)
     where = np.linspace(0, lengths[-1], min(count, 400))
@@ -311,7 +311,7 @@ def _resampled(points: Points, step: float) -> Points:
 
 
 def _latex(tokens: Sequence[str]) -> str:
-    """Tokens as LaTeX: a space only where a control word would swallow the letter that follows."""
+    """Join tokens to LaTeX, with a space only between a control word and a letter."""
     return "".join(
         token + " " if token[-1:].isalpha() and token.startswith("\\") and after[:1].isalpha() else token
         for token, after in zip(tokens, [*tokens[1:], ""], strict=True)

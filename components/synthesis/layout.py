@@ -1,4 +1,4 @@
-"""A formula put together from single handwritten symbols, as a writer who is no printer would place them.
+"""Compose formulas from handwritten symbols, with the irregular layout of handwriting.
 
 Boxes on a baseline, as TeX sets them (Knuth, The TeXbook, appendix G), but with the sizes, gaps and heights
 of handwriting, none of them twice the same. A unit is the height of a capital.
@@ -79,12 +79,12 @@ _LIMITS = ("lim", "max", "min", "sup", "inf")  # have their subscript below
 
 
 class LayoutError(ValueError):
-    """There is no sample of a symbol of the formula."""
+    """A symbol of the formula has no sample."""
 
 
 @dataclass
 class _Block:
-    """Something that is placed as a whole: its baseline runs from (0, 0) to (width, 0), y upwards."""
+    """A placed group of symbols: its baseline runs from (0, 0) to (width, 0), y upwards."""
 
     width: float = 0.0
     above: float = 0.0
@@ -96,7 +96,7 @@ class _Block:
         return self.above + self.below
 
     def add(self, other: _Block, x: float, y: float) -> None:
-        """Puts another block's marks here, its origin at (x, y)."""
+        """Add another block's marks with its origin at (x, y)."""
         offset = np.array([x, y], np.float32)
         self.marks += [(token, tuple(s + offset for s in strokes)) for token, strokes in other.marks]
         self.width = max(self.width, x + other.width)
@@ -105,7 +105,7 @@ class _Block:
 
 
 def compose(tree: Tree, samples: SymbolBank, rng: np.random.Generator, id: str) -> Ink:
-    """Writes a formula with samples of its symbols, which come in the order of the label.
+    """Compose a formula of samples of its symbols, in the order of the label.
 
     Raises LayoutError where there is none of a symbol.
     """
@@ -197,7 +197,7 @@ class _Hand:
         return _placed(token, strokes, scale, tall, 0.0, middle - tall * (bottom - top) / 2)
 
     def _stretched(self, token: str, width: float, low: float, high: float) -> _Block:
-        """A symbol that fills a box: fences, roots."""
+        """Stretch a symbol to fill a box: fences, roots."""
         if token not in self._samples:
             raise LayoutError(f"no sample of {token}")
         if high - low < 1e-3:
@@ -288,7 +288,7 @@ class _Hand:
         return whole
 
     def _fitted(self, token: str, width: float, height: float) -> _Block:
-        """A symbol as wide and about as high as it is told, on the baseline."""
+        """Fit a symbol to a width and about a height, on the baseline."""
         strokes = self._any(token)
         (left, top), (right, bottom) = box_of(strokes).tolist()
         wide = width / max(right - left, 1e-6)
@@ -342,7 +342,7 @@ class _Hand:
 def _placed(
     token: str, strokes: Sequence[Stroke], wide: float, tall: float, left: float, low: float
 ) -> _Block:
-    """A symbol, scaled, its lower left corner at (left, low). Ink has y downwards, a block upwards."""
+    """Scale a symbol and place its lower left corner at (left, low). Ink has y downwards, a block upwards."""
     (x0, y0), (x1, y1) = box_of(strokes).tolist()
     scale, corner = np.array([wide, -tall], np.float32), np.array([x0, y1], np.float32)
     moved = tuple((s - corner) * scale + np.array([left, low], np.float32) for s in strokes)
@@ -350,7 +350,7 @@ def _placed(
 
 
 def _base(part: Tree) -> str:
-    """The head of a part, whatever scripts it has."""
+    """Return the base of a part without its scripts."""
     base = part.parts[0] if part.head == SCRIPT else part
     return base.head if base is not None else ""
 
@@ -382,7 +382,7 @@ def _fences(parts: Sequence[Tree]) -> list[tuple[list[int], range]]:
 
 
 def _with_names(parts: Sequence[Tree]) -> list[Tree]:
-    r"""`l i m_{x}`: the script belongs to the whole name."""
+    r"""Attach the script of `l i m_{x}` to the whole name."""
     result: list[Tree] = []
     for part in parts:
         base = part.parts[0] if part.head == SCRIPT else None

@@ -1,4 +1,4 @@
-"""New formulas out of a training split's labels: parts are cut out, swap_symbols and joined, symbols renamed.
+"""Recombine a training split's labels: extract, exchange and join parts, substitute symbols.
 
 A decoder that has seen only some thousand labels learns them by heart. Decomposing and interchanging the
 parts of real formulas gives as many more as are wanted, with the structures that people write (Le et al.,
@@ -45,7 +45,7 @@ _SHORTEST = 3  # tokens: alone, many a symbol could be another one
 
 
 class Recombination:
-    """Makes formulas of those that it is given (normalized, as trees)."""
+    """Makes new formulas from normalized ones, given as trees."""
 
     def __init__(self, trees: Sequence[Tree]) -> None:
         """Raises ValueError where there is no tree."""
@@ -67,7 +67,7 @@ class Recombination:
         }
 
     def formula(self, rng: np.random.Generator, max_tokens: int) -> Tree:
-        """A new formula of at most `max_tokens` tokens; equal generators give equal formulas.
+        """Make a formula of at most `max_tokens` tokens; equal generators give equal formulas.
 
         Raises ValueError where the trees give none so short.
         """
@@ -121,7 +121,7 @@ class Recombination:
 
 
 def _arguments(tree: Tree) -> Iterator[tuple[str, Tree]]:
-    """The arguments in a tree, each with the slot that it fills."""
+    """Yield the arguments in a tree with the slots that they fill."""
     for place, part in enumerate(tree.parts):
         if part is None:
             continue
@@ -132,7 +132,7 @@ def _arguments(tree: Tree) -> Iterator[tuple[str, Tree]]:
 
 
 def _slot(tree: Tree, place: int) -> str:
-    """What an argument is, so that one of the same kind can take its place; "" where none can."""
+    """Return the kind of an argument, which another of the same kind may replace; "" if none may."""
     if tree.head == r"\frac":
         return "fraction"
     if tree.head == r"\sqrt":
@@ -145,7 +145,7 @@ def _slot(tree: Tree, place: int) -> str:
 
 
 def _named(tree: Tree) -> set[int]:
-    """Which parts of a row are letters of a function's name, and stay what they are."""
+    """Return the parts of a row that are letters of a function name and are kept."""
     if tree.head != ROW:
         return set()
     bases = [part.parts[0] if part and part.head == SCRIPT else part for part in tree.parts]
@@ -154,7 +154,7 @@ def _named(tree: Tree) -> set[int]:
 
 
 def _slice(tree: Tree, rng: np.random.Generator) -> Tree:
-    """A run of neighbours, or an argument somewhere in the tree."""
+    """Sample a run of neighbours, or an argument in the tree."""
     inner = [part for _, part in _arguments(tree)]
     if inner and rng.random() < 0.3:
         return inner[int(rng.integers(len(inner)))]
@@ -166,7 +166,7 @@ def _slice(tree: Tree, rng: np.random.Generator) -> Tree:
 
 
 def trees_of(labels: Iterable[Sequence[str]]) -> list[Tree]:
-    """The trees of labels' tokens; those that have none are left out."""
+    """Parse labels' tokens to trees, skipping those that trees do not support."""
     from components.latex.tree import TreeError, parse
 
     trees = []

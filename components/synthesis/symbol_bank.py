@@ -1,4 +1,4 @@
-"""Symbols by their token, from many sources and hands, to be written again in other formulas."""
+"""Samples of symbols by token, from many sources and writers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sample:
 
 
 class SymbolBank:
-    """Samples of symbols. `weights` says how often a source is drawn from, compared to 1."""
+    """Samples of symbols. `weights` are relative sampling rates of sources."""
 
     def __init__(
         self, samples: Iterable[tuple[str, Sample]], weights: dict[str, float] | None = None
@@ -52,7 +52,7 @@ class SymbolBank:
     def of_inks(
         cls, inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]], source: str = "train"
     ) -> SymbolBank:
-        """The bank of a collection of inks, (strokes, symbols) each."""
+        """Build the bank of a collection of inks, (strokes, symbols) each."""
         return cls(samples_of(inks, source))
 
     def __len__(self) -> int:
@@ -69,30 +69,30 @@ class SymbolBank:
         return sum(map(len, self._samples[token].values())) if token in self._samples else 0
 
     def all(self, token: str) -> list[Sample]:
-        """All samples of a class, source by source."""
+        """Return all samples of a class, source by source."""
         return [sample for found in self._samples[token].values() for sample in found]
 
     def draw(self, token: str, rng: np.random.Generator) -> Sample:
-        """A sample as it was written: a source by weight and root of its size, then any sample of it."""
+        """Sample a symbol: a source by weight and square root of its size, then any of its samples."""
         names, cumulative = self._cumulative[token]
         name = names[min(int(np.searchsorted(cumulative, rng.random(), side="right")), len(names) - 1)]
         found = self._samples[token][name]
         return found[int(rng.integers(len(found)))]
 
     def any(self, token: str, rng: np.random.Generator) -> tuple[Stroke, ...]:
-        """A symbol as another hand might write it: the fewer samples its source has, the more distorted."""
+        """Sample a symbol with distortion: the fewer samples its source has, the more."""
         sample = self.draw(token, rng)
         alike = len(self._samples[token][sample.source])
         strength = _FEW + (_OWN - _FEW) * min(1.0, (alike - 1) / _MANY)
         return warped(sample.strokes, strength, rng)
 
     def like(self, token: str, shape: float, rng: np.random.Generator, tries: int = 6) -> tuple[Stroke, ...]:
-        """Of some of the symbols the one most like `shape`, width to height: it is stretched least."""
+        """Sample several and return the one closest to the aspect ratio `shape`."""
         found = [self.draw(token, rng).strokes for _ in range(tries)]
         return min(found, key=lambda strokes: abs(np.log(_shape(strokes) / shape)))
 
     def save(self, path: Path) -> None:
-        """Writes one Parquet file, whole or not at all."""
+        """Write one Parquet file atomically."""
         rows = [(token, sample) for token in self.tokens for sample in self.all(token)]
         table = pa.table(
             {
@@ -110,7 +110,7 @@ class SymbolBank:
 
     @classmethod
     def load(cls, path: Path, weights: dict[str, float] | None = None) -> SymbolBank:
-        """Reads what `save` wrote. Raises FileNotFoundError, which names the stage to run."""
+        """Read what `save` wrote. Raises FileNotFoundError, which names the stage to run."""
         if not path.exists():
             raise FileNotFoundError(f"{path}: no symbol bank; run `dvc repro symbols` first")
         table = pq.read_table(path).to_pydict()
@@ -130,14 +130,14 @@ class SymbolBank:
 def samples_of(
     inks: Iterable[tuple[Sequence[Stroke], Sequence[Symbol]]], source: str
 ) -> Iterable[tuple[str, Sample]]:
-    """The symbols that inks say the strokes of; each ink counts as a hand of its own."""
+    """Extract the symbols whose strokes the inks name; each ink counts as one writer."""
     for number, (strokes, symbols) in enumerate(inks):
         for symbol in symbols:
             yield symbol.token, Sample(tuple(strokes[i] for i in symbol.strokes), source, str(number))
 
 
 def warped(strokes: Sequence[Stroke], strength: float, rng: np.random.Generator) -> tuple[Stroke, ...]:
-    """Strokes slanted, stretched, turned and bent a little; `strength` is a fraction of their extent."""
+    """Slant, stretch, rotate and bend strokes slightly; `strength` is a fraction of their extent."""
     box = box_of(strokes)
     middle, extent = box.mean(axis=0), max(float(np.ptp(box, axis=0).max()), 1e-6)
     turn, shear, stretch = rng.normal(0, strength, 3) * (0.7, 1.0, 1.5)
@@ -154,7 +154,7 @@ def warped(strokes: Sequence[Stroke], strength: float, rng: np.random.Generator)
 
 
 def box_of(strokes: Sequence[Stroke]) -> Box:
-    """The bounding box of strokes."""
+    """Return the bounding box of strokes."""
     points = np.concatenate(strokes)
     return np.stack([points.min(axis=0), points.max(axis=0)])
 

@@ -1,4 +1,4 @@
-"""Where the symbols of the bank come from: people's ink, pictures of symbols, single-line fonts, derivations.
+"""Sources of the symbol bank: ink, pictures of symbols, single-line fonts, derivations.
 
 A source is a file or folder that params.yaml names; one that is null is left out.
 """
@@ -62,11 +62,11 @@ SCRIPT_FONTS = ("cursive", "scripts")  # with loops: nothing is derived from the
 
 
 class SymbolSourceError(ValueError):
-    """A source of symbols can't be read; the message names the parameter."""
+    """A symbol source cannot be read; the message names the parameter."""
 
 
 def build_bank(params: SymbolsParams, train: Path, seed: int) -> SymbolBank:
-    """The bank of all sources that `params` names. Raises SymbolSourceError, OSError."""
+    """Build the bank of all sources in `params`. Raises SymbolSourceError, OSError."""
     samples = [(token, s) for token, s in _from_train(train) if _is_token(token)]
     for name, path, read in (
         ("mathwriting", params.mathwriting, mathwriting_symbols),
@@ -104,7 +104,7 @@ def build_bank(params: SymbolsParams, train: Path, seed: int) -> SymbolBank:
 
 
 def held_out_symbol(id: str) -> bool:
-    """Whether a single symbol of MathWriting is for measuring alone: half of them, by a hash of its name."""
+    """Whether a MathWriting symbol is held out for evaluation: half of them, by a hash of the name."""
     return zlib.crc32(id.encode()) % 2 == 0
 
 
@@ -118,7 +118,7 @@ def _from_train(train: Path) -> Found:
 
 
 def mathwriting_symbols(archive: Path, held_out: bool = False) -> Found:
-    """MathWriting's single symbols (half of them: see `held_out_symbol`), and those of `symbols.jsonl`."""
+    """Read MathWriting's single symbols (see `held_out_symbol`) and those of `symbols.jsonl`."""
     inks: dict[str, bytes] = {}
     listed: list[dict[str, object]] = []
     for name, data in _members(archive):
@@ -145,7 +145,7 @@ def mathwriting_symbols(archive: Path, held_out: bool = False) -> Found:
 
 
 def omniglot_symbols(archive: Path, held_out: bool = False) -> Found:
-    """Omniglot's letters, without or only with those of the drawers who are held out."""
+    """Read Omniglot's letters, without or only with the held-out drawers."""
     for name, data in _members(archive):
         if not name.endswith(".jsonl"):
             continue
@@ -160,7 +160,7 @@ def omniglot_symbols(archive: Path, held_out: bool = False) -> Found:
 
 
 def hasy_symbols(archive: Path) -> Found:
-    """HASYv2's pictures of symbols, thinned to strokes."""
+    """Read HASYv2's pictures of symbols, thinned to strokes."""
     pictures: dict[str, bytes] = {}
     labels: dict[str, list[int]] = {}
     for name, data in _members(archive):
@@ -184,7 +184,7 @@ def hasy_symbols(archive: Path) -> Found:
 
 
 def own_symbols(folder: Path) -> Found:
-    """A folder of InkML files, each of one symbol with its label."""
+    """Read a folder of InkML files, one labelled symbol each."""
     for path in sorted(folder.rglob("*.inkml")):
         ink = read_inkml(path)
         if ink.label is not None:
@@ -192,7 +192,7 @@ def own_symbols(folder: Path) -> Found:
 
 
 def font_symbols() -> Found:
-    """Hershey's single-line fonts."""
+    """Read Hershey's single-line fonts."""
     from HersheyFonts import HersheyFonts
 
     fonts = HersheyFonts()
@@ -210,13 +210,13 @@ def font_symbols() -> Found:
 
 
 def _dense(stroke: Stroke) -> Stroke:
-    """A stroke with points in between, so that it can be bent."""
+    """Insert points into a stroke, so that it can be bent."""
     pieces = [np.linspace(a, b, 5)[:-1] for a, b in pairwise(stroke)]
     return np.concatenate([*pieces, stroke[-1:]]).astype(np.float32)
 
 
 def _without_steps(stroke: Stroke) -> Stroke:
-    """A stroke without a mouse's steps: a point every few of them, and these smoothed."""
+    """Remove the steps of a mouse: keep every few points and smooth them."""
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stroke, axis=0).T))])
     if length[-1] < 4 * _MOUSE_STEP:
         return stroke
@@ -230,7 +230,7 @@ def _spelt(label: str) -> str:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive or of a folder, by name."""
+    """Yield the files of an archive or folder by name."""
     if archive.is_dir():
         for path in sorted(archive.rglob("*")):
             if path.is_file():

@@ -16,7 +16,7 @@ _STEP = 0.5  # pixels: how far smoothing moves a point
 
 
 def thin(mask: Mask) -> Mask:
-    """The skeleton of a mask (Zhang and Suen, 1984)."""
+    """Thin a mask to its skeleton (Zhang and Suen, 1984)."""
     skeleton = np.pad(mask, 1).astype(np.uint8)
     changed = True
     while changed:
@@ -38,7 +38,7 @@ def thin(mask: Mask) -> Mask:
 
 
 def trace(mask: Mask) -> tuple[Stroke, ...]:
-    """Strokes along the skeleton of a mask: from free ends on, then between crossings, then closed loops.
+    """Trace strokes along a mask's skeleton: from free ends, then between crossings, then closed loops.
 
     A stroke goes straight on where it crosses another one; one that ends at another one touches it.
     """
@@ -80,7 +80,7 @@ def _straightest(path: list[Point], following: list[Point]) -> Point:
 
 
 def smoothed(stroke: Stroke, most: float) -> Stroke:
-    """The stroke without the steps of a pixel grid or a mouse.
+    """Smooth the steps of a pixel grid or a mouse.
 
     Its ends stay, and no point moves by more than `most` along an axis, so that corners stay sharp.
     """
