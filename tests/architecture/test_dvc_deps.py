@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,21 @@ def test_a_stage_runs_its_own_module(stage: str) -> None:
 def test_bytecode_does_not_count_as_code() -> None:
     """A package as a dependency is all files in it: importing it must not change it."""
     assert "__pycache__/" in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_git_tracks_no_output_of_a_stage() -> None:
+    """DVC refuses to run such a stage in a fresh clone."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs the git repository")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"].values()
+    outs = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in stages
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+    ]
+    assert outs
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", *outs], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert tracked.stdout == ""
