@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.config import Params, ParamsError, load_params
 from components.data.shards import SPLITS, data_hash
 from components.files import atomic_write, write_json
 from components.latex.vocabulary import Vocabulary, VocabularyError
+
+if TYPE_CHECKING:
+    from components.model.trainer import TrainingJob
 
 SHARDS, SYNTHETIC, VOCAB, RUNS, MODEL = (
     Path("data/shards"),
@@ -35,7 +38,8 @@ def train(params: Params) -> dict[str, Any] | None:
     Of several processes rank 0 alone writes and logs; the others return None.
     """
     from components.model.distributed import end_with_parent, rank, world_of
-    from components.model.trainer import Epoch, TrainingJob, best_model, fit
+    from components.model.exclusive import only_trainer
+    from components.model.trainer import TrainingJob, fit
 
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = TrainingJob(
@@ -57,6 +61,14 @@ def train(params: Params) -> dict[str, Any] | None:
         end_with_parent()
         fit(job, folder)
         return None
+    with only_trainer(RUNS):
+        return _train(params, job, folder)
+
+
+def _train(params: Params, job: TrainingJob, folder: Path) -> dict[str, Any]:
+    """Train in `folder`, as the only trainer."""
+    from components.model.trainer import Epoch, best_model, fit
+
     forget_others(folder)
 
     def tell(epoch: Epoch) -> None:
