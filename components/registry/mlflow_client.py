@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-DEFAULT = "sqlite:///mlflow.db"
+_SQLITE = "sqlite:///"
+DEFAULT = f"{_SQLITE}mlflow.db"
 ARTIFACTS = "mlartifacts"  # folder beside the SQLite file
 
 # By default MLflow repeats a request for four minutes before it says that the server is away.
@@ -45,17 +46,34 @@ def connect(experiment: str | None = None) -> ModuleType:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of each retry
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
-    mlflow.set_tracking_uri(uri)
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = _absolute(tracking_uri())
+    mlflow.set_tracking_uri(uri)  # which sets the variable too
+    if given is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    else:
+        os.environ["MLFLOW_TRACKING_URI"] = given
     if experiment is not None:
         with tracking_errors():
             _select(mlflow, uri, experiment)
     return mlflow
 
 
+def tracking_uri() -> str:
+    """Return the address that MLFLOW_TRACKING_URI gives, or DEFAULT."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT
+
+
+def _absolute(uri: str) -> str:
+    """Resolve a relative SQLite file: MLflow keeps its connections by address, even into another folder."""
+    if not uri.startswith(_SQLITE):
+        return uri
+    return _SQLITE + Path(uri.removeprefix(_SQLITE)).resolve().as_posix()
+
+
 def _select(mlflow: ModuleType, uri: str, experiment: str) -> None:
-    if uri.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:
-        folder = Path(uri.removeprefix("sqlite:///")).resolve().parent / ARTIFACTS
+    if uri.startswith(_SQLITE) and mlflow.get_experiment_by_name(experiment) is None:
+        folder = Path(uri.removeprefix(_SQLITE)).parent / ARTIFACTS
         mlflow.create_experiment(experiment, artifact_location=folder.as_uri())
     mlflow.set_experiment(experiment)
 

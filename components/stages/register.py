@@ -20,7 +20,7 @@ from components.config import Params, load_params
 from components.files import write_json
 from components.recognizer.bundle import CARD, Bundle, load_bundle
 from components.registry.bundles import dvc_hashes
-from components.registry.mlflow_client import connect, git_commit, tracking_errors
+from components.registry.mlflow_client import connect, git_commit, tracking_errors, tracking_uri
 
 BUNDLE, METRICS = Path("data/bundle"), Path("reports/metrics.json")
 TRAINING, REPORT = Path("reports/train.json"), Path("reports/registered.json")
@@ -54,7 +54,7 @@ def register(params: Params) -> dict[str, Any]:
         "version": int(model.version),
         "bundle": bundle.version,
         "run": model.run_id,
-        "registry": mlflow.get_tracking_uri(),
+        "registry": tracking_uri(),
         "new": not known,
     }
 

@@ -1,12 +1,26 @@
-"""MLflow's errors become one line; those about files of ours stay what they are."""
+"""A registry is its folder's; MLflow's errors become one line, those about our files stay as they are."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from components.registry.mlflow_client import TrackingError, connect, tracking_errors
+from components.registry.mlflow_client import DEFAULT, TrackingError, connect, tracking_errors, tracking_uri
+
+
+def test_the_default_registry_is_the_working_folder_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        experiment = connect("experiment").get_experiment_by_name("experiment")
+        assert experiment.artifact_location == (folder / "mlartifacts").as_uri()
+        assert (tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")) == (DEFAULT, None)
 
 
 def test_an_error_of_the_server_is_one_line_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
