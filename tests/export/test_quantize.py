@@ -14,14 +14,15 @@ from components.data.rows import row_of_ink
 from components.data.shards import write_shard
 from components.export import quantize
 from components.ink.ink import Ink
-from components.recognizer.bundle import DECODER, ENCODER, Bundle, load_bundle, seal_bundle
+from components.recognizer.bundle import DECODER, ENCODER, Bundle, bundled_model, load_bundle, seal_bundle
 from components.recognizer.recognizer import Recognizer
 from tests.recognizer.inks import formula
 
 
 @pytest.fixture(scope="module")
-def bundle(exported: Path) -> Path:
-    return exported / "data/bundle"
+def bundle() -> Path:
+    """The bundled model: an untrained one would read something else after any rounding."""
+    return bundled_model()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_no_request_that_the_description_allows_makes_it_fail(serve: Serve) -> N
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/docs.json",
-            "--checks", CHECKS, "--max-examples", "100", "--seed", "1", "--no-color",
+            "--checks", CHECKS, "--max-examples", "40", "--seed", "1", "--no-color",
         ],
         capture_output=True, text=True, timeout=400,
     )  # fmt: skip
