@@ -46,8 +46,8 @@ def parse_inkml(data: bytes, id: str) -> Ink:
 
     Strokes are the pen-down traces on the page that have a point, in the document's order, x to the right and
     y downwards, in the units of the first one; of equal points in a row one is kept. The label is the
-    document's annotation `normalizedLabel`, else `truth`, else `label`, without white space around it; else
-    that of a trace group with all the strokes; else, as `mathml`, that of an `<annotationXML>`. Symbols are
+    document's annotation `normalizedLabel`, else `truth`, `label` or `latex`, without white space around it;
+    else that of a trace group with all the strokes; else, as `mathml`, MathML in an annotation. Symbols are
     the trace groups without subgroups, in the order of the formula's MathML where they refer to it, which is
     the label's; else in the document's.
 

@@ -8,9 +8,9 @@ from lxml import etree
 
 from components.ink.ink import Symbol
 from components.ink.inkml_traces import SEGMENTATION, Group, Page
-from components.ink.inkml_xml import id_of
+from components.ink.inkml_xml import id_of, is_mathml, mathml_in, type_of
 
-_LABELS = ("normalizedLabel", "truth", "label")  # MathWriting, CROHME, MathWriting's single symbols
+_LABELS = ("normalizedlabel", "truth", "label", "latex")  # MathWriting, CROHME, MathWriting's symbols, others
 _SYMBOL = re.compile(r"\$?\s*(?:\\[A-Za-z]+|\\?[^\\\s])\s*\$?")
 
 
@@ -27,9 +27,9 @@ def label_of(page: Page) -> tuple[str | None, Group | None]:
 
 def mathml_of(page: Page) -> str | None:
     """The label as MathML: of the document, else of a group of all its ink."""
-    if (found := _mathml(page.document.element)) is not None:
+    if (found := _mathml(page.document)) is not None:
         return found
-    found_in = ((math, group) for group in page.groups if (math := _mathml(group.element)) is not None)
+    found_in = ((math, group) for group in page.groups if (math := _mathml(group)) is not None)
     return next((math for math, group in found_in if _is_all(group, page)), None)
 
 
@@ -56,12 +56,13 @@ def _is_all(group: Group, page: Page) -> bool:
     return strokes is not None and len(strokes) == len(page.strokes)
 
 
-def _mathml(element: etree._Element) -> str | None:
-    for child in element.iterchildren("{*}annotationXML"):
-        math = next(child.iter("{*}math"), None)
-        if math is not None and len(math) and child.get("type", "truth") in _LABELS:
-            return etree.tostring(math, encoding="unicode", with_tail=False)
-    return None
+def _mathml(group: Group) -> str | None:
+    for child in group.element.iterchildren("{*}annotationXML"):
+        math = mathml_in(child)
+        if math is not None and type_of(child) in (*_LABELS, "mathml", ""):
+            return math
+    texts = (group.annotations.get(type, "") for type in _LABELS)
+    return next((text for text in texts if is_mathml(text)), None)
 
 
 def _places(root: etree._Element) -> dict[str, int]:

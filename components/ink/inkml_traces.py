@@ -14,7 +14,7 @@ from lxml import etree
 from components.ink.ink import InkError, Stroke
 from components.ink.inkml_context import Context, Contexts, Parts
 from components.ink.inkml_strokes import Segments
-from components.ink.inkml_xml import id_of, local_name, text_of
+from components.ink.inkml_xml import id_of, is_mathml, local_name, mathml_in, text_of, type_of
 
 _NO_CONTEXT = Parts()
 _NO_INK = frozenset(
@@ -68,15 +68,21 @@ class Group:
     """The document, a trace group, or a view that has something in it."""
 
     element: etree._Element
-    annotations: dict[str, str] = field(default_factory=dict)  # by type, the first of each
+    annotations: dict[str, str] = field(default_factory=dict)  # by type in lower case, the first with text
     members: list[Trace] = field(default_factory=list)  # its traces, and those that its views are of
     whole: bool = True  # `members` are all that it has
     is_leaf: bool = True  # it has no groups in it
     is_part: bool = False  # of a group of a formula's symbols
 
+    def note(self, annotation: etree._Element) -> None:
+        """Keeps an annotation's text, or the MathML in it. Exporters write types in any case."""
+        if text := (mathml_in(annotation) or text_of(annotation)).strip():
+            self.annotations.setdefault(type_of(annotation), text)
+
     def annotation(self, *types: str) -> str | None:
-        """The text of the first of these annotations that it has."""
-        return next((text for type in types if (text := self.annotations.get(type))), None)
+        """The text of the first of these annotations that it has; types in lower case. Not MathML."""
+        texts = (self.annotations.get(type, "") for type in types)
+        return next((text for text in texts if text and not is_mathml(text)), None)
 
 
 @dataclass(slots=True)
@@ -160,7 +166,7 @@ class Page:
         """Notes an element; returns the level below, if what is in the element is to be noted, too."""
         name, group, defined = local_name(child), level.group, level.defined
         if name == "annotation":
-            group.annotations.setdefault(child.get("type", ""), text_of(child).strip())
+            group.note(child)
         elif name == "traceView":
             self._note_view(child, group, defined)
         elif name == "trace":
@@ -219,7 +225,7 @@ class Page:
         group = self._new_group(view, parent)
         group.whole, group.is_leaf = False, not any(len(child) for child in view.iterchildren("{*}traceView"))
         for child in view.iterchildren("{*}annotation"):
-            group.annotations.setdefault(child.get("type", ""), text_of(child).strip())
+            group.note(child)
 
     def _draw(self, segments: Segments) -> None:
         for trace in self._by_element.values():

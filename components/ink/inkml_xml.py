@@ -1,13 +1,15 @@
 """XML for the InkML reader: bytes to the root element, safely, and with the common faults repaired.
 
 Nothing is fetched and no entity is expanded. Documents that are not well-formed get one more try after a
-repair: annotations with a raw `<` or `&`, bytes that the encoding does not have, or a wrong encoding
-declaration.
+repair: annotations with a raw `<` or `&`, a raw `&` or an entity of HTML anywhere, bytes that the encoding
+does not have, or a wrong encoding declaration.
 """
 
 from __future__ import annotations
 
 import codecs
+import html
+import html.entities
 import re
 from typing import Any
 
@@ -36,7 +38,10 @@ _DOCTYPE = re.compile(r"""<!DOCTYPE(?:[^\[>"']|"[^"]*"|'[^']*')*(?:\[[^\]]*\]\s*
 _DECLARED = re.compile(rb"""^\s*<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _OPENING = re.compile(r"<((?:[\w.-]{1,100}:)?annotation)(?:\s[^<>]{0,1000})?>")
 _RAW_AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9A-Fa-f]{1,6});)")
+_NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31};)")  # MathML's and HTML's, which XML does not know
+_MATHML = re.compile(r"\s*<(?:[\w.-]{1,100}:)?math[\s/>]")
 _ELEMENT = re.compile(r"</|<(?:[\w.-]{1,100}:)?(?:trace|annotation|definitions|context|ink)")
+_XML_ENTITIES = ("amp;", "lt;", "gt;", "quot;", "apos;")
 _MARKUP = ("<![CDATA[", "<!--")
 
 
@@ -109,7 +114,7 @@ def _without_doctype(data: bytes) -> bytes:
 
 
 def _repaired(data: bytes) -> bytes:
-    """The document in UTF-8, with characters escaped that annotations may not contain."""
+    """The document in UTF-8, with characters escaped that it may not contain."""
     return _escape_annotations(_without_declaration(data)).encode("utf-8", "replace")
 
 
@@ -133,10 +138,13 @@ def _decoded(data: bytes) -> str:
 
 
 def _escape_annotations(text: str) -> str:
-    """Escapes raw `<` and `&` in `<annotation>`, which has no elements in it. One pass over the text."""
+    """Escapes raw `<` and `&` in `<annotation>`, which has no elements in it, and `&` elsewhere.
+
+    One pass over the text.
+    """
     parts, at = [], 0
     while opening := _OPENING.search(text, at):
-        parts.append(text[at : opening.end()])
+        parts.append(_escape_ampersands(text[at : opening.end()]))
         at = opening.end()
         if opening[0].endswith("/>"):
             continue
@@ -148,7 +156,18 @@ def _escape_annotations(text: str) -> str:
             content = _RAW_AMPERSAND.sub("&amp;", content).replace("<", "&lt;")
         parts.append(content)
         at = end
-    return "".join([*parts, text[at:]])
+    return "".join([*parts, _escape_ampersands(text[at:])])
+
+
+def _escape_ampersands(text: str) -> str:
+    """Entities of HTML as their characters, and other raw ampersands escaped."""
+    return _RAW_AMPERSAND.sub("&amp;", _NAMED.sub(_character, text))
+
+
+def _character(entity: re.Match[str]) -> str:
+    name = entity[1]
+    known = name not in _XML_ENTITIES and html.entities.html5.get(name)
+    return html.escape(known) if known else entity[0]
 
 
 def _not_well_formed(error: etree.XMLSyntaxError) -> InkError:
@@ -177,3 +196,22 @@ def id_of(element: etree._Element) -> str:
 def text_of(element: etree._Element) -> str:
     """All text in an element."""
     return "".join(map(str, element.itertext())) if len(element) else element.text or ""
+
+
+def type_of(element: etree._Element) -> str:
+    """The `type` in lower case; empty if there is none."""
+    return (element.get("type") or "").strip().lower()
+
+
+def mathml_in(element: etree._Element) -> str | None:
+    """The MathML in an annotation: a `<math>` with something in it, or the text of one."""
+    math = next(element.iter("{*}math"), None)
+    if math is not None:
+        return etree.tostring(math, encoding="unicode", with_tail=False) if len(math) else None
+    text = text_of(element).strip()
+    return _escape_ampersands(text) if is_mathml(text) else None
+
+
+def is_mathml(text: str) -> bool:
+    """Whether a text is the source of a `<math>`."""
+    return _MATHML.match(text) is not None

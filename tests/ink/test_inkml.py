@@ -87,6 +87,11 @@ def test_missing_or_prefixed_namespace(root: str, head: str) -> None:
         (annotation("label", "\\sin x") + annotation("normalizedLabel", "sinx"), "sinx"),
         (annotation("label", "\\alpha"), "\\alpha"),
         (annotation("normalizedLabel", " ") + annotation("truth", "\n a&lt;b "), "a<b"),
+        (annotation("Truth", "x"), "x"),
+        (annotation("NORMALIZEDLABEL ", "x") + annotation("truth", "y"), "x"),
+        (annotation("LaTeX", "x^2"), "x^2"),
+        (annotation("truth", " ") + annotation("truth", "x"), "x"),
+        (annotation("truth", "x") + annotation("truth", "y"), "x"),
         ('<annotation typx="truth">x</annotation>', None),
         ('<annotationXML type="truth"><math/></annotationXML>', None),
         ('<traceGroup><annotation type="truth">x</annotation></traceGroup>', None),  # of no ink

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from components.data.labels import label_of
 from components.ink.ink import InkError, Symbol
 from tests.ink.documents import channel, ink_of, points, trace_format
 
@@ -230,6 +231,25 @@ def test_a_part_of_a_stroke_is_no_symbol() -> None:
     assert ink_of(body.format(group("1", 'to="2"') + group("1", 'from="3"'))).symbols == ()
     assert ink_of(body.format(group("1", 'from="1" to="4"'))).symbols == (Symbol("1", (0,)),)
     assert points(ink_of(body.format(group("1", 'to="2"')))) == [[[1, 1], [2, 2], [3, 3], [4, 4]]]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        '<annotation type="truth"><math xmlns="m"><mfrac><mi>a</mi><mi>b</mi></mfrac></math></annotation>',
+        '<annotation type="label">&lt;math&gt;&lt;mfrac&gt;&lt;mi&gt;a&lt;/mi&gt;&lt;mi&gt;b&lt;/mi&gt;'
+        "&lt;/mfrac&gt;&lt;/math&gt;</annotation>",
+        '<annotation type="truth"><m:math xmlns:m="m"><m:mfrac><m:mi>a</m:mi><m:mi>b</m:mi></m:mfrac>'
+        "</m:math></annotation>",
+        '<annotationXML type="MathML"><math><mfrac><mi>a</mi><mi>b</mi></mfrac></math></annotationXML>',
+        '<annotationXML type=" Truth"><math><mfrac><mi>a</mi><mi>b</mi></mfrac></math></annotationXML>',
+    ],
+)
+@pytest.mark.parametrize("body", ["{}<trace>1 1</trace>", "<traceGroup>{}<trace>1 1</trace></traceGroup>"])
+def test_mathml_is_no_text_wherever_it_stands(annotation: str, body: str) -> None:
+    ink = ink_of(body.format(annotation))
+    assert (ink.label, ink.mathml is not None) == (None, True)
+    assert label_of(ink) == r"\frac{a}{b}"
 
 
 def test_mathml_is_the_label_only_if_there_is_no_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import socket
 import time
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from components.data.labels import label_of
 from components.ink.ink import InkError
 from components.ink.inkml import looks_like_xml, parse_inkml
 from tests.ink.documents import document, ink_of, points
@@ -66,6 +68,30 @@ def test_an_annotation_with_raw_markup_is_read(text: str, label: str, encoding: 
     body = f'<annotation type="writer">R&D</annotation><annotation type="truth">{text}</annotation>'
     ink = parse_inkml(f"<ink>{body}<trace>1 2</trace></ink>".encode(encoding), "x")
     assert (ink.label, ink.writer, points(ink)) == (label, "R&D", [[[1, 2]]])
+
+
+@pytest.mark.parametrize(
+    ("math", "expected"),
+    [
+        ("<mi>a</mi><mo>&InvisibleTimes;</mo><mi>b</mi>", "ab"),
+        ("<mi>&alpha;</mi><mo>&LT;</mo><mi>&beta;</mi>", r"\alpha<\beta"),
+        ("<mi>a</mi><mo>&lt;</mo><mi>b</mi>", "a<b"),
+        ("<mi>A</mi><mo>&</mo><mi>B</mi>", r"A\&B"),
+    ],
+)
+@pytest.mark.parametrize("raw", [False, True])
+def test_mathml_may_have_entities_of_html(math: str, expected: str, raw: bool) -> None:
+    source = f"<math>{math}</math>"
+    body = html.escape(source) if raw else source
+    ink = ink_of(f'<annotationXML type="truth">{body}</annotationXML><trace>1 2</trace>')
+    assert label_of(ink) == expected
+
+
+def test_a_raw_ampersand_anywhere_is_read() -> None:
+    ink = parse_inkml(b'<ink documentID="a&b"><trace brushRef="x?a=1&c=2">1 2</trace></ink>', "x")
+    assert points(ink) == [[[1, 2]]]
+    with pytest.raises(InkError, match="not a number"):
+        ink_of("<trace>1 & 2</trace>")
 
 
 def test_a_prefix_does_not_hinder_the_repair() -> None:
