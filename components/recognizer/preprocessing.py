@@ -75,11 +75,20 @@ def prepare(data: bytes, settings: RasterSettings) -> Picture:
 
 def prepare_source(data: bytes, settings: RasterSettings) -> Prepared:
     """As `prepare`, with where on the source the result lies, and with what is read if that is turned."""
-    if looks_like_xml(data):
+    if looks_like_inkml(data):
         ink = parse_inkml(data, "ink")
         picture, where = draw_placed(ink.strokes, settings)
         return Prepared(picture, where=where.moved(ink.origin))
     return prepare_picture(data, settings)
+
+
+def looks_like_inkml(data: bytes) -> bool:
+    """Whether a file is XML, and no SVG: that is refused by name, as a picture."""
+    return looks_like_xml(data) and not _is_svg(data)
+
+
+def _is_svg(data: bytes) -> bool:
+    return b"<svg" in data[:1024].replace(b"\0", b"")
 
 
 def prepare_picture(data: bytes, settings: RasterSettings, max_pixels: int = MAX_PIXELS) -> Prepared:
@@ -135,7 +144,7 @@ def _unsupported(data: bytes) -> str:
         return "a PDF has pages, not pixels: export the page as PNG or JPEG"
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC:
         return "HEIC is not supported: export the photograph as JPEG (phones call it 'most compatible')"
-    if b"<svg" in data[:1024]:
+    if _is_svg(data):
         return "an SVG has shapes, not pixels: export it as PNG"
     return f"not a picture in a supported format ({', '.join(FORMATS)}), nor InkML"
 

@@ -29,8 +29,9 @@ class LenientRouting:
                 message = {**message, "body": b""}
             await send(message)
 
-        scope["method"] = "GET"
+        # A copy: the server must still see HEAD, or it waits for the body and closes the connection.
+        inner = {**scope, "method": "GET"}
         try:
-            await self.app(scope, receive, without_body)
+            await self.app(inner, receive, without_body)
         finally:
-            scope["method"] = "HEAD"  # for the audit log
+            scope["route"] = inner.get("route")  # for metrics

@@ -210,4 +210,6 @@ def test_what_shows_nothing_is_refused_with_the_reason(data: bytes, reason: str)
 
 def test_xml_without_ink_is_refused() -> None:
     with pytest.raises(InkError):
-        prepare(b"<svg xmlns='http://www.w3.org/2000/svg'/>", SETTINGS)
+        prepare(b"<html/>", SETTINGS)
+    with pytest.raises(PictureError, match="SVG"):
+        prepare("<svg xmlns='http://www.w3.org/2000/svg'/>".encode("utf-16"), SETTINGS)

@@ -11,6 +11,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from starlette.types import ASGIApp
 
 from components.ink.raster import RasterSettings, draw
 from components.latex.tokenizer import tokenize
@@ -83,8 +84,8 @@ def _prediction(request: InferenceRequest) -> Prediction:
 class Service:
     """An API that is open for business, and a client of it."""
 
-    def __init__(self, client: httpx.AsyncClient, state: AppState, reader: Reader) -> None:
-        self.client, self.state, self.reader = client, state, reader
+    def __init__(self, client: httpx.AsyncClient, state: AppState, reader: Reader, app: ASGIApp) -> None:
+        self.client, self.state, self.reader, self.app = client, state, reader, app
 
     async def predict(self, width: int = 0, **headers: str) -> httpx.Response:
         return await self.client.post(
@@ -105,9 +106,10 @@ async def serving(**settings: object) -> AsyncIterator[Service]:
     first = await client.check(picture)
     reader.requests.clear()
     state.open(client, Model(INFO, picture, first.latex))
-    transport = httpx.ASGITransport(build_app(state), raise_app_exceptions=False)
+    app = build_app(state)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield Service(client, state, reader)
+        yield Service(client, state, reader, app)
     if state.redis is not None:
         await state.redis.close()
 

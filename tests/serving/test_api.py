@@ -63,7 +63,7 @@ class TestPicture:
             (b"", "image/png", 422, "empty"),
             (b"hello", "image/png", 415, "unknown-format"),
             (b"hello", "text/plain", 415, "unsupported-media-type"),
-            (b"hello", "", 415, "unsupported-media-type"),
+            (b"hello", "", 415, "unknown-format"),
             (png()[:300], "image/png", 422, "broken-picture"),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", 415, "unknown-format"),
             (b"--x\r\n", "multipart/form-data; boundary=x", 422, "no-file"),

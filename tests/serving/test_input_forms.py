@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image
 
 from components.serving.access.addresses import canonical, network
@@ -18,7 +23,7 @@ from components.serving.access.proxies import trust_proxies
 from components.serving.schemas.problems import Problem
 from components.serving.schemas.requests import from_base64
 from components.serving.schemas.strokes import parse_strokes
-from tests.serving.conftest import png, serving
+from tests.serving.conftest import Service, png, serving
 
 LONG = [[[k, k * k % 7] for k in range(12)], [[30 + k, 5] for k in range(10)]]
 SHORT = [[[0, 0], [8, 10]], [[8, 0], [0, 10]]]
@@ -34,11 +39,24 @@ def separate(ink: list[list[list[float]]]) -> list[dict[str, Any]]:
     ]
 
 
+@asynccontextmanager
+async def live(service: Service) -> AsyncIterator[str]:
+    """The service behind uvicorn; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(service.app, port=0, log_level="warning", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield "http://127.0.0.1:{1}".format(*server.servers[0].sockets[0].getsockname())
+    server.should_exit = True
+    await serving
+
+
 FORMS: dict[str, Callable[[Any], Any]] = {
     "points": lambda ink: {"strokes": ink},
     "a bare list": lambda ink: ink,
     "four values": lambda ink: {"strokes": [[[*p, 0.5, 7] for p in stroke] for stroke in ink]},
     "objects": lambda ink: {"strokes": [[{"x": p[0], "y": p[1], "p": 1} for p in stroke] for stroke in ink]},
+    "objects in capitals": lambda ink: {"strokes": [[{"X": p[0], "Y": p[1]} for p in s] for s in ink]},
     "objects below points": lambda ink: [{"points": [{"x": p[0], "y": p[1]} for p in s]} for s in ink],
     "columns of strokes": columns,
     "Mathpix": lambda ink: {"strokes": {"strokes": columns(ink)}},
@@ -108,8 +126,9 @@ PLAIN = base64.b64encode(png()).decode()
         PLAIN.rstrip("="),
         f"data:image/png;base64,{PLAIN}",
         f"DATA:image/PNG;charset=utf-8;BASE64, {PLAIN}",
+        f"data:image/png;base64,{quote(PLAIN, safe='')}",
     ],
-    ids=["plain", "newline", "wrapped", "URL-safe", "unpadded", "data URL", "data URL in capitals"],
+    ids=["plain", "newline", "wrapped", "URL-safe", "unpadded", "data URL", "in capitals", "percent-encoded"],
 )
 def test_base64_in_every_allowed_form_is_the_same_picture(text: str) -> None:
     assert from_base64(text, 1 << 20) == png()
@@ -170,9 +189,14 @@ async def test_a_compressed_body_is_read_and_bounded() -> None:
                 gzip.compress(bytes(1 << 24)),
                 b"no gzip",
                 gzip.compress(png())[:-9],
+                gzip.compress(png()[:99]) + gzip.compress(png()[99:]),
+                gzip.compress(b"") * 1000 + gzip.compress(png()),
             )
         ]
-        assert [a.status_code for a in answers] == [200, 413, 400, 400]
+        assert [a.status_code for a in answers] == [200, 413, 400, 400, 200, 400]
+        headers["content-encoding"] = "identity, gzip"
+        listed = await service.client.post("/predict", content=gzip.compress(png()), headers=headers)
+        assert listed.is_success
         other = await service.client.post(
             "/predict", content=b"x", headers=headers | {"content-encoding": "br"}
         )
@@ -195,12 +219,36 @@ async def test_options_in_a_form_count_as_in_the_query() -> None:
         (json.dumps({"strokes": SHORT}).encode(), "application/json"),
         (b"<ink><trace>0 0, 8 10</trace></ink>", "application/inkml+xml"),
         (b"<ink><trace>0 0, 8 10</trace></ink>", "text/xml; charset=utf-8"),
+        (b"<ink><trace>0 0, 8 10</trace></ink>", "application/octet-stream"),
+        ("<ink><trace>0 0, 8 10</trace></ink>".encode("utf-16"), ""),
+        (b"<ink><trace>0 0, 8 10</trace></ink>", "application/json"),
+        (json.dumps({"strokes": SHORT}).encode(), "application/octet-stream"),
+        (json.dumps(SHORT).encode("utf-8-sig"), "application/json"),
+        (json.dumps({"strokes": SHORT}).encode("utf-16"), "application/vnd.ink+json; charset=utf-16"),
+        (png(), ""),
     ],
 )
 async def test_one_address_reads_pictures_and_ink(content: bytes, kind: str) -> None:
     async with serving() as service:
         answer = await service.client.post("/predict", content=content, headers={"content-type": kind})
         assert answer.status_code == 200, answer.text
+        if kind.startswith("application/") and not kind.endswith("stream"):
+            typed = await service.client.post(
+                "/predict/strokes", content=content, headers={"content-type": kind}
+            )
+            assert typed.json()["formula"] == answer.json()["formula"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.inkml", b"<ink><trace>0 0, 8 10</trace></ink>"), ("a.json", json.dumps(SHORT).encode())],
+)
+async def test_a_form_s_file_may_be_ink(name: str, content: bytes) -> None:
+    async with serving(max_ink_bytes=1 << 12) as service:
+        answer = await service.client.post("/predict", files={"file": (name, content)}, data={"n_best": "2"})
+        assert answer.status_code == 200 and len(answer.json()["alternatives"]) == 1
+        large = await service.client.post("/predict", files={"file": (name, content[:1] + b" " * (1 << 12))})
+        assert large.status_code in (413, 422)
 
 
 @pytest.mark.parametrize("path", ["/status", "/health", "/model/info", "/", "/metrics", "/docs.json"])
@@ -209,6 +257,14 @@ async def test_head_answers_as_get_without_a_body(path: str) -> None:
         full, head = await service.client.get(path), await service.client.head(path)
         assert head.status_code == full.status_code == 200 and head.content == b""
         assert head.headers["content-type"] == full.headers["content-type"]
+
+
+async def test_head_leaves_a_connection_open() -> None:
+    async with serving() as service, live(service) as address, httpx.AsyncClient(base_url=address) as client:
+        for path in ("/status", "/nowhere"):
+            head, full = await client.head(path), await client.get(path)
+            assert head.status_code == full.status_code and head.content == b""
+            assert "content-length" in head.headers and "connection" not in head.headers
 
 
 async def test_a_trailing_slash_is_no_redirect() -> None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from components.latex.latex_to_mathml import mathml
 from components.recognizer.naming import with_function_names
+from components.recognizer.preprocessing import looks_like_inkml
 from components.recognizer.recognizer import Prediction
 from components.serving.access.rate_limits import Caller
 from components.serving.inference.client import CachedPrediction, Options
@@ -23,12 +24,14 @@ from components.serving.schemas.problems import Problem, ProblemDocument
 from components.serving.schemas.requests import (
     BatchRequest,
     PredictOptions,
+    as_utf8,
     body,
     from_base64,
     image_in,
     json_of,
     media_type,
     picture_of,
+    within,
 )
 from components.serving.schemas.responses import AlternativeResponse, BatchResponse, PredictResponse
 from components.serving.schemas.strokes import parse_strokes
@@ -66,12 +69,17 @@ async def predict(
     InkML and strokes are read as well, as /predict/strokes does.
     """
     keep_input = state.feedback.accepts(caller)
-    if media_type(request) in (*XML_TYPES, "application/json"):
+    if is_document(media_type(request)):
         found = await _read_document(request, state, asked, keep_input, 2 * state.settings.max_bytes)
     else:
         data, asked = await with_timeout(state, picture_of(request, state.settings.max_bytes, asked))
-        found = await state.client.picture(data, _options(state, asked, keep_input))
+        found = await _read_file(data, state, asked, keep_input)
     return await _finish(request, response, state, caller, found, asked)
+
+
+def is_document(kind: str) -> bool:
+    """Whether a media type is of InkML or JSON."""
+    return kind in (*XML_TYPES, "application/json") or kind.endswith("+json")
 
 
 def _options(
@@ -86,11 +94,35 @@ async def _read_document(
     request: Request, state: AppState, asked: PredictOptions, keep_input: bool, limit: int
 ) -> CachedPrediction:
     """Read InkML, or JSON with strokes or with a picture in `image`. Raises Problem."""
-    if media_type(request) in XML_TYPES:
-        options = _options(state, asked, keep_input)
-        document = await with_timeout(state, body(request, state.settings.max_ink_bytes))
-        return await state.client.inkml(document, options)
-    data = await with_timeout(state, body(request, limit))
+    is_xml = media_type(request) in XML_TYPES
+    data = await with_timeout(state, body(request, state.settings.max_ink_bytes if is_xml else limit))
+    if is_xml or looks_like_inkml(data):
+        return await _read_inkml(data, state, asked, keep_input)
+    return await _read_json(data, state, asked, keep_input)
+
+
+async def _read_file(
+    data: bytes, state: AppState, asked: PredictOptions, keep_input: bool
+) -> CachedPrediction:
+    """Read a file of unknown type: a picture, InkML, or strokes as JSON. Raises Problem."""
+    if looks_like_inkml(data):
+        return await _read_inkml(data, state, asked, keep_input)
+    if as_utf8(data[:64]).lstrip()[:1] in (b"{", b"["):
+        return await _read_json(data, state, asked, keep_input)
+    return await state.client.picture(data, _options(state, asked, keep_input))
+
+
+async def _read_inkml(
+    data: bytes, state: AppState, asked: PredictOptions, keep_input: bool
+) -> CachedPrediction:
+    options = _options(state, asked, keep_input)
+    return await state.client.inkml(within(data, state.settings.max_ink_bytes), options)
+
+
+async def _read_json(
+    data: bytes, state: AppState, asked: PredictOptions, keep_input: bool
+) -> CachedPrediction:
+    data = as_utf8(data)
     options = _options(state, asked, keep_input, constraints_in(data))
     if (image := image_in(data)) is not None:
         return await state.client.picture(from_base64(image, state.settings.max_bytes), options)
@@ -114,7 +146,7 @@ async def predict_strokes(
 ) -> PredictResponse:
     """Read pen strokes, as JSON or as InkML."""
     kind = media_type(request)
-    if kind not in (*XML_TYPES, "application/json", ""):
+    if kind and not is_document(kind):
         raise Problem(
             415,
             "unsupported-media-type",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 import zlib
 from collections.abc import MutableMapping
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 from pydantic_core import from_json
@@ -24,6 +26,7 @@ MAX_BATCH = 10
 _DATA_URL = re.compile(r"\s*data:[^,]{0,200};\s*base64\s*", re.IGNORECASE)
 _STANDARD_ALPHABET = str.maketrans("-_", "+/")  # from RFC 4648's URL-safe alphabet
 
+_MAX_MEMBERS = 100  # of a gzip body
 _FORM_BYTES = 64 << 10  # allowed in a form besides its file
 
 
@@ -80,7 +83,7 @@ async def picture_of(request: Request, limit: int, options: PredictOptions) -> t
     kind = media_type(request)
     if kind == "multipart/form-data":
         return await _form_of(request, limit, options)
-    if not kind.startswith("image/") and kind != "application/octet-stream":
+    if not kind.startswith("image/") and kind not in ("application/octet-stream", ""):
         raise Problem(
             415,
             "unsupported-media-type",
@@ -97,9 +100,23 @@ async def picture_of(request: Request, limit: int, options: PredictOptions) -> t
 async def json_of(request: Request, model: type[BaseModel], limit: int) -> Any:
     """The body as JSON of this form. Raises Problem."""
     try:
-        return model.model_validate_json(await body(request, limit))
+        return model.model_validate_json(as_utf8(await body(request, limit)))
     except ValidationError as error:
         raise Problem(422, "invalid-body", _faults(error)) from None
+
+
+def as_utf8(data: bytes) -> bytes:
+    """JSON without a byte order mark; UTF-16 that has one as UTF-8."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace").encode()
+    return data.removeprefix(codecs.BOM_UTF8)
+
+
+def within(data: bytes, limit: int) -> bytes:
+    """The data. Raises Problem (413) if they are larger than `limit` bytes."""
+    if len(data) > limit:
+        raise _too_large(limit)
+    return data
 
 
 def image_in(data: bytes) -> str | None:
@@ -119,46 +136,74 @@ async def body(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
-    decompress = _decompressor(request)
+    gzip = _Gzip() if _is_compressed(request) else None
     chunks, size = [], 0
     try:
         async for received in request.stream():
-            chunk = received if decompress is None else decompress.decompress(received, limit + 1 - size)
+            chunk = received if gzip is None else gzip.decompress(received, limit + 1 - size)
             size += len(chunk)
-            if size > limit or (decompress is not None and decompress.unconsumed_tail):
+            if size > limit:
                 raise _too_large(limit)
             chunks.append(chunk)
     except ClientDisconnect:
         raise Problem(400, "disconnected", "The connection closed before the body was complete.") from None
     except zlib.error:
         raise Problem(400, "invalid-encoding", "The body is not gzip, as Content-Encoding says.") from None
-    if decompress is not None and not decompress.eof:
+    if gzip is not None and not gzip.complete:
         raise Problem(400, "invalid-encoding", "The gzip body is truncated.")
     return b"".join(chunks)
 
 
-def _decompressor(request: Request) -> Any:
-    """zlib's decompressor for a gzip body; None for a plain one. Raises Problem (415) for others."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("", "identity"):
-        return None
-    if encoding not in ("gzip", "x-gzip"):
+class _Gzip:
+    """Decompresses gzip (RFC 1952) of one or more members. What follows the last one is ignored."""
+
+    def __init__(self) -> None:
+        self._member, self._members = zlib.decompressobj(zlib.MAX_WBITS | 16), 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last member has ended."""
+        return self._member.eof
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        """At most `most` bytes, fewer if there are no more. Raises zlib.error."""
+        made = b""
+        while len(made) < most:
+            if self._member.eof:
+                if not data.startswith(b"\x1f"):
+                    break
+                self._members += 1
+                if self._members > _MAX_MEMBERS:
+                    raise zlib.error
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            made += self._member.decompress(data, most - len(made))
+            data = self._member.unused_data
+            if not self._member.eof:
+                break
+        return made
+
+
+def _is_compressed(request: Request) -> bool:
+    """Whether the body is gzip. Raises Problem (415) for other encodings than that."""
+    named = request.headers.get("content-encoding", "").lower().split(",")
+    encodings = [name for each in named if (name := each.strip()) not in ("", "identity")]
+    if encodings and (len(encodings) > 1 or encodings[0] not in ("gzip", "x-gzip")):
         raise Problem(
             415,
             "unsupported-encoding",
             "Send the body as it is, or with Content-Encoding: gzip.",
             {"Accept-Encoding": "gzip, identity"},
         )
-    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    return bool(encodings)
 
 
 def from_base64(text: str, limit: int) -> bytes:
     """Decode base64 as RFC 4648 and RFC 2045 allow: with line breaks, URL-safe, unpadded, as a data URL.
 
-    Raises Problem.
+    A data URL may be percent-encoded, as any URL (RFC 2397). Raises Problem.
     """
     head, comma, tail = text.partition(",")
-    encoded = tail if comma and _DATA_URL.fullmatch(head) else text
+    encoded = unquote(tail) if comma and _DATA_URL.fullmatch(head) else text
     compact = "".join(encoded.split()).translate(_STANDARD_ALPHABET).rstrip("=")
     try:
         data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)

@@ -43,12 +43,12 @@ def _strokes(content: Any, where: str, depth: int = 0) -> list[Any]:
             return [stroke for group in groups for stroke in _strokes(group, where, depth + 1)]
         if "strokes" in content:
             return _strokes(content["strokes"], where, depth + 1)
-        if "x" in content and "y" in content:
-            return _column_strokes(content["x"], content["y"], where)
+        if (x := _named(content, "x")) is not None and (y := _named(content, "y")) is not None:
+            return _column_strokes(x, y, where)
     if not isinstance(content, list) or not content:
         raise _fault(where, f"found {_kind(content)}")
     first = next((element for element in content if element != []), None)
-    is_point = isinstance(first, dict) and _is_number(first.get("x"))
+    is_point = isinstance(first, dict) and _is_number(_named(first, "x"))
     is_row = isinstance(first, list) and _is_number(first[0])
     return [content] if is_point or is_row else content
 
@@ -77,7 +77,7 @@ def _points(stroke: Any, in_columns: bool, where: str) -> Points:
     if isinstance(stroke, dict) and isinstance(stroke.get("points"), list):
         stroke = stroke["points"]
     if isinstance(stroke, dict):
-        return _from_columns(stroke.get("x"), stroke.get("y"), where)
+        return _from_columns(_named(stroke, "x"), _named(stroke, "y"), where)
     if not isinstance(stroke, list):
         raise _fault(where, f"found {_kind(stroke)}")
     if in_columns and stroke:
@@ -98,7 +98,7 @@ def _from_columns(x: Any, y: Any, where: str) -> Points:
 
 def _xy(point: Any, where: str) -> tuple[float, float]:
     if isinstance(point, dict):
-        point = [point.get("x"), point.get("y")]
+        point = [_named(point, "x"), _named(point, "y")]
     if not isinstance(point, list):
         raise _fault(where, f"found {_kind(point)}")
     if not 2 <= len(point) <= _MAX_VALUES:
@@ -107,6 +107,11 @@ def _xy(point: Any, where: str) -> tuple[float, float]:
     if not (_is_number(x) and _is_number(y)):
         raise _fault(where, f"found {_kind(y if _is_number(x) else x)}")
     return x, y
+
+
+def _named(values: dict[str, Any], name: str) -> Any:
+    """A member, in lower or upper case."""
+    return values.get(name, values.get(name.upper()))
 
 
 def _array(pairs: list[tuple[float, float]]) -> Points:
