@@ -71,13 +71,16 @@ _COMMANDS = r"""
     ♥ heartsuit, ♠ spadesuit, ♭ flat, ♮ natural, ♯ sharp, ✓ checkmark, ╱ diagup, ╲ diagdown, § S, ¶ P,
     £ pounds, ¥ yen
 """
-# Characters that are several symbols, in braces to remain one argument, or that LaTeX has no command for.
+# Characters that are several symbols, in braces to remain one argument, or that LaTeX has no command for; and
+# wide forms of LaTeX's markup: decomposed they would be markup.
 _OTHERS = r"""
     ‐ -, ‑ -, ‒ -, – -, — -, ― -, − -, ∕ /, ⁄ /, ∣ |, ❘ |, ∶ :, ∷ {::}, ≔ {:=}, ≕ {=:},
     ∥ {||}, ‖ {||}, ⟦ {[[}, ⟧ {]]}, … {...}, ⋯ {\cdot\cdot\cdot}, ° ^{\circ}, ˚ ^{\circ},
     ′ ', ’ ', ʹ ', ´ ', ″ '', ‴ ''', ⁗ '''', “ ", ” ", ‘ `,
     ⊄ {\not\subset}, ⊅ {\not\supset}, ≢ {\not\equiv}, ≉ {\not\approx}, ≄ {\not\simeq}, ∌ {\not\ni},
     ≭ {\not\asymp}, ⋢ {\not\sqsubseteq}, ⋣ {\not\sqsupseteq}, ⨌ {\iint\iint},
+    ｛ \{, ﹛ \{, ︷ \{, ｝ \}, ﹜ \}, ︸ \}, ＆ \&, ﹠ \&, ＄ \$, ﹩ \$, ＃ \#, ﹟ \#, ％ \%, ﹪ \%,
+    ＼ \backslash, ﹨ \backslash, ～ \sim,
     ≝ {\overset{def}{=}}, ≟ {\overset{?}{=}}, ≞ {\overset{m}{=}}, ≙ {\overset{\wedge}{=}},
     Α A, Β B, Ε E, Ζ Z, Η H, Ι I, Κ K, Μ M, Ν N, Ο O, Ρ P, Τ T, Χ X, ο o
 """

@@ -48,7 +48,7 @@ def build_app(state: AppState) -> ASGIApp:
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=[
                 *("Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "X-Request-ID"),
-                *("traceparent", "tracestate"),  # W3C Trace Context
+                *("traceparent", "tracestate", "baggage"),  # W3C Trace Context and Baggage
             ],
             expose_headers=["X-Request-ID", "X-Cache", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )

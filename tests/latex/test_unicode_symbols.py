@@ -54,6 +54,8 @@ from components.latex.unicode_symbols import CHARACTERS, expand
         ("é ê α̂ \\betȧ 𝑥̂ ṡ̂", r"\acute{e}\hat{e}\hat{\alpha}\dot{\beta}\hat{x}\hat{\dot{s}}"),
         ("v⃗₁ x̂²", r"\vec{v}_{1}\hat{x}^{2}"),
         ("≠ ⊄", r"\ne\not\subset"),
+        # wide forms of LaTeX's markup are signs
+        ("｛x∣x＞0｝ a＆b 5％ ＃＄ a＼b x～y", r"\{x|x>0\}a\&b5\%\#\$a\backslash bx\sim y"),
         # not drawn
         ("x\u200b\u2061(y)\u00a0z\ufeff", "x(y)z"),
     ],

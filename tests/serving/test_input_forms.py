@@ -282,7 +282,7 @@ async def test_a_trace_context_passes_cors() -> None:
             headers={
                 "Origin": "https://a.example",
                 "Access-Control-Request-Method": "POST",
-                "Access-Control-Request-Headers": "traceparent,x-api-key",
+                "Access-Control-Request-Headers": "traceparent,tracestate,baggage,x-api-key",
             },
         )
         assert answer.status_code == 200 and "traceparent" in answer.headers["access-control-allow-headers"]
