@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from components.evaluation.katex import install_katex, katex_refusals
+from components.evaluation.label_coverage import normalize_all, read_lists
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
 from components.latex.errors import LabelError
 from components.latex.function_names import name_functions
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
 from tests.latex.test_normalizer import LABELS
+from tests.latex.test_real_labels import archived
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +53,14 @@ def test_katex_parses_function_names(katex: Path) -> None:
     named = [name_functions(tokenize(normalize(label))).latex for label in LABELS]
     named += [r"\operatorname{sgn}x", r"a\bmod n", r"\lim_{x\to0}\sin^{2}x"]
     assert katex_refusals(named, katex) == []
+
+
+@pytest.mark.nightly
+def test_katex_parses_every_real_formula_that_is_accepted(katex: Path) -> None:
+    lists = read_lists(archived("formulas.tar.xz"))
+    labels = {label for formulas in lists.values() for label in normalize_all(formulas).labels}
+    assert len(labels) > 60_000
+    assert katex_refusals(sorted(labels), katex) == []
 
 
 def test_katex_refuses_what_is_no_latex(katex: Path) -> None:
