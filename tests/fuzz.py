@@ -135,6 +135,8 @@ def constraints(count: int, seed: int) -> Iterator[bytes]:
         if rng.random() < 0.6:
             asked["prefix"] = " ".join(some(5)) if rng.random() < 0.5 else some(5)
         if rng.random() < 0.3:
+            asked["tokens"] = {str(rng.integers(-1, 42)): token for token in some(5)}
+        if rng.random() < 0.3:
             asked["exclude"] = some(4)
         if rng.random() < 0.3:
             asked["vocabulary"] = (

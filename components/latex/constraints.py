@@ -11,8 +11,8 @@ followed. From right to left the same expressions are read reversed: both direct
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -30,6 +30,9 @@ Mask = npt.NDArray[np.bool_]
 # index, the accent's argument.
 _DEEPEST = MAX_DEPTH // 5
 _NEVER = 1_000_000  # tokens: more than there is budget for
+_LOOKED_AT = 3_000  # states that are looked at for a way to given tokens
+_LOOKED_AT_AGAIN = 200  # when there have been so many, each time
+_DETOUR = 12  # tokens before a given one in which what it needs is begun: \hat{\hat{\hat{x before }}}
 _CACHED = 1 << 15  # steps that are remembered; all formulas of CROHME take fewer
 
 # In CROHME and MathWriting's excerpt four rounds or more are at most 16 tokens (9^{9^{9^{9^{9^{9}}}}}), two
@@ -92,6 +95,7 @@ class LatexConstraint:
         self._step = lru_cache(_CACHED)(self._stepped)
         self._offer = lru_cache(_CACHED)(self._offered)
         self._mask = lru_cache(None)(self._masked)
+        self.kinds = self._kinds()  # of tokens that have the same effect: one of them, and the mask of all
         whole = tuple(0 if kind == _SOME else _NEVER for kind in _KINDS)
         start = self._row({self._rules.starts[_SOME]}, whole, _DEEPEST)
         if start is None:
@@ -137,6 +141,17 @@ class LatexConstraint:
         mask = mask.copy()
         mask[token] = False
         return mask
+
+    def is_symbol(self, token: int) -> bool:
+        """Whether a token can stand alone."""
+        return self._classes[token] == _SYMBOL
+
+    def _kinds(self) -> list[tuple[int, Mask]]:
+        """Symbols and closing tokens first: they are the shortest way from anywhere to anywhere."""
+        samples = {name: number for number, name in reversed(list(enumerate(self._classes))) if name}
+        order = {_SYMBOL: 0, "}": 1, r"\end{matrix}": 2}
+        names = sorted(samples, key=lambda name: (order.get(name, len(order)), name))
+        return [(samples[name], self._mask(frozenset({name}))) for name in names]
 
     def _left(self, state: State) -> int:
         """How many pairs of braces may still be opened within one another, as far as that matters."""
@@ -203,35 +218,113 @@ class LatexConstraint:
         return _Row(places, beyond, needs) if needs < _NEVER else None
 
 
-class PrefixConstraint:
-    """A constraint under which every formula begins with given tokens; from left to right only."""
+class GivenTokens:
+    """A constraint under which formulas have given tokens at given places; from left to right only.
 
-    def __init__(self, constraint: LatexConstraint, prefix: Sequence[int]) -> None:
-        """Raises ValueError where no formula of the constraint begins so."""
-        self._inner, self._prefix = constraint, tuple(prefix)
-        state = constraint.start
-        for token in prefix:
-            state = constraint.advance(state, token)
+    A token is allowed before a given one only if a way from it to all given ones is found.
+    """
+
+    def __init__(self, constraint: LatexConstraint, tokens: Mapping[int, int], max_tokens: int) -> None:
+        """`tokens` has at least one, by its place from 0. Raises ValueError where no formula has them all."""
+        self._inner, self._tokens, self._max = constraint, dict(tokens), max_tokens
+        self._last = max(tokens)
+        self._leads: dict[tuple[int, State], bool] = {}  # whether a way is found from there
         self.start: tuple[int, State] = (0, constraint.start)
+        if self._last >= max_tokens:
+            raise ValueError(
+                f"a token is given at place {self._last}, but a formula has {max_tokens} at most"
+            )
+        self._left = _LOOKED_AT
+        self._whole: set[int] = set()
+        places = sorted(tokens)
+        self._next = [places[bisect_left(places, place)] for place in range(self._last + 1)]
+        self._find_detours(places)
+        if not self._leads_on(self.start):
+            raise ValueError("no formula was found that has these tokens at these places")
+        self._first_leads = dict(self._leads)
 
     def allowed(self, state: tuple[int, State], budget: int) -> Mask:
-        """As LatexConstraint.allowed; within the prefix only its next token."""
+        """As LatexConstraint.allowed, without what leads to no given token."""
         place, inner = state
-        mask = self._inner.allowed(inner, budget)
-        if place == len(self._prefix):
-            return mask
-        only = np.zeros_like(mask)
-        only[self._prefix[place]] = True
-        return only
+        if place > self._last:
+            return self._inner.allowed(inner, budget)
+        if place == 0 and len(self._leads) > _CACHED:
+            self._leads = dict(self._first_leads)
+        mask = np.zeros_like(self._inner.allowed(inner, budget))
+        for tokens, after in self._following(state):
+            if self._leads_on(after):
+                mask |= tokens
+        if (given := self._tokens.get(place)) is not None:
+            only = np.zeros_like(mask)
+            only[given] = mask[given]
+            return only
+        return mask
 
     def advance(self, state: tuple[int, State], token: int) -> tuple[int, State]:
         """The state after one more token. Raises ValueError where it may not follow."""
         place, inner = state
-        return min(place + 1, len(self._prefix)), self._inner.advance(inner, token)
+        return min(place, self._last) + 1, self._inner.advance(inner, token)
 
     def mask_repetition(self, mask: Mask, ids: Sequence[int]) -> Mask:
         """As LatexConstraint.mask_repetition; what is given is not questioned."""
-        return mask if len(ids) < len(self._prefix) else self._inner.mask_repetition(mask, ids)
+        return mask if len(ids) in self._tokens else self._inner.mask_repetition(mask, ids)
+
+    def _find_detours(self, places: Sequence[int]) -> None:
+        """Finds places shortly before given tokens from which a formula that is whole so far leads to them.
+
+        From nearly everywhere the way is to close what is open, and to go on from such a place.
+        """
+        symbol = next((sample for sample, _ in self._inner.kinds if self._inner.is_symbol(sample)), None)
+        if symbol is None:
+            return
+        whole = self._inner.advance(self._inner.start, symbol)
+        for given in reversed(places):
+            for place in range(given, max(given - _DETOUR, 0), -1):
+                if self._left <= 0:
+                    return
+                if self._leads_on((place, whole)):
+                    self._whole.add(place)
+                    break
+
+    def _following(self, state: tuple[int, State]) -> Iterator[tuple[Mask, tuple[int, State]]]:
+        """What may come next up to the last given token: tokens that are alike, and the state after them."""
+        place, inner = state
+        given = self._tokens.get(place)
+        allowed = self._inner.allowed(inner, self._max - place)
+        for sample, tokens in self._inner.kinds:
+            if allowed[sample] and (given is None or tokens[given]):
+                yield tokens, self.advance(state, sample)
+
+    def _leads_on(self, state: tuple[int, State]) -> bool:
+        """Whether a way to all given tokens is found: depth first, each state once, not for too long."""
+        if (known := self._known(state)) is not None:
+            return known
+        way = [(state, self._following(state))]
+        for _ in range(max(self._left, _LOOKED_AT_AGAIN)):
+            self._left -= 1
+            for _, after in way[-1][1]:
+                known = self._known(after)
+                if known:
+                    self._leads |= {passed: True for passed, _ in way}
+                    return True
+                if known is None:
+                    way.append((after, self._following(after)))
+                    break
+            else:
+                self._leads[way.pop()[0]] = False
+                if not way:
+                    return False
+        self._leads[state] = False
+        return False
+
+    def _known(self, state: tuple[int, State]) -> bool | None:
+        place, inner = state
+        if place > self._last:
+            return True
+        given = self._next[place]
+        if any(place + inner[-1].needs < whole <= given for whole in self._whole):
+            return True
+        return self._leads.get(state)
 
 
 def loops(ids: Sequence[int]) -> int | None:

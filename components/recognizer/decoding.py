@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.latex.constraints import LatexConstraint, PrefixConstraint
+from components.latex.constraints import GivenTokens, LatexConstraint
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
 from components.recognizer.engine import Engine, Floats, KVCache, Memory
 
@@ -58,6 +58,7 @@ class Restriction:
     """What a caller knows about the formula."""
 
     prefix: tuple[int, ...] = ()  # it begins with these tokens
+    tokens: tuple[tuple[int, int], ...] = ()  # places from 0, and the tokens there
     usable: frozenset[int] | None = None  # it has these tokens only; None: any
 
 
@@ -77,7 +78,7 @@ class DecodingConstraints:
         bidirectional: bool = False,
         restriction: Restriction = UNRESTRICTED,
     ) -> None:
-        """A prefix leaves only the search from left to right: the other would have to end with it.
+        """Given tokens leave only the search from left to right: from the other end places are not known.
 
         Raises ValueError where no formula meets the restriction.
         """
@@ -88,8 +89,12 @@ class DecodingConstraints:
             raise ValueError(
                 f"the prefix has {len(prefix)} tokens: at most {max_tokens - 1} leave room for more"
             )
-        self.forward = PrefixConstraint(latex, prefix) if prefix else latex
-        both = bidirectional and not prefix
+        given = dict(enumerate(prefix))
+        for place, token in restriction.tokens:
+            if given.setdefault(place, token) != token:
+                raise ValueError(f"the prefix has another token at place {place}")
+        self.forward = GivenTokens(latex, given, max_tokens) if given else latex
+        both = bidirectional and not given
         self.backward = LatexConstraint(vocabulary, backward=True, usable=usable) if both else None
 
 

@@ -76,7 +76,7 @@ OPTIONS: dict[str, Any] = {
     "format": "mathml",
     "explain": True,
     "names": "letters",
-    "constraints": Constraints(prefix="x", exclude=("y",), vocabulary="algebra"),
+    "constraints": Constraints(prefix="x", tokens={3: "2"}, exclude=("y",), vocabulary="algebra"),
 }
 RESULTS = {Prediction: Reading}  # with headers
 
@@ -226,6 +226,7 @@ _LEFT_OUT = {
     "pattern",
     "maxLength",
     "maxItems",
+    "maxProperties",
 }
 
 

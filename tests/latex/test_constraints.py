@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SYMBOLS
-from components.latex.constraints import LatexConstraint, PrefixConstraint, State, loops
+from components.latex.constraints import GivenTokens, LatexConstraint, State, loops
 from components.latex.normalizer import LabelError, normalize
 from components.latex.tokenizer import detokenize, tokenize
 from components.latex.vocabulary import BOS, EOS, PAD, UNK, Vocabulary
@@ -351,7 +352,7 @@ class TestRestricted:
     VOCABULARY = Vocabulary.build([tuple("12x+{}^_"), (r"\frac", r"\sqrt")])
 
     def random(
-        self, constraint: LatexConstraint | PrefixConstraint, seed: int, budget: int = 20
+        self, constraint: LatexConstraint | GivenTokens, seed: int, budget: int = 20
     ) -> tuple[str, ...]:
         """A formula that the constraint allows, of tokens drawn evenly."""
         rng, ids = np.random.default_rng(seed), list[int]()
@@ -371,16 +372,65 @@ class TestRestricted:
         assert set(tokens) <= {*"12+{}", r"\frac"}
         assert normalize(detokenize(tokens))
 
+    def with_tokens(self, tokens: dict[int, str], budget: int = 20, **usable: Any) -> GivenTokens:
+        numbers = {place: self.VOCABULARY.encode([token])[0] for place, token in tokens.items()}
+        return GivenTokens(LatexConstraint(self.VOCABULARY, **usable), numbers, budget)
+
     @given(st.integers(0, 2**32 - 1))
+    @settings(deadline=None)
     def test_a_formula_begins_with_the_prefix(self, seed: int) -> None:
         prefix = (r"\frac", "{", "x")
-        constraint = PrefixConstraint(LatexConstraint(self.VOCABULARY), self.VOCABULARY.encode(prefix))
-        tokens = self.random(constraint, seed)
+        tokens = self.random(self.with_tokens(dict(enumerate(prefix))), seed)
         assert tokens[:3] == prefix and normalize(detokenize(tokens))
 
-    def test_a_prefix_that_begins_no_formula_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="may not follow"):
-            PrefixConstraint(LatexConstraint(self.VOCABULARY), self.VOCABULARY.encode("x}"))
+    @given(
+        st.dictionaries(
+            st.integers(0, 12), st.sampled_from([*"12x+{}^_", r"\frac", r"\sqrt"]), min_size=1, max_size=4
+        ),
+        st.integers(0, 2**32 - 1),
+    )
+    @settings(deadline=None)
+    def test_a_formula_has_given_tokens_at_their_places(self, tokens: dict[int, str], seed: int) -> None:
+        try:
+            constraint = self.with_tokens(tokens)
+        except ValueError:
+            assume(False)
+        found = self.random(constraint, seed)
+        assert {place: found[place] for place in tokens} == tokens
+        assert len(found) <= 20 and normalize(detokenize(found))
+
+    @given(st.data(), st.integers(1, 20))
+    @settings(deadline=None)
+    def test_tokens_of_a_formula_can_be_given(self, data: st.DataObject, budget: int) -> None:
+        formula = self.random(LatexConstraint(self.VOCABULARY), data.draw(st.integers(0, 2**32 - 1)), budget)
+        places = data.draw(st.sets(st.integers(0, len(formula) - 1), min_size=1))
+        tokens = {place: formula[place] for place in places}
+        found = self.random(self.with_tokens(tokens, budget), data.draw(st.integers(0, 2**32 - 1)), budget)
+        assert len(found) <= budget and {place: found[place] for place in places} == tokens
+
+    @pytest.mark.parametrize(
+        "tokens",
+        [
+            {0: "x", 1: "}"},
+            {0: "}"},
+            {3: "^", 4: "^"},
+            {7: r"\frac"},  # eight tokens do not suffice for what it needs
+            {8: "x"},
+        ],
+    )
+    def test_what_no_formula_has_is_refused(self, tokens: dict[int, str]) -> None:
+        with pytest.raises(ValueError, match=r"no formula|at most"):
+            self.with_tokens(tokens, budget=8)
+
+    def test_a_given_token_must_be_usable(self) -> None:
+        with pytest.raises(ValueError, match="no formula"):
+            self.with_tokens({2: "x"}, usable=frozenset(self.VOCABULARY.encode("12+")))
+
+    def test_what_takes_long_to_find_is_refused_soon(self) -> None:
+        start = time.process_time()
+        with pytest.raises(ValueError, match="no formula was found"):
+            self.with_tokens({80: "^", 81: "^"}, budget=160)
+        assert time.process_time() - start < 1
 
     def test_nothing_can_be_written_without_symbols(self) -> None:
         with pytest.raises(ValueError, match="no formula"):

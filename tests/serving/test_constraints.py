@@ -41,6 +41,13 @@ async def test_function_names_are_spelt_as_the_model_spells_them() -> None:
     assert (await restriction({"prefix": r"\sin x"})).prefix == numbers(*"sinx")
 
 
+async def test_tokens_are_given_at_their_places() -> None:
+    given = await restriction({"tokens": {"4": "x", "1": "+"}})
+    assert given == Restriction(tokens=((1, *numbers("+")), (4, *numbers("x"))))
+    both = await restriction({"tokens": {"1": "1", "3": "2"}, "prefix": "x1"})
+    assert (both.prefix, both.tokens) == (numbers(*"x1"), ((1, *numbers("1")), (3, *numbers("2"))))
+
+
 async def test_symbols_are_excluded_or_named() -> None:
     without = (await restriction({"exclude": ["x"]})).usable
     assert without is not None and set(VOCABULARY.decode(sorted(without))) == {*VOCABULARY.tokens[4:]} - {"x"}
@@ -59,6 +66,15 @@ async def test_symbols_are_excluded_or_named() -> None:
         ({"prefix": "x\\"}, "constraints.prefix"),
         ({"prefix": "x" * 8}, "constraints"),  # the longest formula has 8 tokens
         ({"exclude": ["foo"]}, "constraints.exclude"),
+        ({"tokens": {"1": r"\alpha"}}, "constraints.tokens"),
+        ({"tokens": {"1": "xx"}}, "constraints.tokens"),
+        ({"tokens": {"-1": "x"}}, "constraints.tokens"),
+        ({"tokens": {"first": "x"}}, "constraints.tokens"),
+        ({"tokens": ["x"]}, "constraints.tokens"),
+        ({"tokens": {"8": "x"}}, "constraints"),
+        ({"tokens": {"2": "^", "3": "^"}}, "constraints"),
+        ({"tokens": {"0": "x"}, "prefix": "1"}, "constraints"),
+        ({"tokens": {"3": "x"}, "vocabulary": "digits"}, "constraints"),
         ({"vocabulary": "greek"}, "constraints.vocabulary"),
         ({"vocabulary": []}, "constraints.vocabulary"),
         ({"prefix": "x", "exclude": ["x"]}, "constraints"),
@@ -91,8 +107,8 @@ async def test_a_picture_takes_constraints_in_query_and_form() -> None:
 
 async def test_other_constraints_are_another_question() -> None:
     async with serving() as service:
-        for prefix in ("x", "1", ""):
-            body = CROSS | {"constraints": {"prefix": prefix}}
+        for given in ({"prefix": "x"}, {"prefix": "1"}, {}, {"tokens": {"0": "x"}}, {"tokens": {"1": "x"}}):
+            body = CROSS | {"constraints": given}
             answer = await service.client.post("/predict/strokes", json=body)
             assert answer.headers["x-cache"] == "miss"
         again = await service.client.post("/predict/strokes", json=CROSS)

@@ -224,6 +224,17 @@ export interface components {
              */
             prefix: string | string[];
             /**
+             * Tokens
+             * @description tokens at their places, which count from 0 as in `token_boxes` with `names=letters`
+             * @default {}
+             * @example {
+             *       "4": "x"
+             *     }
+             */
+            tokens: {
+                [key: string]: string;
+            };
+            /**
              * Exclude
              * @description symbols that it does not have
              * @default []
@@ -653,6 +664,17 @@ export interface operations {
                          */
                         prefix?: string | string[];
                         /**
+                         * Tokens
+                         * @description tokens at their places, which count from 0 as in `token_boxes` with `names=letters`
+                         * @default {}
+                         * @example {
+                         *       "4": "x"
+                         *     }
+                         */
+                        tokens?: {
+                            [key: string]: string;
+                        };
+                        /**
                          * Exclude
                          * @description symbols that it does not have
                          * @default []
@@ -811,6 +833,17 @@ export interface operations {
                          * @default
                          */
                         prefix?: string | string[];
+                        /**
+                         * Tokens
+                         * @description tokens at their places, which count from 0 as in `token_boxes` with `names=letters`
+                         * @default {}
+                         * @example {
+                         *       "4": "x"
+                         *     }
+                         */
+                        tokens?: {
+                            [key: string]: string;
+                        };
                         /**
                          * Exclude
                          * @description symbols that it does not have

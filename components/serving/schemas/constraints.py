@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json
@@ -42,6 +42,12 @@ class Constraints(BaseModel):
     prefix: str | list[str] = Field(
         "", description="the formula begins so: LaTeX, or its tokens", max_length=_MAX_LIST
     )
+    tokens: dict[Annotated[int, Field(ge=0, lt=_MAX_LIST)], str] = Field(
+        {},
+        description="tokens at their places, which count from 0 as in `token_boxes` with `names=letters`",
+        examples=[{"4": "x"}],
+        max_length=_MAX_LIST,
+    )
     exclude: list[str] = Field([], description="symbols that it does not have", max_length=_MAX_LIST)
     vocabulary: Literal["digits", "algebra", "calculus"] | list[str] | None = Field(
         None, description="symbols that it may have, by a name or one by one; null: all"
@@ -78,7 +84,8 @@ def restriction_of(constraints: Constraints | None, vocabulary: Vocabulary) -> R
     if constraints.vocabulary is not None or constraints.exclude:
         usable = _numbers(_usable(constraints, vocabulary), "vocabulary", vocabulary)
         usable -= _numbers(constraints.exclude, "exclude", vocabulary)
-    return Restriction(_prefix(constraints, vocabulary), usable)
+    tokens = {place: _number(token, vocabulary) for place, token in constraints.tokens.items()}
+    return Restriction(_prefix(constraints, vocabulary), tuple(sorted(tokens.items())), usable)
 
 
 def _usable(constraints: Constraints, vocabulary: Vocabulary) -> Iterable[str]:
@@ -100,6 +107,11 @@ def _prefix(constraints: Constraints, vocabulary: Vocabulary) -> tuple[int, ...]
         raise Problem(422, "invalid-constraints", f"constraints.prefix: {error}") from None
     _numbers(tokens, "prefix", vocabulary)
     return tuple(vocabulary.encode(tokens))
+
+
+def _number(token: str, vocabulary: Vocabulary) -> int:
+    [number] = _numbers([token], "tokens", vocabulary)
+    return number
 
 
 def _numbers(tokens: Iterable[str], field: str, vocabulary: Vocabulary) -> frozenset[int]:

@@ -22,7 +22,9 @@ def cache_key(
     how = f"{beam}:{n_best}" + (":explained" if explain else "")
     if restriction != UNRESTRICTED:
         usable = None if restriction.usable is None else sorted(restriction.usable)
-        how += ":" + hashlib.sha256(repr((restriction.prefix, usable)).encode()).hexdigest()
+        how += (
+            ":" + hashlib.sha256(repr((restriction.prefix, restriction.tokens, usable)).encode()).hexdigest()
+        )
     return f"ocr:answer:{_FORMAT}:{model}:{how}:{kind}:{digest}"
 
 

@@ -35,6 +35,7 @@ class Constraints:
     """What is known about a formula. Symbols are tokens as in `token_boxes` with `names="letters"`."""
 
     prefix: str | tuple[str, ...] = ""  # the formula begins so: LaTeX, or its tokens
+    tokens: Mapping[int, str] = field(default_factory=dict)  # tokens at their places, from 0
     exclude: tuple[str, ...] = ()  # symbols that it does not have
     vocabulary: Literal["digits", "algebra", "calculus"] | tuple[str, ...] | None = None  # None: all symbols
 
