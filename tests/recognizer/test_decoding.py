@@ -12,7 +12,7 @@ from components.latex.normalizer import normalize
 from components.latex.tokenizer import detokenize
 from components.latex.vocabulary import BOS, EOS, UNK, Vocabulary
 from components.recognizer import decoding
-from components.recognizer.decoding import DecodingConstraints, Hypothesis, decode, greedy
+from components.recognizer.decoding import DecodingConstraints, Hypothesis, Restriction, decode, greedy
 from components.recognizer.engine import KVCache, Memory, Step
 from tests.recognizer.engines import TableEngine
 
@@ -65,6 +65,23 @@ def test_a_wide_beam_finds_the_best_of_all_sequences() -> None:
     [found] = search([table], beam=8, n_best=5, max_tokens=3)
     assert [h.ids for h in found] == sorted(prefixes[1:], key=probability, reverse=True)[:5]
     assert [math.exp(h.score) for h in found] == pytest.approx([probability(h.ids) for h in found], rel=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_tokens_that_are_given_stand_at_their_places(beam: int) -> None:
+    def given(*tokens: tuple[int, int], prefix: tuple[int, ...] = ()) -> tuple[int, ...]:
+        restriction = Restriction(prefix=prefix, tokens=tokens)
+        constraints = DecodingConstraints(VOCABULARY, 8, bidirectional=True, restriction=restriction)
+        assert constraints.backward is None
+        [[best, *_]] = ask(TableEngine([GARDEN], len(VOCABULARY)), constraints, beam, 1)
+        return best.ids
+
+    assert given((0, B)) == (B,)  # 0.4 * 0.9, against 0.6 * 0.5 without it
+    assert given((1, A)) == (A, A)  # 0.6 * 0.3, against 0.4 * 0.1
+    assert given((1, B)) == (A, B)
+    assert given((1, A), prefix=(B,)) == (B, A)
+    with pytest.raises(ValueError, match="another token"):
+        given((0, A), prefix=(B,))
 
 
 @pytest.mark.parametrize("beam", [1, 3])
