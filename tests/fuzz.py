@@ -1,4 +1,4 @@
-"""Broken pictures, ink and constraints, very many: each is read or refused with its reason, within a second.
+"""Broken pictures, ink, labels and constraints: very many are read or refused with a reason, within a second.
 
     make fuzz                       # 100,000 of each
     python -m tests.fuzz 5000       # so many of each
@@ -15,17 +15,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+from lxml import etree
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from components.ink.inkml import parse_inkml
 from components.ink.raster import RasterSettings, draw
+from components.latex.commands import ACCENTS, OPTIONAL, PAIRS, SPELLINGS, SYMBOLS
+from components.latex.normalizer import normalize
+from components.latex.unicode_symbols import CHARACTERS
 from components.latex.vocabulary import Vocabulary
 from components.recognizer.decoding import DecodingConstraints
 from components.recognizer.preprocessing import prepare_picture
@@ -92,6 +97,49 @@ def broken(seeds: list[bytes], count: int, seed: int) -> Iterator[bytes]:
         yield bytes(data)
 
 
+def rearranged(count: int, seed: int) -> Iterator[bytes]:
+    """So many InkML documents that are well-formed, with elements and attributes where they do not belong."""
+    rng = np.random.default_rng(seed)
+    seeds = [ink for ink in inks() if b"DOCTYPE" not in ink]
+    values = [
+        "",
+        "X",
+        "Y",
+        "S",
+        "#c",
+        "#g",
+        "#a",
+        "1",
+        "2:1",
+        "-ve",
+        "mm",
+        "in",
+        "affine",
+        "product",
+        "boolean",
+    ]
+    values += ["1 0 0,0 -1 9", "1/mm", "10", "penUp", "middle", "'1", "1e9 -2,*?:T", "3 4,5", "identity"]
+    for _ in range(count):
+        root = etree.fromstring(seeds[rng.integers(len(seeds))], etree.XMLParser(collect_ids=False))
+        for _ in range(rng.integers(1, 6)):
+            elements = list(root.iter("{*}*"))
+            element, other = (elements[rng.integers(len(elements))] for _ in range(2))
+            match rng.integers(5):
+                case 0 if element.attrib:
+                    name = str(rng.choice(list(element.attrib)))
+                    element.set(name, str(rng.choice(values)))
+                case 1:
+                    element.text = str(rng.choice(values))
+                case 2:
+                    other.append(deepcopy(element))
+                case 3 if element is not root:
+                    element.getparent().remove(element)
+                case _:
+                    names = ("contextRef", "traceDataRef", "from", "to", "type", "units", "orientation", "id")
+                    element.set(str(rng.choice(names)), str(rng.choice(values)))
+        yield etree.tostring(root)
+
+
 def _break(data: bytearray, seeds: list[bytes], rng: np.random.Generator) -> None:
     at = int(rng.integers(len(data) + 1)) if rng.random() < 0.7 else int(rng.integers(min(len(data), 64) + 1))
     length = int(rng.integers(1, 33))
@@ -146,6 +194,39 @@ def constraints(count: int, seed: int) -> Iterator[bytes]:
         yield from broken([data], 1, number) if number % 4 == 0 else [data]
 
 
+def labels(count: int, seed: int) -> Iterator[bytes]:
+    """So many labels of LaTeX's commands, environments, Unicode and markup, in any order."""
+    rng = np.random.default_rng(seed)
+    known = [*SPELLINGS, *SYMBOLS, *ACCENTS, *PAIRS, *OPTIONAL, *CHARACTERS]
+    names = ("matrix", "aligned", "array", "cases", "pmatrix*", "gather", "subarray", "equation")
+    markup = [
+        *"{}{}[]()^_^_&$'%|<>=+-1ax ½²₁ⁿ√̸̂→𝔸ﬁ",
+        "\\\\",
+        r"\left",
+        r"\right",
+        r"\not",
+        r"\over",
+        r"\cr",
+        r"\text",
+    ]
+    markup += [f"\\{end}{{{name}}}" for name in names for end in ("begin", "end")]
+    markup += [
+        r"\color{red}",
+        r"\boxed",
+        r"\substack",
+        r"\cfrac[l]",
+        r"\sqrt[3]",
+        r"\matrix",
+        r"\hspace{1em}",
+    ]
+    for _ in range(count):
+        parts = [str(rng.choice(markup if rng.random() < 0.7 else known)) for _ in range(rng.integers(1, 14))]
+        if rng.random() < 0.5:
+            name = rng.choice(names)
+            parts = [rf"\begin{{{name}}}", *parts, rf"\end{{{name}}}"]
+        yield "".join(parts).encode()
+
+
 @lru_cache(1)
 def _vocabulary() -> Vocabulary:
     symbols = [
@@ -164,6 +245,12 @@ def _vocabulary() -> Vocabulary:
         r"_",
     ]
     return Vocabulary.build([[*symbols, *"0123456789+-=.,()[]abnosxyzimlt", r"\rightarrow"]])
+
+
+def read_label(data: bytes) -> None:
+    """What is accepted stays as it is when it is normalized again."""
+    label = normalize(data.decode())
+    assert normalize(label) == label, f"{data.decode()!r} becomes {label!r}, and then something else"
 
 
 def read_constraints(data: bytes) -> None:
@@ -188,6 +275,8 @@ def outcome(read: Callable[[bytes], None], data: bytes) -> str:
 TARGETS: tuple[tuple[str, Callable[[int], Iterator[bytes]], Callable[[bytes], None]], ...] = (
     ("pictures", lambda count: broken(pictures(), count, 1), read_picture),
     ("ink", lambda count: broken(inks(), count, 1), read_ink),
+    ("rearranged ink", lambda count: rearranged(count, 1), read_ink),
+    ("labels", lambda count: labels(count, 1), read_label),
     ("constraints", lambda count: constraints(count, 1), read_constraints),
 )
 

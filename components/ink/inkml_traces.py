@@ -333,7 +333,12 @@ class Page:
             raise InkError("traceDataRef: views refer to each other in a circle, or are nested too deep")
         name = local_name(element)
         if name == "trace":
-            return self._part(self._by_element[element], start, end)
+            trace = self._by_element.get(element)
+            if trace is None:
+                raise InkError(
+                    f"traceDataRef: trace {id_of(element)!r} is in an element that has no traces: move it out"
+                )
+            return self._part(trace, start, end)
         if name == "traceView" and element.get("traceDataRef"):
             leaves = self._referred(element, start, end, depth)
         else:

@@ -99,6 +99,15 @@ def test_a_view_that_shows_no_part_of_the_document_is_refused(view: str, reason:
         ink_of(f"{defined}<trace>0 0</trace><traceView {view}/>")
 
 
+@pytest.mark.parametrize("place", ["annotation", "channelProperties", "brush", "timestamp"])
+def test_a_view_of_a_trace_that_is_out_of_place_is_refused(place: str) -> None:
+    with pytest.raises(InkError, match="has no traces"):
+        ink_of(
+            f'<{place}><traceGroup xml:id="g"><trace>1 1</trace></traceGroup></{place}>'
+            '<traceView traceDataRef="#g"/><trace>2 2</trace>'
+        )
+
+
 def test_a_view_of_what_is_not_there_shows_nothing() -> None:  # CROHME has such
     assert points(ink_of('<trace>0 0</trace><traceView traceDataRef="#a"/>')) == [[[0, 0]]]
 
