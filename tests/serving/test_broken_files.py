@@ -1,4 +1,4 @@
-"""Broken pictures, ink, labels and constraints are read or refused, soon; `make fuzz` tries very many more."""
+"""Broken pictures, ink, labels and constraints are read or refused soon; `make fuzz` tries very many more."""
 
 from __future__ import annotations
 
