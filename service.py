@@ -14,7 +14,6 @@ from pathlib import Path
 
 import aiohttp
 import bentoml
-from bentoml.exceptions import BentoMLException, ServiceUnavailable
 from pydantic import BaseModel
 
 from components import VERSION
@@ -25,9 +24,8 @@ from components.serving.inference.client import (
     InferenceClient,
     InferenceRequest,
     InferenceResult,
-    OverloadedError,
-    UnreachableError,
 )
+from components.serving.inference.transport import ask
 from components.serving.inference.worker import defer_shutdown, patch_batch_dispatcher, predict_batch
 from components.serving.model_info import NAME, check_startup, describe_model
 from components.serving.observability.logging import configure_logging
@@ -119,13 +117,7 @@ class HandwrittenMath:
         state.open(client, describe_model(self.model.info.metadata, bundle))
 
     async def _predict(self, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResult]:
-        try:
-            results: Sequence[InferenceResult] = await self.recognizer.to_async.predict(list(requests))
-        except ServiceUnavailable as error:
-            raise OverloadedError from error
-        except (BentoMLException, aiohttp.ClientError, OSError) as error:
-            raise UnreachableError from error
-        return results
+        return await ask(self.recognizer.to_async.predict, requests)
 
     async def __is_alive__(self) -> bool:
         """Fail after three failed checks of the recognizer: only the platform can restart a container."""

@@ -141,9 +141,7 @@ class InferenceClient:
         """`model` is the bundle's version, which names cached predictions."""
         self._predict, self._model, self._raster = predict, model, bundle.raster
         self.vocabulary = vocabulary
-        self._constraints = lru_cache(64)(
-            partial(DecodingConstraints, vocabulary, bundle.decoding.max_tokens, False)
-        )
+        self._fault = lru_cache(256)(partial(_fault_of, vocabulary, bundle.decoding.max_tokens))
         self._beam = settings.beam or bundle.decoding.beam
         self._settings, self._cache = settings, cache
         # Decoding a photograph takes as long as reading it: never on the event loop, and never more at once
@@ -202,12 +200,9 @@ class InferenceClient:
 
     async def _check(self, restriction: Restriction) -> None:
         """Raise Problem (422) where no formula meets the restriction."""
-        try:
-            await anyio.to_thread.run_sync(self._constraints, restriction, limiter=self._limiter)
-        except ValueError as error:
-            raise Problem(
-                422, "invalid-constraints", f"constraints: no formula meets them ({error})"
-            ) from None
+        fault = await anyio.to_thread.run_sync(self._fault, restriction, limiter=self._limiter)
+        if fault is not None:
+            raise Problem(422, "invalid-constraints", f"constraints: no formula meets them ({fault})")
 
     def _prepare_picture(self, data: bytes) -> PreparedInput:
         return PreparedInput("picture", prepare_picture(data, self._raster, self._settings.max_pixels))
@@ -256,6 +251,15 @@ class InferenceClient:
         if result.prediction is None:
             raise RuntimeError(f"the recognizer failed: {result.error}")
         return result.prediction
+
+
+def _fault_of(vocabulary: Vocabulary, max_tokens: int, restriction: Restriction) -> str | None:
+    """Why no formula meets the restriction; None where one does."""
+    try:
+        DecodingConstraints(vocabulary, max_tokens, restriction=restriction)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _request(source: Views, beam: int, options: Options) -> InferenceRequest:
