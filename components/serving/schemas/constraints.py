@@ -116,7 +116,7 @@ def _number(token: str, vocabulary: Vocabulary) -> int:
 
 def _numbers(tokens: Iterable[str], field: str, vocabulary: Vocabulary) -> frozenset[int]:
     tokens = list(tokens)
-    if unknown := vocabulary.unknown(tokens):
+    if unknown := [*vocabulary.unknown(tokens), *(token for token in tokens if token in SPECIALS)]:
         names = ", ".join(unknown[:5])
         raise Problem(
             422, "invalid-constraints", f"constraints.{field}: the model has no symbol {names[:200]}"
