@@ -57,7 +57,7 @@ class AppState:
     """State shared by the routes; `open` adds the model once it is loaded."""
 
     def __init__(self, settings: Settings, version: str) -> None:
-        """Raises KeysError, and ValueError for an invalid REDIS_URL."""
+        """Raises KeysError, and ValueError for an invalid REDIS_URL or an address that nothing opens."""
         self.settings, self.version = settings, version
         self.keys = Keys(settings)
         url = settings.redis_url
@@ -74,6 +74,10 @@ class AppState:
     def open(self, client: InferenceClient, model: Model) -> None:
         """Start serving: from now on there is a model."""
         self._open = client, model
+
+    async def close(self) -> None:
+        """Write what waits to be written. Never raises."""
+        await asyncio.to_thread(self.prediction_log.close)
 
     @property
     def client(self) -> InferenceClient:

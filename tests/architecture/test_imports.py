@@ -20,7 +20,10 @@ from tests.architecture.imports import (
 )
 
 BASE = ("components", "components.files")  # standard library alone: every package may import it
-RUNTIME = ("components.ink", "components.latex", "components.recognizer", "components.serving", "service")
+RUNTIME = (
+    "components.ink", "components.latex", "components.recognizer", "components.records",
+    "components.serving", "service",
+)  # fmt: skip
 TRAINING_ONLY = {
     "torch", "torchvision", "timm", "lightning", "torchmetrics", "onnx", "pandas", "pyarrow", "mlflow",
     "dvc", "prefect", "dask", "distributed", "sklearn", "scipy", "matplotlib", "great_expectations",
