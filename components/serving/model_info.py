@@ -50,7 +50,7 @@ def check_startup(settings: Settings, keys: Keys) -> str | None:
         logger.warning("AUTH=off: anybody who reaches this address may use the service")
     if settings.rate_limits == "off":
         logger.warning("RATE_LIMITS=off: requests are not limited")
-    for name in ("monitor_folder", "feedback_folder"):
+    for name in ("monitor_folder", "feedback_folder", "usage_folder"):
         where: Path | str | None = getattr(settings, name)
         if where is not None and (fault := _unwritable(where)):
             logger.error("%s: %s: %s; serving continues, nothing is stored there", name.upper(), where, fault)

@@ -111,6 +111,19 @@ class Settings(BaseSettings):
     )
     feedback_seconds: int = Field(3600, ge=1, description="how long a prediction can be corrected, seconds")
 
+    usage_folder: OutsidePlace | None = Field(
+        None,
+        description="folder or address for usage by key and day, without content, which all replicas share; "
+        "unset: each counts in memory",
+    )
+    usage_days: int = Field(90, ge=1, le=3660, description="how long usage is kept, days")
+    usage_key_labels: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="keys with labels of their own in `/metrics`, the oldest first; others count as `other`",
+    )
+
     # Observability
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="log level")
     otel_exporter_otlp_endpoint: str | None = Field(
@@ -154,7 +167,7 @@ class Settings(BaseSettings):
 
 
 # Settings that are paths.
-PATHS = ("API_KEYS_FILE", "MONITOR_FOLDER", "FEEDBACK_FOLDER")
+PATHS = ("API_KEYS_FILE", "MONITOR_FOLDER", "FEEDBACK_FOLDER", "USAGE_FOLDER")
 
 
 def absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:

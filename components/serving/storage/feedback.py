@@ -82,8 +82,11 @@ class Feedback:
         )
         await self._store.put(caller.id, context.request_id, record)
 
-    async def correct(self, caller: Caller, request_id: str, formula: str) -> str:
-        """Store the correct formula of a request of this caller; returns it, normalized. Raises Problem."""
+    async def correct(self, caller: Caller, request_id: str, formula: str) -> tuple[str, bool]:
+        """Store the correct formula of a request of this caller.
+
+        Returns it, normalized, and whether it is the first correction of that request. Raises Problem.
+        """
         records = self._records
         if records is None:
             raise Problem(404, "feedback-off", "This service does not accept corrections.")
@@ -97,10 +100,10 @@ class Feedback:
                 f"You received no prediction with this request ID in the last {self._seconds} s, "
                 "or its input was too large to keep.",
             )
-        await self._in_thread(
+        first = await self._in_thread(
             request_id, lambda: _write(records, record, _correction(caller, request_id, record, right))
         )
-        return right
+        return right, first
 
     async def _in_thread(self, request_id: str, work: Callable[[], T]) -> T:
         """Run `work` in a thread. Raises Problem, also if the disk fails or hangs."""
@@ -144,7 +147,10 @@ def _correction(caller: Caller, request_id: str, record: PredictionRecord, right
     )
 
 
-def _write(records: RecordStore, record: PredictionRecord, correction: Correction) -> None:
-    """Write a correction whole or not at all. Raises OSError."""
+def _write(records: RecordStore, record: PredictionRecord, correction: Correction) -> bool:
+    """Write a correction whole or not at all; whether it replaces none. Raises OSError."""
+    name = f"{record.file}.json"
+    first = not records.exists(record.day, name)
     content = correction.model_dump_json(exclude_none=True) + "\n"
-    records.write(record.day, f"{record.file}.json", content.encode())
+    records.write(record.day, name, content.encode())
+    return first
