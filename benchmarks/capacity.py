@@ -137,29 +137,30 @@ def _measure(options: argparse.Namespace) -> None:
     """Measure the times, and with --check how far the model is from real replicas."""
     model = Path(bentoml.models.get(store_folder("handwritten-math-ocr", options.model)).path)
     recognizer = Recognizer.load(options.model, threads=1)
-    asked = questions(recognizer, pictures(Path("docs/examples"), 120))
+    asked = questions(recognizer, pictures(Path("docs/examples"), options.pictures))
     times = measure(model, recognizer, asked, options.rounds)
     load_average = os.getloadavg()[0]
     about = f"{options.model}, one core of {os.cpu_count()}, {platform.machine()}, load {load_average:.1f}"
     save(times, about, options.times)
     if not options.check:
         return
-    most = times.most(16)
     table = Table("replicas", "load", title=f"the model and real replicas; {about}")
-    for column in ("", "measured ms", "simulated ms", "error"):
+    for column in ("stretched", "", "measured ms", "simulated ms", "error"):
         table.add_column(column, justify="right")
     for count in (1, 2):
         with replicas_of(model, count) as services:
-            observe(services, asked, 5, 5)
+            stretch = observe(services, asked, times, count, options.seconds).stretch
             for share in (0.3, 0.5, 0.7):
-                rate = share * most * count
-                seen = observe(services, asked, rate, options.seconds)
-                outcome = simulate(times, steady(rate, 4 * options.seconds, count))
+                rate = share * times.stretched(stretch).most(16) * count
+                seen = observe(services, asked, times, rate, options.seconds)
+                own = times.stretched(seen.stretch)
+                outcome = simulate(own, steady(rate, 5 + 4 * options.seconds, count))
+                stretch = seen.stretch
                 for name, q in (("median", 0.5), ("p95", 0.95), ("p99", 0.99)):
                     real, model_s = seen.quantile(q), outcome.quantile(q)
                     table.add_row(
-                        str(count), f"{share:.0%}", name, f"{1000 * real:.0f}", f"{1000 * model_s:.0f}",
-                        f"{model_s / real - 1:+.0%}",
+                        str(count), f"{rate:.1f}/s", f"{seen.stretch:.2f}", name, f"{1000 * real:.0f}",
+                        f"{1000 * model_s:.0f}", f"{model_s / real - 1:+.0%}",
                     )  # fmt: skip
     console.print(table)
 
@@ -171,7 +172,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--measure", action="store_true", help="measure them anew, and write them there")
     parser.add_argument("--check", action="store_true", help="measure, and run one and two real replicas")
     parser.add_argument("--model", type=Path, default=Path("models/default"), help="a bundle (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=20, help="measured batches of each size (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=10, help="measured batches of each size (%(default)s)")
+    parser.add_argument("--pictures", type=int, default=60, help="to ask with (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60, help="of each run (default: %(default)s)")
     parser.add_argument("--pictures-a-day", type=float, default=1e8, help="(default: %(default)s)")
     parser.add_argument("--peak", type=float, default=2.5, help="peak to mean (default: %(default)s)")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -14,6 +17,7 @@ from itertools import cycle
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import psutil
 
@@ -37,6 +41,7 @@ class Observed:
     rate: float  # requests a second
     seconds: tuple[float, ...]  # of answers
     failed: int
+    stretch: float  # how much longer a batch took than on a core of its own: others use the machine as well
 
     def quantile(self, share: float) -> float:
         return float(np.quantile(self.seconds, share))
@@ -92,10 +97,10 @@ def measure(model: Path, recognizer: Recognizer, asked: Sequence[Question], roun
     with one_core(0):
         batches = batch_times(recognizer, [question.picture for question in asked], rounds)
         with replicas_of(model, 1) as [service]:
-            whole = _per_request(service, asked, 4 * len(asked))
+            whole = _per_request(service, asked, 2 * len(asked))
         with replicas_of(model, 1, cache_answers=2048) as [service]:
             _per_request(service, asked, len(asked))
-            hit = _per_request(service, asked, 4 * len(asked))
+            hit = _per_request(service, asked, 2 * len(asked))
     return ServiceTimes(round(max(0.0, whole - float(np.mean(batches[1]))), 6), round(hit, 6), batches)
 
 
@@ -124,19 +129,47 @@ def replicas_of(model: Path, count: int, **settings: int) -> Iterator[list[Measu
 
 
 def observe(
-    services: Sequence[Measured], asked: Sequence[Question], rate: float, seconds: float, seed: int = 0
+    services: Sequence[Measured],
+    asked: Sequence[Question],
+    times: ServiceTimes,
+    rate: float,
+    seconds: float,
+    seed: int = 0,
 ) -> Observed:
     """Send requests at random times, each to a random replica, whether others are answered or not."""
-    return asyncio.run(_observe(services, asked, rate, seconds, random.Random(seed)))
+    before = [_batches(service) for service in services]
+    calls = asyncio.run(_calls(services, asked, rate, seconds, random.Random(seed)))
+    read = [(after[0] - old[0], after[1] - old[1]) for old, after in
+            zip(before, map(_batches, services), strict=True)]  # fmt: skip
+    counts, took = sum((count for count, _ in read), start=Counter[int]()), sum(time for _, time in read)
+    usual = sum(count * float(np.mean(times.nearest(size))) / size for size, count in counts.items())
+    counted = calls[len(calls) // 10 :]  # the first find an empty service
+    answered = tuple(call.seconds for call in counted if call.status == 200)
+    return Observed(len(services), rate, answered, len(counted) - len(answered), took / usual)
 
 
-async def _observe(
+def _batches(service: Measured) -> tuple[Counter[int], float]:
+    """The batches that a replica has read, by size (rounded up to one of Prometheus' buckets), and the sum of
+    what a picture took in each."""
+    page = httpx.get(f"{service.address}/metrics", timeout=60).text
+    up_to = [(float(bound), float(value)) for bound, value in _SIZE.findall(page)]
+    counts = Counter({int(bound): round(value - before) for (bound, value), before in
+                      zip(up_to, [0.0, *(value for _, value in up_to)], strict=False)
+                      if math.isfinite(bound)})  # fmt: skip
+    return counts, sum(map(float, _TOOK.findall(page)))
+
+
+_SIZE = re.compile(r'^ocr_batch_pictures_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
+_TOOK = re.compile(r'^ocr_phase_seconds_sum\{phase="recognize"\} (\S+)$', re.MULTILINE)
+
+
+async def _calls(
     services: Sequence[Measured],
     asked: Sequence[Question],
     rate: float,
     seconds: float,
     chance: random.Random,
-) -> Observed:
+) -> list[Call]:
     following = cycle(asked)
     async with asyncio.TaskGroup() as group:
         sessions = [session(service.address, 256) for service in services]
@@ -150,9 +183,7 @@ async def _observe(
         calls = [await task for task in tasks]
         for each in sessions:
             await each.close()
-    counted = calls[len(calls) // 10 :]  # the first find an empty service
-    answered = tuple(call.seconds for call in counted if call.status == 200)
-    return Observed(len(services), rate, answered, len(counted) - len(answered))
+    return calls
 
 
 def save(times: ServiceTimes, about: str, path: Path) -> None:

@@ -40,6 +40,15 @@ class ServiceTimes:
         low, high = (float(np.quantile(self.batches[n], quantile)) for n in (small, large))
         return low if small == large else low + (high - low) * (size - small) / (large - small)
 
+    def nearest(self, size: int) -> tuple[float, ...]:
+        """The measured seconds of the largest measured size up to this one."""
+        return self.batches[max(n for n in self.batches if n <= size)]
+
+    def stretched(self, factor: float) -> ServiceTimes:
+        """The same on a core of which others use a part."""
+        batches = {size: tuple(factor * t for t in found) for size, found in self.batches.items()}
+        return ServiceTimes(factor * self.request, factor * self.hit, batches)
+
     def most(self, size: int) -> float:
         """Pictures a second that a replica can read without a cache, in batches of this size."""
         return size / (size * self.request + float(np.mean(self.batches[size])))

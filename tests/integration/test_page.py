@@ -641,10 +641,8 @@ def test_an_admin_sees_usage_and_manages_keys_on_the_dashboard(
     ada, boss = add_key(file, "Ada", ""), add_key(file, "Boss", "", admin=True)
     with service_of(*reads, auth="required", api_keys_file=file) as running:
         for key in (ada, boss, boss):
-            content: Any = {
-                "content": picture("x"),
-                "headers": {"x-api-key": key, "content-type": "image/png"},
-            }
+            headers = {"x-api-key": key, "content-type": "image/png"}
+            content: Any = {"content": picture("x"), "headers": headers}
             assert httpx.post(f"{running.address}/predict", **content).status_code == 200
         page.goto(f"{running.address}/dashboard")
         table, keys = page.locator("#usage-table tbody tr"), page.locator("#keys-table tbody tr")
