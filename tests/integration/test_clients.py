@@ -179,9 +179,12 @@ def test_an_example_of_the_python_readme_runs(service: Running, number: int) -> 
 
 
 def test_curl_examples_run(service: Running) -> None:
-    assert len(CURL) > 15
+    assert len(CURL) > 20
+    with Client(service.address, service.key) as client:
+        made = client.add_key("Curl").key.id
     for command in CURL:  # in order: a correction needs its prediction
-        shown = service.local(command).replace("curl ", "curl -sS --fail-with-body ")
+        shown = service.local(command.replace("3f9c2a7b", made))
+        shown = shown.replace("curl ", "curl -sS --fail-with-body ")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", shown],
             cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | {"KEY": service.key},
