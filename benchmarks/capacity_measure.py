@@ -41,6 +41,8 @@ class Observed:
     rate: float  # requests a second
     seconds: tuple[float, ...]  # of answers
     failed: int
+    arrivals: tuple[tuple[float, int], ...]  # when each request was sent, seconds, and to which replica
+    counted_from: float  # seconds; those before found an empty service
     stretch: float  # how much longer a batch took than on a core of its own: others use the machine as well
 
     def quantile(self, share: float) -> float:
@@ -58,9 +60,9 @@ def pictures(folder: Path, count: int) -> list[bytes]:
     return found
 
 
-def questions(recognizer: Recognizer, files: Sequence[bytes]) -> list[Question]:
+def questions(recognizer: Recognizer, files: Sequence[bytes], beam: int | None) -> list[Question]:
     """The pictures with the answers that a service must give."""
-    return [Question(file, recognizer.read_file(file).latex, frozenset()) for file in files]
+    return [Question(file, recognizer.read_file(file, beam).latex, frozenset()) for file in files]
 
 
 @contextmanager
@@ -74,31 +76,36 @@ def one_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def batch_times(recognizer: Recognizer, files: Sequence[bytes], rounds: int) -> dict[int, tuple[float, ...]]:
+def batch_times(
+    recognizer: Recognizer, files: Sequence[bytes], rounds: int, beam: int | None
+) -> dict[int, tuple[float, ...]]:
     """Processor seconds of reading random batches of each size; sizes take turns."""
     views: list[Views] = [prepare_picture(file, recognizer.settings.raster) for file in files]
     chance = random.Random(0)
     times: dict[int, list[float]] = {size: [] for size in SIZES}
-    recognizer.read_views(views[:16])  # warm up
+    recognizer.read_views(views[:16], beam)  # warm up
     for _ in range(rounds):
         for size in SIZES:
             batch = chance.sample(views, size)
             start = time.process_time()
-            recognizer.read_views(batch)
+            recognizer.read_views(batch, beam)
             times[size].append(time.process_time() - start)
     return {size: tuple(round(seconds, 6) for seconds in found) for size, found in times.items()}
 
 
-def measure(model: Path, recognizer: Recognizer, asked: Sequence[Question], rounds: int) -> ServiceTimes:
+def measure(
+    model: Path, recognizer: Recognizer, asked: Sequence[Question], rounds: int, beam: int | None
+) -> ServiceTimes:
     """Measure the service times; of a request what its processes use beside reading, one client at a time.
 
     Processor time, not the clock's: others on the machine do not change it much.
     """
+    settings = {} if beam is None else {"beam": beam}
     with one_core(0):
-        batches = batch_times(recognizer, [question.picture for question in asked], rounds)
-        with replicas_of(model, 1) as [service]:
+        batches = batch_times(recognizer, [question.picture for question in asked], rounds, beam)
+        with replicas_of(model, 1, **settings) as [service]:
             whole = _per_request(service, asked, 2 * len(asked))
-        with replicas_of(model, 1, cache_answers=2048) as [service]:
+        with replicas_of(model, 1, cache_answers=2048, **settings) as [service]:
             _per_request(service, asked, len(asked))
             hit = _per_request(service, asked, 2 * len(asked))
     return ServiceTimes(round(max(0.0, whole - float(np.mean(batches[1]))), 6), round(hit, 6), batches)
@@ -138,14 +145,15 @@ def observe(
 ) -> Observed:
     """Send requests at random times, each to a random replica, whether others are answered or not."""
     before = [_batches(service) for service in services]
-    calls = asyncio.run(_calls(services, asked, rate, seconds, random.Random(seed)))
+    calls, arrivals = asyncio.run(_calls(services, asked, rate, seconds, random.Random(seed)))
     read = [(after[0] - old[0], after[1] - old[1]) for old, after in
             zip(before, map(_batches, services), strict=True)]  # fmt: skip
     counts, took = sum((count for count, _ in read), start=Counter[int]()), sum(time for _, time in read)
     usual = sum(count * float(np.mean(times.nearest(size))) / size for size, count in counts.items())
-    counted = calls[len(calls) // 10 :]  # the first find an empty service
-    answered = tuple(call.seconds for call in counted if call.status == 200)
-    return Observed(len(services), rate, answered, len(counted) - len(answered), took / usual)
+    first = len(calls) // 10
+    answered = tuple(call.seconds for call in calls[first:] if call.status == 200)
+    failed = len(calls) - first - len(answered)
+    return Observed(len(services), rate, answered, failed, tuple(arrivals), arrivals[first][0], took / usual)
 
 
 def _batches(service: Measured) -> tuple[Counter[int], float]:
@@ -169,21 +177,24 @@ async def _calls(
     rate: float,
     seconds: float,
     chance: random.Random,
-) -> list[Call]:
+) -> tuple[list[Call], list[tuple[float, int]]]:
     following = cycle(asked)
     async with asyncio.TaskGroup() as group:
         sessions = [session(service.address, 256) for service in services]
         start, at = time.perf_counter(), 0.0
         tasks: list[asyncio.Task[Call]] = []
+        arrivals: list[tuple[float, int]] = []
         while at < seconds:
             at += chance.expovariate(rate)
             await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
-            calling = chance.choice(sessions)
+            to = chance.randrange(len(sessions))
+            calling = sessions[to]
+            arrivals.append((time.perf_counter() - start, to))
             tasks.append(group.create_task(ask(calling, next(following), len(tasks))))
         calls = [await task for task in tasks]
         for each in sessions:
             await each.close()
-    return calls
+    return calls, arrivals
 
 
 def save(times: ServiceTimes, about: str, path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import simpy
 
-_TURN = 0.004  # seconds that a process keeps the core while another wants it: Linux's time slice, about
 _LEAST = 1e-9
+_COARSE = 0.02  # a turn where many runs are needed, and milliseconds do not matter
 
 Steps = Generator[simpy.Event, Any, Any]
 
@@ -66,10 +66,13 @@ class Scenario:
     batch_size: int = 16
     max_queue: int = 128
     warm_up: float = 5.0  # seconds that are not counted
+    turn: float = 0.004  # seconds that a process keeps the core while another wants it: Linux's, about
     zones: int = 1
     lost_zone_at: float | None = None  # seconds; its replicas are gone from then on
     noticed_after: float = 10.0  # seconds until nobody sends to them any more
     autoscale: Autoscaling | None = None
+    # Instead of random ones at `rate`: when each request comes, seconds, and to which replica.
+    arrivals: tuple[tuple[float, int], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,9 @@ class Outcome:
 
 
 class _Replica:
-    def __init__(self, env: simpy.Environment, times: ServiceTimes, scenario: Scenario, zone: int) -> None:
-        self.env, self.times, self.scenario, self.zone = env, times, scenario, zone
+    def __init__(self, env: simpy.Environment, times: ServiceTimes, scenario: Scenario, number: int) -> None:
+        self.env, self.times, self.scenario = env, times, scenario
+        self.number, self.zone = number, number % scenario.zones
         self.core = simpy.Resource(env, 1)
         self.waiting: deque[simpy.Event] = deque()
         self.wake: simpy.Event = env.event()
@@ -139,7 +143,7 @@ class _Replica:
         return True
 
     def _recognize(self) -> Steps:
-        chance = random.Random(id(self) % 9973)
+        chance = random.Random(self.number)
         while True:
             if not self.waiting:
                 self.wake = self.env.event()
@@ -156,7 +160,7 @@ class _Replica:
         while left > _LEAST:
             with self.core.request() as turn:
                 yield turn
-                now = min(left, _TURN)
+                now = min(left, self.scenario.turn)
                 yield self.env.timeout(now)
             left -= now
         self.busy += seconds
@@ -168,6 +172,7 @@ class _Fleet:
     def __init__(self, env: simpy.Environment, times: ServiceTimes, scenario: Scenario) -> None:
         self.env, self.times, self.scenario = env, times, scenario
         self.replicas = [self._new(number) for number in range(scenario.replicas)]
+        self.made = scenario.replicas
         self.starting = 0
         self.lost_zone: int | None = None
         if scenario.lost_zone_at is not None:
@@ -176,7 +181,7 @@ class _Fleet:
             env.process(self._scale(scenario.autoscale))
 
     def _new(self, number: int) -> _Replica:
-        return _Replica(self.env, self.times, self.scenario, number % self.scenario.zones)
+        return _Replica(self.env, self.times, self.scenario, number)
 
     def _lose(self, at: float) -> Steps:
         yield self.env.timeout(at)
@@ -214,7 +219,8 @@ class _Fleet:
     def _start(self, seconds: float) -> Steps:
         yield self.env.timeout(seconds)
         self.starting -= 1
-        replica = self._new(len(self.replicas))
+        replica = self._new(self.made)
+        self.made += 1
         if replica.zone == self.lost_zone:
             replica.zone = (replica.zone + 1) % self.scenario.zones
         self.replicas.append(replica)
@@ -225,9 +231,9 @@ def simulate(times: ServiceTimes, scenario: Scenario, seed: int = 0) -> Outcome:
     env, chance, outcome = simpy.Environment(), random.Random(seed), Outcome()
     fleet = _Fleet(env, times, scenario)
 
-    def request() -> Steps:
+    def request(to: int | None = None) -> Steps:
         at = env.now
-        replica = chance.choice(fleet.replicas)
+        replica = chance.choice(fleet.replicas) if to is None else fleet.replicas[to]
         counted = at >= scenario.warm_up
         if replica.gone:
             outcome.lost += counted
@@ -243,6 +249,11 @@ def simulate(times: ServiceTimes, scenario: Scenario, seed: int = 0) -> Outcome:
             outcome.seconds.append(env.now - at)
             outcome.finished.append((at, env.now - at))
 
+    def recorded(arrivals: tuple[tuple[float, int], ...]) -> Steps:
+        for at, to in arrivals:
+            yield env.timeout(max(0.0, at - env.now))
+            env.process(request(to))
+
     def arrivals() -> Steps:
         # A Poisson process whose rate changes, by thinning.
         while True:
@@ -255,7 +266,7 @@ def simulate(times: ServiceTimes, scenario: Scenario, seed: int = 0) -> Outcome:
             outcome.replicas.append((env.now, sum(not replica.gone for replica in fleet.replicas)))
             yield env.timeout(5)
 
-    env.process(arrivals())
+    env.process(arrivals() if scenario.arrivals is None else recorded(scenario.arrivals))
     env.process(watch())
     env.run(until=scenario.seconds)
     outcome.counted = scenario.seconds - scenario.warm_up
@@ -274,7 +285,7 @@ def most_within(
     and that refuses nothing; to a hundredth."""
 
     def holds(rate: float) -> bool:
-        scenario = steady(rate, seconds, cache_hits=cache_hits, batch_size=batch_size)
+        scenario = steady(rate, seconds, cache_hits=cache_hits, batch_size=batch_size, turn=_COARSE)
         outcome = simulate(times, scenario)
         return outcome.refused == 0 and outcome.quantile(0.99) <= p99
 

@@ -67,6 +67,12 @@ def test_an_autoscaler_follows_a_burst_and_goes_back() -> None:
     assert outcome.failed < simulate(BATCHED, Scenario(rate, 2 * most, 120, 1)).failed
 
 
+def test_recorded_arrivals_are_played_again() -> None:
+    arrivals = ((0.0, 0), (0.001, 0), (0.002, 1))
+    outcome = simulate(TEN, steady(1, 1, 2, arrivals=arrivals, warm_up=0, batch_size=1))
+    assert sorted(outcome.seconds) == pytest.approx([0.01, 0.01, 0.019])
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     runs = [simulate(BATCHED, steady(30, 10), seed) for seed in (1, 1, 2)]
     assert runs[0].seconds == runs[1].seconds != runs[2].seconds
