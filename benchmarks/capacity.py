@@ -154,15 +154,15 @@ def _measure(options: argparse.Namespace) -> None:
         with replicas_of(model, count, **settings) as services:
             stretch = observe(services, asked, times, count, options.seconds).stretch
             for share in (0.3, 0.5, 0.7):
-                rate = share * times.stretched(stretch).most(16) * count
+                rate = share * times.most(16) / stretch * count
                 seen = observe(services, asked, times, rate, options.seconds)
-                own = times.stretched(seen.stretch)
+                stretch = max(1.0, seen.stretch)
+                own = 1 + min(1.0, rate / count * times.request * stretch)  # processes, at the mean
                 same = steady(
-                    rate, seen.arrivals[-1][0] + 60, count,
-                    arrivals=seen.arrivals, warm_up=seen.counted_from,
+                    rate, seen.arrivals[-1][0] + 60, count, arrivals=seen.arrivals,
+                    warm_up=seen.counted_from, background=max(0.0, stretch - own),
                 )  # fmt: skip
-                outcome = simulate(own, same)
-                stretch = seen.stretch
+                outcome = simulate(times, same)
                 for name, q in (("median", 0.5), ("p95", 0.95), ("p99", 0.99)):
                     real, model_s = seen.quantile(q), outcome.quantile(q)
                     table.add_row(

@@ -1,7 +1,7 @@
 """A discrete-event model of replicas: requests, one core each, batches, a cache, autoscaling, zones.
 
-A replica is a core, which its two processes share in turns of a few milliseconds: the API, which takes some
-time for each request, and the recognizer, which reads one batch at a time, of all that waits when it begins.
+A replica is a core, which its two processes share evenly while both have work: the API, which handles one
+request at a time, and the recognizer, which reads one batch at a time, of all that waits when it begins.
 Service times are drawn from measured ones. Requests go to a replica at random, as a Kubernetes Service does.
 """
 
@@ -44,11 +44,6 @@ class ServiceTimes:
         """The measured seconds of the largest measured size up to this one."""
         return self.batches[max(n for n in self.batches if n <= size)]
 
-    def stretched(self, factor: float) -> ServiceTimes:
-        """The same on a core of which others use a part."""
-        batches = {size: tuple(factor * t for t in found) for size, found in self.batches.items()}
-        return ServiceTimes(factor * self.request, factor * self.hit, batches)
-
     def most(self, size: int) -> float:
         """Pictures a second that a replica can read without a cache, in batches of this size."""
         return size / (size * self.request + float(np.mean(self.batches[size])))
@@ -66,7 +61,8 @@ class Scenario:
     batch_size: int = 16
     max_queue: int = 128
     warm_up: float = 5.0  # seconds that are not counted
-    turn: float = 0.004  # seconds that a process keeps the core while another wants it: Linux's, about
+    background: float = 0.0  # other processes on each core, that always have work
+    turn: float = 0.004  # seconds of work after which a process looks who else wants the core
     zones: int = 1
     lost_zone_at: float | None = None  # seconds; its replicas are gone from then on
     noticed_after: float = 10.0  # seconds until nobody sends to them any more
@@ -116,7 +112,8 @@ class _Replica:
     def __init__(self, env: simpy.Environment, times: ServiceTimes, scenario: Scenario, number: int) -> None:
         self.env, self.times, self.scenario = env, times, scenario
         self.number, self.zone = number, number % scenario.zones
-        self.core = simpy.Resource(env, 1)
+        self.api = simpy.Resource(env, 1)
+        self.active = 0  # processes of this replica that have work
         self.waiting: deque[simpy.Event] = deque()
         self.wake: simpy.Event = env.event()
         self.in_flight = 0
@@ -131,7 +128,9 @@ class _Replica:
         self.in_flight += 1
         try:
             hit = chance.random() < self.scenario.cache_hits
-            yield from self._work(self.times.hit if hit else self.times.request)
+            with self.api.request() as turn:
+                yield turn
+                yield from self._work(self.times.hit if hit else self.times.request)
             if not hit:
                 read = self.env.event()
                 self.waiting.append(read)
@@ -155,14 +154,14 @@ class _Replica:
                 read.succeed()
 
     def _work(self, seconds: float) -> Steps:
-        """Use the core for so long, in turns."""
+        """Use the core for so long, of which all that want it get an equal part."""
         left = seconds
+        self.active += 1
         while left > _LEAST:
-            with self.core.request() as turn:
-                yield turn
-                now = min(left, self.scenario.turn)
-                yield self.env.timeout(now)
+            now = min(left, self.scenario.turn)
+            yield self.env.timeout(now * (self.scenario.background + self.active))
             left -= now
+        self.active -= 1
         self.busy += seconds
 
 

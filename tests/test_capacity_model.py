@@ -73,6 +73,11 @@ def test_recorded_arrivals_are_played_again() -> None:
     assert sorted(outcome.seconds) == pytest.approx([0.01, 0.01, 0.019])
 
 
+def test_others_on_the_core_take_their_part() -> None:
+    outcome = simulate(TEN, steady(1, 20, batch_size=1, background=2))
+    assert outcome.quantile(0.5) == pytest.approx(0.03, rel=0.01)
+
+
 def test_the_same_seed_is_the_same_run() -> None:
     runs = [simulate(BATCHED, steady(30, 10), seed) for seed in (1, 1, 2)]
     assert runs[0].seconds == runs[1].seconds != runs[2].seconds
