@@ -128,6 +128,10 @@ class HandwrittenMath:
         self._failures = 0 if ready else self._failures + 1
         return self._failures < 3
 
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def close(self) -> None:
+        await state.close()
+
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     def check_before_start() -> None:  # type: ignore[misc]  # BentoML calls it without an instance
         configure_logging(SETTINGS.log_level)

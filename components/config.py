@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from components.augmentation.strokes import AugmentConfig
 from components.ink.raster import RasterSettings
+from components.records import Place
 
 
 class _Section(BaseModel):
@@ -211,7 +212,7 @@ class RegisterParams(_Section):
 
 
 class MonitorParams(_Section):
-    folder: Path
+    folder: Place
     kinds: tuple[Literal["strokes", "inkml", "picture"], ...] = Field(min_length=1)
     window_hours: float = Field(gt=0)
     min_readings: int = Field(ge=1)
@@ -235,7 +236,7 @@ class PipelineParams(_Section):
 class RetrainingParams(_Section):
     cron: str = Field(min_length=9)
     timezone: str
-    feedback: Path
+    feedback: Place
     watch: float = Field(ge=1)
     watch_drift: float = Field(ge=1)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from components.config import DataParams
 from components.files import write_json
+from components.records import RecordStore
 
 STATE = Path(".dvc/tmp/ink.json")
 
 
-def source_folders(data: DataParams, feedback: Path) -> Iterator[Path]:
-    """Yield the folders that receive ink, pictures and corrections."""
+def source_folders(data: DataParams, feedback: Path | str) -> Iterator[Path | str]:
+    """Yield the folders that receive ink, pictures and corrections; corrections may have an address."""
     yield feedback
     if data.source == "folder":
         yield from (data.folder.train, data.folder.valid, data.folder.test)
@@ -22,10 +23,17 @@ def source_folders(data: DataParams, feedback: Path) -> Iterator[Path]:
         yield data.pictures.folder
 
 
-def fingerprint(folders: Iterable[Path]) -> str:
-    """Return a hash of the names, sizes and modification times of all files, hidden ones excepted."""
+def fingerprint(folders: Iterable[Path | str]) -> str:
+    """Return a hash of the names, sizes and modification times of all files, hidden ones excepted.
+
+    In an object store the objects' hashes stand for their times. Raises OSError.
+    """
     total = hashlib.sha256()
     for folder in folders:
+        if isinstance(folder, str):
+            for file in RecordStore(folder).files(""):
+                total.update(f"{folder}/{file.name}\0{file.size}\0{file.version}\n".encode())
+            continue
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 stat = path.stat()

@@ -30,6 +30,7 @@ from components.ink.inkml import MAX_BYTES, NAMESPACE, parse_inkml, read_inkml, 
 from components.ink.raster import Picture
 from components.latex.normalizer import normalize
 from components.recognizer.preprocessing import BlankPictureError, open_grey
+from components.records import RecordStore
 
 REPORT = Path("reports/corrections.csv")
 SET_ASIDE = ".contradicted"  # the suffix of what was collected before somebody contradicted
@@ -81,23 +82,25 @@ class _Said:
         return folder / f"{self.name}.inkml" if self.png is None else label_path(folder / f"{self.name}.png")
 
 
-def collect(feedback: Path, target: Path, report: Path = REPORT) -> Collected:
-    """Writes the corrections in `feedback` (none, where there is no such folder) into `target`.
+def collect(feedback: Path | str, target: Path, report: Path = REPORT) -> Collected:
+    """Writes the corrections in `feedback`, a folder or an address, into `target`; none where it is missing.
 
     Each file is there whole or not at all; one that is right already is not touched. Raises OSError where
-    nothing can be written.
+    nothing can be read or written.
     """
-    files = sorted(path for path in feedback.rglob("*.json") if not path.name.startswith("."))
+    store = RecordStore(feedback)
+    files = store.files(".json")
     by_path: dict[Path, list[_Said]] = defaultdict(list)
-    skipped: list[Skip] = []
-    for path in files:
-        file = path.relative_to(feedback).as_posix()
+    large = [file.name for file in files if file.size > MAX_BYTES]
+    skipped = [Skip(name, f"the file is larger than {MAX_BYTES >> 20} MiB") for name in large]
+    for file, content in store.read([file.name for file in files if file.size <= MAX_BYTES]):
+        if isinstance(content, OSError):
+            skipped.append(Skip(file, content.strerror or str(content)))
+            continue
         try:
-            said = _said(path, file)
+            said = _said(content, file)
         except ValueError as error:
             skipped.append(Skip(file, str(error)))
-        except OSError as error:
-            skipped.append(Skip(file, error.strerror or str(error)))
         else:
             by_path[said.path(target)].append(said)
     written = kept = set_aside = 0
@@ -124,12 +127,10 @@ def collect(feedback: Path, target: Path, report: Path = REPORT) -> Collected:
     return Collected(len(files), written, kept, set_aside, tuple(skipped))
 
 
-def _said(path: Path, file: str) -> _Said:
-    """Reads one file. Raises ValueError, whose message is the reason, where it can't be used, and OSError."""
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"the file is larger than {MAX_BYTES >> 20} MiB")
+def _said(content: bytes, file: str) -> _Said:
+    """Reads one file. Raises ValueError, whose message is the reason, where it can't be used."""
     try:
-        correction = Correction.model_validate_json(path.read_bytes())
+        correction = Correction.model_validate_json(content)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, fault["loc"]))

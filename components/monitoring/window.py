@@ -6,14 +6,16 @@ import json
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
 from components.monitoring.reference import COLUMNS, INK, KIND, PICTURE
+from components.records import RecordStore
 
-_LOGS = "readings/data/data.*.log*"  # one file per worker, plus rotated files
+_LOGS = "**/readings/data/data.*.log*"  # one file per worker, plus rotated files; a folder per replica
+_LINES = ".jsonl"  # records of the day in a store
 _INVALID = (ValueError, KeyError, TypeError, OverflowError)  # raised by a line that is no prediction
 
 
@@ -30,16 +32,17 @@ class Window:
 
 
 def read_window(
-    folder: Path, model: str, hours: float, kinds: Collection[str], now: datetime | None = None
+    folder: Path | str, model: str, hours: float, kinds: Collection[str], now: datetime | None = None
 ) -> Window:
-    """Read predictions of the last `hours` by version `model` on inputs of `kinds` from all workers' logs.
+    """Read predictions of the last `hours` by version `model` on inputs of `kinds` from all workers' logs,
+    in a folder or at an address that all replicas write to.
 
-    A missing folder gives an empty window: nothing has been served yet.
+    A missing folder gives an empty window: nothing has been served yet. Raises OSError.
     """
     end = (now or datetime.now()).astimezone()
     start = end - timedelta(hours=hours)
     found, invalid, excluded = [], 0, 0
-    for line in _lines(folder, start):
+    for line in _stored_lines(folder, start, end) if isinstance(folder, str) else _lines(folder, start):
         try:
             at, version, kind, values = _parse(line)
         except _INVALID:
@@ -66,6 +69,17 @@ def _lines(folder: Path, since: datetime) -> Iterator[str]:
                 yield from stream
         except FileNotFoundError:  # rotated at this moment: it is read under its new name
             continue
+
+
+def _stored_lines(address: str, start: datetime, end: datetime) -> Iterator[str]:
+    """Yield the lines of the days, in UTC, that a period touches."""
+    store = RecordStore(address)
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    for day in (first + timedelta(days=number) for number in range((last - first).days + 1)):
+        for name, content in store.read([file.name for file in store.files(_LINES, day)]):
+            if isinstance(content, OSError):
+                raise OSError(f"{address}/{name}: {content}") from content
+            yield from content.decode("utf-8", "replace").splitlines()
 
 
 def _parse(line: str) -> tuple[datetime, str, str, tuple[float, ...]]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from components.serving.access.proxies import trust_proxies
 from components.serving.observability import metrics
 from components.serving.observability.request_context import RequestContextMiddleware, context_of
-from components.serving.routes import feedback, pages, predict, status
+from components.serving.routes import feedback, keys, pages, predict, status, usage
 from components.serving.routing import LenientRouting
 from components.serving.schemas.openapi import describe_security
 from components.serving.schemas.problems import MEDIA_TYPE, Problem, internal
@@ -36,6 +36,8 @@ def build_app(state: AppState) -> ASGIApp:
     app.include_router(predict.router)
     app.include_router(feedback.router)
     app.include_router(status.router)
+    app.include_router(usage.router)
+    app.include_router(keys.router)
     app.include_router(pages.router)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _by_status)
@@ -60,7 +62,9 @@ def build_app(state: AppState) -> ASGIApp:
         return description
 
     app.openapi = openapi  # type: ignore[method-assign]
-    observed = RequestContextMiddleware(LenientRouting(app), state.counts, state.history.sample)
+    observed = RequestContextMiddleware(
+        LenientRouting(app), state.counts, state.history.sample, state.usage.count
+    )
     return trust_proxies(observed, state.settings.proxies)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.recognizer.bundle import Bundle
+from components.records import RecordStore
 from components.serving.access.api_keys import Keys
 from components.serving.schemas.responses import ModelInfo
 from components.serving.settings import Settings
@@ -50,19 +50,17 @@ def check_startup(settings: Settings, keys: Keys) -> str | None:
         logger.warning("AUTH=off: anybody who reaches this address may use the service")
     if settings.rate_limits == "off":
         logger.warning("RATE_LIMITS=off: requests are not limited")
-    for name in ("monitor_folder", "feedback_folder"):
-        folder: Path | None = getattr(settings, name)
-        if folder is not None and (fault := _unwritable(folder)):
-            logger.error(
-                "%s: %s: %s; serving continues, nothing is stored there", name.upper(), folder, fault
-            )
+    for name in ("monitor_folder", "feedback_folder", "usage_folder"):
+        where: Path | str | None = getattr(settings, name)
+        if where is not None and (fault := _unwritable(where)):
+            logger.error("%s: %s: %s; serving continues, nothing is stored there", name.upper(), where, fault)
     return None
 
 
-def _unwritable(folder: Path) -> str | None:
-    """Why the folder is not writable; None if it is."""
+def _unwritable(where: Path | str) -> str | None:
+    """Why the folder or address is not writable; None if it is."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        RecordStore(where).check()
     except OSError as error:
-        return error.strerror
-    return None if os.access(folder, os.W_OK | os.X_OK) else "may not be written to"
+        return error.strerror or str(error)
+    return None

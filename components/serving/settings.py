@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.recognizer.device import Device
+from components.records import Place
 
 
 class SettingsError(ValueError):
     """An environment variable has an invalid value; the message names it."""
 
 
+PlaceT = TypeVar("PlaceT", bound=Path | str)
+
 BENTO = Path(__file__).parents[3] / "bento.yaml"  # exists where this code runs in a Bento
 
 
-def _outside(path: Path) -> Path:
+def _outside(path: PlaceT) -> PlaceT:
     """Refuse a relative path in a Bento: BentoML makes the Bento's folder the working directory.
 
     What was written there would be found by nobody, and be lost with the Bento.
     """
-    if BENTO.exists() and not path.is_absolute():
+    if BENTO.exists() and isinstance(path, Path) and not path.is_absolute():
         raise ValueError(
             f"`{path}` is relative, and a Bento has a working directory of its own: "
             f"write an absolute path, such as $PWD/{path}"
@@ -33,6 +36,7 @@ def _outside(path: Path) -> Path:
 
 
 OutsidePath: TypeAlias = Annotated[Path, AfterValidator(_outside)]
+OutsidePlace: TypeAlias = Annotated[Place, AfterValidator(_outside)]
 
 
 class Settings(BaseSettings):
@@ -92,17 +96,33 @@ class Settings(BaseSettings):
     read_timeout: float = Field(30, gt=0, description="seconds until a request times out")
 
     # Records
-    monitor_folder: OutsidePath | None = Field(
-        None, description="folder of this replica's prediction log; unset: none"
+    monitor_folder: OutsidePlace | None = Field(
+        None,
+        description="prediction log: a folder of this replica, or an address that all share "
+        "(`s3://BUCKET/monitoring`, `file:///…`); unset: none",
     )
     monitor_share: float = Field(0.1, ge=0, le=1, description="share of predictions recorded")
     monitor_pictures: Literal["off", "on"] = Field(
         "off", description="`on`: records the preprocessed picture as well"
     )
-    feedback_folder: OutsidePath | None = Field(
-        None, description="folder for corrections (`POST /feedback`); unset: not accepted"
+    feedback_folder: OutsidePlace | None = Field(
+        None,
+        description="folder or address for corrections (`POST /feedback`); unset: not accepted",
     )
     feedback_seconds: int = Field(3600, ge=1, description="how long a prediction can be corrected, seconds")
+
+    usage_folder: OutsidePlace | None = Field(
+        None,
+        description="folder or address for usage by key and day, without content, which all replicas share; "
+        "unset: each counts in memory",
+    )
+    usage_days: int = Field(90, ge=1, le=3660, description="how long usage is kept, days")
+    usage_key_labels: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="keys with labels of their own in `/metrics`, the oldest first; others count as `other`",
+    )
 
     # Observability
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="log level")
@@ -125,8 +145,8 @@ class Settings(BaseSettings):
 
     @property
     def monitoring(self) -> dict[str, Any]:
-        """BentoML's `monitoring` section: files or nothing."""
-        if self.monitor_folder is None:
+        """BentoML's `monitoring` section: files or nothing. An address is written to without BentoML."""
+        if not isinstance(self.monitor_folder, Path):
             return {"enabled": False}
         return {
             "enabled": True,
@@ -147,12 +167,16 @@ class Settings(BaseSettings):
 
 
 # Settings that are paths.
-PATHS = ("API_KEYS_FILE", "MONITOR_FOLDER", "FEEDBACK_FOLDER")
+PATHS = ("API_KEYS_FILE", "MONITOR_FOLDER", "FEEDBACK_FOLDER", "USAGE_FOLDER")
 
 
 def absolute_paths(environment: Mapping[str, str]) -> dict[str, str]:
-    """The path settings of an environment, absolute from here: for a process that starts elsewhere."""
-    return {name: str(Path(environment[name]).absolute()) for name in PATHS if environment.get(name)}
+    """The path settings of an environment, absolute from here: for a process that starts elsewhere.
+
+    Addresses stay as they are.
+    """
+    given = {name: environment[name] for name in PATHS if environment.get(name)}
+    return {name: text if "://" in text else str(Path(text).absolute()) for name, text in given.items()}
 
 
 def load_settings() -> Settings:

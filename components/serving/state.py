@@ -15,6 +15,7 @@ from components.serving.access.rate_limits import Caller, Limits, allowance
 from components.serving.inference.client import InferenceClient
 from components.serving.observability.history import MetricsHistory
 from components.serving.observability.prediction_log import PredictionLog
+from components.serving.observability.usage import NO_KEY, Usage
 from components.serving.schemas.problems import Problem, busy
 from components.serving.schemas.responses import Health, ModelInfo
 from components.serving.settings import Settings
@@ -57,7 +58,7 @@ class AppState:
     """State shared by the routes; `open` adds the model once it is loaded."""
 
     def __init__(self, settings: Settings, version: str) -> None:
-        """Raises KeysError, and ValueError for an invalid REDIS_URL."""
+        """Raises KeysError, and ValueError for an invalid REDIS_URL or an address that nothing opens."""
         self.settings, self.version = settings, version
         self.keys = Keys(settings)
         url = settings.redis_url
@@ -65,6 +66,7 @@ class AppState:
         self.limits = Limits(settings, self.redis)
         self.prediction_log = PredictionLog(settings)
         self.feedback = Feedback(settings, self.redis)
+        self.usage = Usage(settings, self._label)
         self.counts = Counts()
         self.history = MetricsHistory()
         self._open: tuple[InferenceClient, Model] | None = None
@@ -74,6 +76,18 @@ class AppState:
     def open(self, client: InferenceClient, model: Model) -> None:
         """Start serving: from now on there is a model."""
         self._open = client, model
+
+    def _label(self, key: str) -> str:
+        """The key's name in metrics: its ID if it is among the first USAGE_KEY_LABELS, for which alone there
+        are labels."""
+        if key == NO_KEY:
+            return "none"
+        return key if self.keys.rank(key) < self.settings.usage_key_labels else "other"
+
+    async def close(self) -> None:
+        """Write what waits to be written. Never raises."""
+        await asyncio.to_thread(self.prediction_log.close)
+        await asyncio.to_thread(self.usage.close)
 
     @property
     def client(self) -> InferenceClient:
@@ -97,7 +111,7 @@ class AppState:
                 "This API key is unknown, expired or revoked.",
                 {"WWW-Authenticate": "Bearer"},
             )
-        return Caller(f"key:{key.id}", key.name, allowance(self.settings, key), keyed=True)
+        return Caller(f"key:{key.id}", key.name, allowance(self.settings, key), key.id, key.admin)
 
     async def health(self) -> Health:
         """The health check, at most two seconds old."""

@@ -20,8 +20,14 @@ from handwritten_math_client import (
     ClientError,
     Constraints,
     Correction,
+    CreatedKey,
     Health,
     History,
+    Key,
+    KeyLimitOptions,
+    KeyLimits,
+    KeyList,
+    KeyResult,
     Minute,
     ModelInfo,
     Prediction,
@@ -33,6 +39,8 @@ from handwritten_math_client import (
     Status,
     TokenAlternative,
     TokenBox,
+    UsageDay,
+    UsageReport,
 )
 from tests.architecture.imports import imported_by_script, third_party
 
@@ -43,9 +51,13 @@ MODELS = {
     "AlternativeResponse": Alternative,
     "BatchResponse": Batch,
     "Constraints": Constraints,
+    "CreatedKey": CreatedKey,
     "FeedbackResponse": Correction,
     "Health": Health,
     "History": History,
+    "KeyInfo": Key,
+    "KeyLimits": KeyLimits,
+    "KeyList": KeyList,
     "Minute": Minute,
     "ModelInfo": ModelInfo,
     "PredictResponse": Reading,
@@ -55,6 +67,8 @@ MODELS = {
     "TokenAlternative": TokenAlternative,
     "TokenBox": TokenBox,
     "Usage": RateLimitStatus,
+    "UsageDay": UsageDay,
+    "UsageReport": UsageReport,
 }
 
 STROKES = [[(0, 0), (8, 10)], [(8, 0), (0, 10)]]
@@ -70,7 +84,13 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "history": (),
     "model_info": (),
     "rate_limit_status": (),
+    "usage": (),
+    "list_keys": (),
+    "add_key": ("Ada's tablet", 30),
+    "limit_key": ("3f9c2a7b",),
+    "revoke_key": ("3f9c2a7b",),
 }
+WITHOUT_OPTIONS = {"add_key", "limit_key", "revoke_key"}  # of predictions
 OPTIONS: dict[str, Any] = {
     "n_best": 2,
     "format": "mathml",
@@ -78,7 +98,7 @@ OPTIONS: dict[str, Any] = {
     "names": "letters",
     "constraints": Constraints(prefix="x", tokens={3: "2"}, exclude=("y",), vocabulary="algebra"),
 }
-RESULTS = {Prediction: Reading}  # with headers
+RESULTS: dict[type, type] = {Prediction: Reading, KeyResult: Key}  # with headers
 
 
 def sent(method: str, **options: Any) -> httpx.Request:
@@ -98,8 +118,13 @@ def sent(method: str, **options: Any) -> httpx.Request:
 
 
 def operation(description: dict[str, Any], request: httpx.Request) -> dict[str, Any]:
-    found: dict[str, Any] = description["paths"][request.url.path][request.method.lower()]
+    found: dict[str, Any] = description["paths"][pattern(request)][request.method.lower()]
     return found
+
+
+def pattern(request: httpx.Request) -> str:
+    """The path as the description has it."""
+    return request.url.path.replace("3f9c2a7b", "{key_id}")
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -116,7 +141,7 @@ def test_there_is_a_method_for_each_operation(description: dict[str, Any]) -> No
         (path, method.upper()) for path, methods in description["paths"].items() for method in methods
     }
     requests = [sent(method) for method in CALLS]
-    assert {(request.url.path, request.method) for request in requests} == described
+    assert {(pattern(request), request.method) for request in requests} == described
 
 
 @pytest.mark.parametrize("method", CALLS)
@@ -128,20 +153,21 @@ def test_a_result_is_what_the_operation_answers(description: dict[str, Any], met
     assert MODELS[name] is RESULTS.get(kind, kind)
 
 
-@pytest.mark.parametrize("method", [method for method in CALLS if CALLS[method]])
+@pytest.mark.parametrize("method", [m for m in CALLS if CALLS[m] and m != "revoke_key"])
 def test_a_body_is_as_described(description: dict[str, Any], method: str) -> None:
     request = sent(method)
     kind = request.headers["Content-Type"].partition(";")[0]
     content = operation(description, request)["requestBody"]["content"]
     assert kind in content
     if kind == "application/json":
-        jsonschema.Draft202012Validator(content[kind]["schema"]).validate(json.loads(request.content))
+        schema = content[kind]["schema"] | {"components": description["components"]}  # what `$ref` refers to
+        jsonschema.Draft202012Validator(schema).validate(json.loads(request.content))
     elif kind == "multipart/form-data":
         [field] = content[kind]["schema"]["required"]
         assert f'name="{field}"'.encode() in request.content
 
 
-@pytest.mark.parametrize("method", [method for method in CALLS if CALLS[method]])
+@pytest.mark.parametrize("method", [m for m in CALLS if CALLS[m] and m not in WITHOUT_OPTIONS])
 def test_options_are_the_parameters(description: dict[str, Any], method: str) -> None:
     described = {
         parameter["name"]: shape(value_schema(description, parameter["schema"]))
@@ -159,6 +185,14 @@ def test_options_are_the_parameters(description: dict[str, Any], method: str) ->
         schema = description["components"]["schemas"]["Constraints"]
         jsonschema.Draft202012Validator(schema).validate(constraints)
         assert constraints["prefix"] == "x"
+
+
+def test_limits_of_keys_are_those_of_the_description(description: dict[str, Any]) -> None:
+    limits = {"minute": 1, "hour": 2, "day": 3, "at_once": 4}
+    assert set(get_type_hints(KeyLimitOptions)) == set(limits)
+    assert set(description["components"]["schemas"]["KeyLimits"]["properties"]) == set(limits)
+    assert json.loads(sent("limit_key", **limits).content) == limits
+    assert json.loads(sent("add_key", **limits).content)["limits"] == limits
 
 
 def test_the_key_goes_where_the_description_says(description: dict[str, Any]) -> None:

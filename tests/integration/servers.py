@@ -70,3 +70,9 @@ def mlflow_server(folder: Path) -> Server:
     command = ["mlflow", "server", "--workers", "1", "--artifacts-destination", str(folder / "artifacts"),
                "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]  # fmt: skip
     return Server(command, "/health", folder, {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"})
+
+
+def s3_server(folder: Path) -> Server:
+    """Start an S3 server, which keeps its buckets in memory: nothing is left of a killed one."""
+    folder.mkdir()
+    return Server(["moto.server"], "/moto-api/", folder, {})

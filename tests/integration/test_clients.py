@@ -24,6 +24,7 @@ from handwritten_math_client import (
     NotFoundError,
     Prediction,
     Problem,
+    ProblemError,
     RateLimitedError,
     Reading,
     UnauthorizedError,
@@ -42,7 +43,8 @@ UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREAC
 
 @dataclass(frozen=True)
 class Running:
-    """A service with keys, limits and feedback, and two keys; the second allows one picture a minute."""
+    """A service with keys, limits and feedback, and two keys; the first is an admin's, the second allows one
+    picture a minute."""
 
     address: str
     key: str
@@ -63,7 +65,7 @@ def service(registry: Registry, model: str, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("clients")
     keys = folder / "keys.json"
     usual = dict.fromkeys(("minute", "hour", "day"), 1000)
-    key = add_key(keys, "Ada", "", limits=KeyLimits(**usual))
+    key = add_key(keys, "Ada", "", limits=KeyLimits(**usual), admin=True)
     small_key = add_key(keys, "Bob", "", limits=KeyLimits(minute=1))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
@@ -109,6 +111,25 @@ def test_python_reads_corrects_and_tells_the_state(service: Running) -> None:
         assert usage.caller == "Ada" and usage.tiers[0].remaining < usage.tiers[0].limit
     with Client(service.address) as stranger, pytest.raises(UnauthorizedError):
         stranger.predict(PICTURE)
+
+
+def test_python_manages_keys_and_sees_usage(service: Running) -> None:
+    with Client(service.address, service.key) as client:
+        client.predict(PICTURE)
+        made = client.add_key("Grace", expires_days=1, minute=5)
+        assert made.secret.startswith(f"hm_{made.key.id}_") and made.key.limits.minute == 5
+        with Client(service.address, made.secret) as grace:
+            assert grace.predict(PICTURE).headers.rate_limits[0].limit == 5
+            assert [day.name for day in grace.usage().days] == ["Grace"]
+            with pytest.raises(ProblemError) as refused:
+                grace.list_keys()
+            assert refused.value.kind == "admin-needed"
+        assert client.limit_key(made.key.id, day=9).limits.day == 9
+        assert client.revoke_key(made.key.id).state == "revoked"
+        assert {key.name for key in client.list_keys().keys} >= {"Ada", "Bob", "Grace"}
+        assert {day.name for day in client.usage(days=1).days} >= {"Ada", "Grace"}
+        with pytest.raises(ValueError, match="no ID of a key"):
+            client.revoke_key("../keys")
 
 
 def test_python_restricts_the_search(service: Running) -> None:
@@ -158,9 +179,12 @@ def test_an_example_of_the_python_readme_runs(service: Running, number: int) -> 
 
 
 def test_curl_examples_run(service: Running) -> None:
-    assert len(CURL) > 15
+    assert len(CURL) > 20
+    with Client(service.address, service.key) as client:
+        made = client.add_key("Curl").key.id
     for command in CURL:  # in order: a correction needs its prediction
-        shown = service.local(command).replace("curl ", "curl -sS --fail-with-body ")
+        shown = service.local(command.replace("3f9c2a7b", made))
+        shown = shown.replace("curl ", "curl -sS --fail-with-body ")
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", shown],
             cwd=ROOT, capture_output=True, text=True, timeout=60, env=os.environ | {"KEY": service.key},

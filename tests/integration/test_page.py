@@ -11,8 +11,10 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -563,7 +565,7 @@ class TestEverybody:
     def test_axe_finds_nothing_serious(self, page: Page, service: ServiceProcess, where: str) -> None:
         page.goto(f"{service.address}/{where}")
         if where:
-            expect(page.locator("figure")).to_have_count(7)
+            expect(page.locator("figure")).to_have_count(9)
         else:
             hand = Hand(page)
             hand.write(KNOWN["x"], size=5)
@@ -630,6 +632,53 @@ def test_the_dashboard_shows_what_was_measured(page: Page, service: ServiceProce
     page.route("**/history", lambda route: route.abort())  # instead of a service that is gone
     expect(page.locator("#trouble")).to_contain_text("What is shown is older", timeout=15_000)
     expect(page.get_by_role("img", name="Requests. answered: last")).to_be_visible()
+
+
+def test_an_admin_sees_usage_and_manages_keys_on_the_dashboard(
+    page: Page, reads: tuple[Registry, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.json"
+    ada, boss = add_key(file, "Ada", ""), add_key(file, "Boss", "", admin=True)
+    with service_of(*reads, auth="required", api_keys_file=file) as running:
+        for key in (ada, boss, boss):
+            headers = {"x-api-key": key, "content-type": "image/png"}
+            content: Any = {"content": picture("x"), "headers": headers}
+            assert httpx.post(f"{running.address}/predict", **content).status_code == 200
+        page.goto(f"{running.address}/dashboard")
+        table, keys = page.locator("#usage-table tbody tr"), page.locator("#keys-table tbody tr")
+
+        page.get_by_label("API key", exact=True).fill(ada)
+        page.get_by_role("button", name="Use it").click()
+        expect(table).to_have_count(1)
+        expect(page.locator("#admin")).to_be_hidden()
+        page.get_by_label("API key", exact=True).fill(boss)
+        page.get_by_role("button", name="Use it").click()
+        expect(table).to_have_count(2)
+        page.get_by_label("Of", exact=True).select_option(label=f"Boss ({boss.split('_')[1]})")
+        expect(table).to_have_count(1)
+        expect(table.first).to_contain_text("Boss")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download as CSV").click()
+        assert download.value.suggested_filename == "usage.csv"
+        assert "Boss,2,2," in download.value.path().read_text()
+
+        page.get_by_label("Owner").fill("Grace")
+        page.get_by_role("button", name="Add a key").click()
+        expect(keys).to_have_count(3)
+        secret = page.get_by_label("The new key, which is not shown again").input_value()
+        content["headers"]["x-api-key"] = secret
+        assert httpx.post(f"{running.address}/predict", **content).status_code == 200
+        page.get_by_label("day, Grace").fill("9")
+        page.get_by_role("button", name="Save the limits of Grace").click()
+        expect(page.get_by_label("day, Grace")).to_have_value("9")
+        found = Axe().run(page).response["violations"]
+        assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Revoke Grace").click()
+        expect(keys.last).to_contain_text("revoked")
+        assert httpx.post(f"{running.address}/predict", **content).status_code == 401
+        page.get_by_role("button", name="Forget it").click()
+        expect(page.locator("#admin")).to_be_hidden()
 
 
 class TestChoosing:

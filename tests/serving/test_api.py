@@ -523,7 +523,7 @@ class TestTelling:
             description = (await service.client.get("/docs.json")).json()
             assert set(description["paths"]) == {
                 "/predict", "/predict/batch", "/predict/strokes", "/feedback", "/history", "/status",
-                "/health", "/model/info", "/rate-limit/status",
+                "/health", "/model/info", "/rate-limit/status", "/usage", "/keys", "/keys/{key_id}",
             }  # fmt: skip
             predict = description["paths"]["/predict"]["post"]
             assert {"multipart/form-data", "image/*"} <= set(predict["requestBody"]["content"])

@@ -28,9 +28,24 @@ export type PredictOptions = Omit<
 
 export type FeedbackOptions = Query<"/feedback">;
 
+export type UsageOptions = Omit<NonNullable<paths["/usage"]["get"]["parameters"]["query"]>, "format">;
+
+/** A key's own limits; what is not given is the service's default. */
+export type KeyLimits = Partial<components["schemas"]["KeyLimits"]>;
+
+/** A key to create. */
+export interface NewKey {
+  name: string;
+  expires_days?: number;
+  limits?: KeyLimits;
+  admin?: boolean;
+}
+
 export interface Call {
-  method: "GET" | "POST";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   path: keyof paths;
+  /** The ID in the path, where it has one. */
+  keyId?: string;
   query?: Record<string, unknown>;
   body?: BodyInit;
   contentType?: string;
@@ -63,6 +78,16 @@ export function feedback(requestId: string, formula: string, query: FeedbackOpti
   const body = json<"/feedback">({ request_id: requestId, formula });
   // A late repetition would replace a correction that was sent in between.
   return { method: "POST", path: "/feedback", query, ...body, once: true };
+}
+
+export function addKey(key: NewKey): Call {
+  // A repetition would create a second key.
+  return { method: "POST", path: "/keys", body: JSON.stringify(key), contentType: "application/json", once: true };
+}
+
+export function limitKey(keyId: string, limits: KeyLimits): Call {
+  const body = JSON.stringify(limits);
+  return { method: "PATCH", path: "/keys/{key_id}", keyId, body, contentType: "application/json" };
 }
 
 function json<Path extends keyof paths>(body: Json<Path>): Pick<Call, "body" | "contentType"> {

@@ -1,17 +1,21 @@
 /** The client: one method an endpoint, over `fetch`. */
 import * as calls from "./calls.js";
-import type { Call, FeedbackOptions, Picture, PredictOptions, Stroke } from "./calls.js";
+import type { Call, FeedbackOptions, KeyLimits, NewKey, Picture, PredictOptions, Stroke, UsageOptions } from "./calls.js";
 import { ClientError } from "./errors.js";
 import { Exchange } from "./exchange.js";
 import type {
   Batch,
   Correction,
+  CreatedKey,
   Health,
   History,
+  KeyList,
+  KeyResult,
   ModelInfo,
   Prediction,
   RateLimitStatus,
   Status,
+  UsageReport,
 } from "./models.js";
 
 export interface ClientSettings {
@@ -108,18 +112,43 @@ export class Client {
     return this.#send({ method: "GET", path: "/rate-limit/status" }, signal);
   }
 
+  /** Usage by key and day: the caller's own, and with an admin key everybody's or that of one key. */
+  usage({ signal, ...query }: UsageOptions & Abortable = {}): Promise<UsageReport> {
+    return this.#send({ method: "GET", path: "/usage", query }, signal);
+  }
+
+  /** All API keys. Needs an admin key. */
+  listKeys({ signal }: Abortable = {}): Promise<KeyList> {
+    return this.#send({ method: "GET", path: "/keys" }, signal);
+  }
+
+  /** Create an API key. Needs an admin key. */
+  addKey(key: NewKey, { signal }: Abortable = {}): Promise<CreatedKey> {
+    return this.#send(calls.addKey(key), signal);
+  }
+
+  /** Replace a key's own limits. Needs an admin key. */
+  limitKey(id: string, limits: KeyLimits, { signal }: Abortable = {}): Promise<KeyResult> {
+    return this.#send(calls.limitKey(id, limits), signal);
+  }
+
+  /** Revoke an API key. Needs an admin key. */
+  revokeKey(id: string, { signal }: Abortable = {}): Promise<KeyResult> {
+    return this.#send({ method: "DELETE", path: "/keys/{key_id}", keyId: id }, signal);
+  }
+
   async #send<Result>(call: Call, signal?: AbortSignal): Promise<Result> {
     const exchange = new Exchange(call, this.#retries, this.#timeoutMs, signal);
     return exchange.run((attempt) => this.#fetch(this.#url(call), this.#request(call, attempt))) as Promise<Result>;
   }
 
-  #url({ path, query = {} }: Call): string {
+  #url({ path, keyId = "", query = {} }: Call): string {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) {
       if (value === undefined || value === null) continue;
       parameters.set(name, typeof value === "object" ? JSON.stringify(value) : String(value));
     }
-    return this.#base + path + (parameters.size ? `?${parameters}` : "");
+    return this.#base + path.replace("{key_id}", encodeURIComponent(keyId)) + (parameters.size ? `?${parameters}` : "");
   }
 
   #request({ method, body, contentType }: Call, signal: AbortSignal): RequestInit {

@@ -1,5 +1,5 @@
 export { Client, type ClientSettings } from "./client.js";
-export type { Constraints, Picture, PredictOptions, Stroke } from "./calls.js";
+export type { Constraints, KeyLimits, NewKey, Picture, PredictOptions, Stroke } from "./calls.js";
 export {
   ClientError,
   DeadlineExceededError,
@@ -11,8 +11,12 @@ export { isProblem, kindOf } from "./responses.js";
 export type {
   Batch,
   Correction,
+  CreatedKey,
   Health,
   History,
+  Key,
+  KeyList,
+  KeyResult,
   ModelInfo,
   Prediction,
   Problem,
@@ -22,4 +26,6 @@ export type {
   ResponseHeaders,
   Status,
   TokenBox,
+  UsageDay,
+  UsageReport,
 } from "./models.js";

@@ -180,6 +180,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Usage by key and day
+         * @description The caller's own usage, without content. With an admin key that of all keys, or of one. Does not count.
+         *
+         *     Without `USAGE_FOLDER` it is what this replica has counted since it started.
+         */
+        get: operations["usage_usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List API keys
+         * @description All keys, revoked and expired ones as well, without their secrets. Needs an admin key.
+         */
+        get: operations["list_keys_keys_get"];
+        put?: never;
+        /**
+         * Add an API key
+         * @description Create a key. Its secret is in this response and nowhere else. Needs an admin key.
+         */
+        post: operations["add_key_keys_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/keys/{key_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API key
+         * @description Revoke a key; its entry stays. Other replicas apply it within seconds. Needs an admin key.
+         */
+        delete: operations["revoke_key_keys__key_id__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Set a key's limits
+         * @description Replace the key's own limits; those left out are the service's default. Needs an admin key.
+         */
+        patch: operations["limit_key_keys__key_id__patch"];
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -247,6 +317,18 @@ export interface components {
             vocabulary?: ("digits" | "algebra" | "calculus") | string[] | null;
         };
         /**
+         * CreatedKey
+         * @description A new API key.
+         */
+        CreatedKey: {
+            /**
+             * Secret
+             * @description the key to send as `X-API-Key`; shown nowhere else
+             */
+            secret: string;
+            key: components["schemas"]["KeyInfo"];
+        };
+        /**
          * FeedbackResponse
          * @description A stored correction.
          */
@@ -303,6 +385,59 @@ export interface components {
         History: {
             /** Minutes */
             minutes: components["schemas"]["Minute"][];
+        };
+        /**
+         * KeyInfo
+         * @description An API key, without its secret.
+         */
+        KeyInfo: {
+            /**
+             * Id
+             * @example 3f9c2a7b
+             */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "valid" | "revoked" | "expired";
+            /** Admin */
+            admin: boolean;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Expires */
+            expires: string | null;
+            /** Revoked */
+            revoked: string | null;
+            /** @description its own limits; null: the service's default */
+            limits: components["schemas"]["KeyLimits"];
+        };
+        /**
+         * KeyLimits
+         * @description A key's own limits; None: the default.
+         */
+        KeyLimits: {
+            /** Minute */
+            minute?: number | null;
+            /** Hour */
+            hour?: number | null;
+            /** Day */
+            day?: number | null;
+            /** At Once */
+            at_once?: number | null;
+        };
+        /**
+         * KeyList
+         * @description All API keys.
+         */
+        KeyList: {
+            /** Keys */
+            keys: components["schemas"]["KeyInfo"][];
         };
         /**
          * Minute
@@ -604,6 +739,83 @@ export interface components {
             at_once: number;
             /** Under Way */
             under_way: number;
+        };
+        /**
+         * UsageDay
+         * @description Usage of one key on one day, UTC. Times are in seconds.
+         */
+        UsageDay: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /**
+             * Key
+             * @description ID of the key; null: all callers without one
+             */
+            key: string | null;
+            /**
+             * Name
+             * @description the key's owner
+             */
+            name: string | null;
+            /**
+             * Requests
+             * @description requests to read or to correct
+             */
+            requests: number;
+            /**
+             * Formulas
+             * @description formulas read
+             */
+            formulas: number;
+            /**
+             * Refused
+             * @description 4xx responses
+             */
+            refused: number;
+            /**
+             * Failed
+             * @description 5xx responses
+             */
+            failed: number;
+            /**
+             * Corrected
+             * @description formulas that were corrected
+             */
+            corrected: number;
+            /**
+             * Median
+             * @description median latency of answered requests
+             */
+            median: number | null;
+            /** P95 */
+            p95: number | null;
+            /**
+             * Confidence
+             * @description mean confidence of the formulas
+             */
+            confidence: number | null;
+            /**
+             * Share Corrected
+             * @description corrected formulas among all
+             */
+            share_corrected: number | null;
+        };
+        /**
+         * UsageReport
+         * @description Usage by day and key, without content; oldest first.
+         */
+        UsageReport: {
+            /**
+             * Scope
+             * @description `this replica`: without USAGE_FOLDER, since it started
+             * @enum {string}
+             */
+            scope: "all replicas" | "this replica";
+            /** Days */
+            days: components["schemas"]["UsageDay"][];
         };
     };
     responses: never;
@@ -1270,6 +1482,439 @@ export interface operations {
             };
             /** @description An API key is missing or invalid */
             401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    usage_usage_get: {
+        parameters: {
+            query?: {
+                /** @description ID of a key; an admin key's default: all */
+                key?: string | null;
+                /** @description days to report, today (UTC) included */
+                days?: number;
+                /** @description `csv`: for spreadsheets */
+                format?: "json" | "csv";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReport"];
+                    "text/csv": string;
+                };
+            };
+            /** @description An API key is missing or invalid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An admin key is needed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Can't be processed; `detail` has the reason */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Overloaded; see `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    list_keys_keys_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyList"];
+                };
+            };
+            /** @description An API key is missing or invalid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An admin key is needed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    add_key_keys_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * Name
+                     * @description the key's owner
+                     * @example Ada's tablet
+                     */
+                    name: string;
+                    /**
+                     * Expires Days
+                     * @description days of validity; default: no expiry
+                     */
+                    expires_days?: number | null;
+                    /**
+                     * @description its own limits; those left out are the default
+                     * @default {}
+                     */
+                    limits?: components["schemas"]["KeyLimits"];
+                    /**
+                     * Admin
+                     * @description it may manage keys, and see everybody's usage
+                     * @default false
+                     */
+                    admin?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An API key is missing or invalid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An admin key is needed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description The keys can't be changed here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Can't be processed; `detail` has the reason */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Overloaded; see `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    revoke_key_keys__key_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the key */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyInfo"];
+                };
+            };
+            /** @description An API key is missing or invalid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An admin key is needed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description The keys can't be changed here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Can't be processed; `detail` has the reason */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Overloaded; see `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+        };
+    };
+    limit_key_keys__key_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description ID of the key */
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** Minute */
+                    minute?: number | null;
+                    /** Hour */
+                    hour?: number | null;
+                    /** Day */
+                    day?: number | null;
+                    /** At Once */
+                    at_once?: number | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyInfo"];
+                };
+            };
+            /** @description The request is malformed */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An API key is missing or invalid */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description An admin key is needed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description The body did not arrive in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description The keys can't be changed here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Can't be processed; `detail` has the reason */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemDocument"];
+                };
+            };
+            /** @description Overloaded; see `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

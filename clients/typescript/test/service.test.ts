@@ -19,6 +19,9 @@ const METHODS: Record<keyof paths, (keyof Client)[]> = {
   "/history": ["history"],
   "/model/info": ["modelInfo"],
   "/rate-limit/status": ["rateLimitStatus"],
+  "/usage": ["usage"],
+  "/keys": ["listKeys", "addKey"],
+  "/keys/{key_id}": ["limitKey", "revokeKey"],
 };
 
 test("every method works", { skip: SERVICE_URL === undefined && "needs a service: SERVICE_URL" }, async () => {
@@ -76,6 +79,13 @@ test("every method works", { skip: SERVICE_URL === undefined && "needs a service
   assert.ok((await client.modelInfo()).parameters > 0);
   const { tiers } = await client.rateLimitStatus();
   assert.ok(tiers.every(({ limit, remaining }) => remaining < limit));
+  const { secret, key } = await client.addKey({ name: "Grace", limits: { minute: 5 } });
+  assert.ok(secret.startsWith(`hm_${key.id}_`) && key.limits.minute === 5);
+  assert.equal((await client.limitKey(key.id, { day: 9 })).limits.day, 9);
+  assert.equal((await client.revokeKey(key.id)).state, "revoked");
+  assert.ok((await client.listKeys()).keys.some(({ id, state }) => id === key.id && state === "revoked"));
+  const { days } = await client.usage({ days: 1 });
+  assert.ok(days.some(({ name, formulas }) => name === "Ada" && formulas >= 4));
   assert.deepEqual([...called].sort(), Object.values(METHODS).flat().sort());
 
   const stranger = new Client({ baseUrl: SERVICE_URL!, apiKey: "hm_00000000_no" });

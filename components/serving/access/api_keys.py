@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,6 +55,7 @@ class Key(BaseModel):
     expires: AwareDatetime | None = None
     revoked: AwareDatetime | None = None
     limits: KeyLimits = KeyLimits()
+    admin: bool = False  # may manage keys, and see everybody's usage
 
 
 class _File(BaseModel):
@@ -63,6 +66,14 @@ class _File(BaseModel):
 
 class KeysError(ValueError):
     """The keys are unusable; the message says where and why."""
+
+
+class UnknownKeyError(KeysError):
+    """There is no key with this ID."""
+
+
+class ReadOnlyKeysError(KeysError):
+    """The keys are not in a file that the service may write."""
 
 
 class Keys:
@@ -79,6 +90,8 @@ class Keys:
         elif settings.api_keys is not None:
             self._text = settings.api_keys.get_secret_value()
         self._entries = _by_id(_parsed(self._text, where)) if self._text else {}
+        self._ranked: dict[str, Key] | None = None  # the entries that `_ranks` is about
+        self._ranks: dict[str, int] = {}
 
     def __len__(self) -> int:
         """The number of valid keys."""
@@ -94,15 +107,55 @@ class Keys:
             return None
         return key if _fault(key) is None else None
 
-    def _reload(self) -> None:
+    def entries(self, now: bool = False) -> tuple[Key, ...]:
+        """All entries, oldest first; with `now` as the file has them at this moment. Raises KeysError."""
+        if now and self._path is not None:
+            return _read(self._path).keys
+        self._reload()
+        return tuple(sorted(self._entries.values(), key=lambda key: (key.created, key.id)))
+
+    def rank(self, id: str) -> int:
+        """How many keys are older than this one; of an unknown one, the number of all."""
+        if self._ranked is not self._entries:
+            order = sorted(self._entries.values(), key=lambda key: (key.created, key.id))
+            self._ranked, self._ranks = self._entries, {key.id: rank for rank, key in enumerate(order)}
+        return self._ranks.get(id, len(self._ranks))
+
+    def add(self, name: str, expires: timedelta | None, limits: KeyLimits, admin: bool) -> tuple[str, Key]:
+        """Create a key, which counts at once. Returns it and its entry. Raises KeysError and OSError."""
+        secret = add_key(self._editable(), name, self._pepper, expires, limits, admin)
+        self._reload(now=True)
+        return secret, self._entries[secret.removeprefix(_PREFIX).partition("_")[0]]
+
+    def limit(self, id: str, limits: KeyLimits) -> Key:
+        """Replace a key's limits, at once. Raises KeysError and OSError."""
+        entry = set_limits(self._editable(), id, limits)
+        self._reload(now=True)
+        return entry
+
+    def revoke(self, id: str) -> Key:
+        """Revoke a key, at once. Raises KeysError and OSError."""
+        entry = revoke(self._editable(), id)
+        self._reload(now=True)
+        return entry
+
+    def _editable(self) -> Path:
+        """The keys file. Raises ReadOnlyKeysError."""
+        if self._path is None:
+            raise ReadOnlyKeysError("The keys come from the environment: they can't be changed here.")
+        if not (os.access(self._path, os.W_OK) and os.access(self._path.parent, os.W_OK)):
+            raise ReadOnlyKeysError("The keys are mounted read-only: change them where they come from.")
+        return self._path
+
+    def _reload(self, now: bool = False) -> None:
         """Reload the file if it has changed; keep the current keys if it can't be read.
 
         Compares the text, not the modification time, which mounted secrets do not update.
         """
-        now = time.monotonic()
-        if self._path is None or now - self._checked_at < RELOAD_SECONDS:
+        moment = time.monotonic()
+        if self._path is None or (moment - self._checked_at < RELOAD_SECONDS and not now):
             return
-        self._checked_at = now
+        self._checked_at = moment
         try:
             text = _text(self._path)
             if text != self._text:
@@ -119,7 +172,12 @@ def hashed(secret: str, pepper: str) -> str:
 
 
 def add_key(
-    path: Path, name: str, pepper: str, expires: timedelta | None = None, limits: KeyLimits | None = None
+    path: Path,
+    name: str,
+    pepper: str,
+    expires: timedelta | None = None,
+    limits: KeyLimits | None = None,
+    admin: bool = False,
 ) -> str:
     """Create a key and its entry. Returns the key, which is shown nowhere else. Raises KeysError."""
     id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
@@ -132,6 +190,7 @@ def add_key(
             created=now,
             expires=now + expires if expires else None,
             limits=limits or KeyLimits(),
+            admin=admin,
         )
     except ValidationError as error:
         raise KeysError(
@@ -143,13 +202,22 @@ def add_key(
 
 
 def revoke(path: Path, id: str) -> Key:
-    """Mark an entry as revoked. Raises KeysError if there is none."""
+    """Mark an entry as revoked. Raises UnknownKeyError."""
+    return _updated(path, id, revoked=datetime.now(UTC).replace(microsecond=0))
+
+
+def set_limits(path: Path, id: str, limits: KeyLimits) -> Key:
+    """Replace an entry's limits. Raises UnknownKeyError."""
+    return _updated(path, id, limits=limits)
+
+
+def _updated(path: Path, id: str, **fields: object) -> Key:
     with _editing(path) as entries:
         for index, key in enumerate(entries):
             if key.id == id:
-                entries[index] = key.model_copy(update={"revoked": datetime.now(UTC).replace(microsecond=0)})
+                entries[index] = key.model_copy(update=fields)
                 return entries[index]
-        raise KeysError(f"{path}: no key {id}; `python -m components keys list` shows the keys")
+        raise UnknownKeyError(f"{path}: no key {id}; `python -m components keys list` shows the keys")
 
 
 def list_keys(path: Path) -> tuple[Key, ...]:
@@ -167,9 +235,11 @@ def _editing(path: Path) -> Iterator[list[Key]]:
         yield entries
         with atomic_write(path) as temporary:
             temporary.touch(mode=0o600)
-            temporary.write_text(
-                _File(keys=tuple(entries)).model_dump_json(indent=2, exclude_none=True) + "\n"
+            # Without defaults: an older replica refuses a file with a field that it does not know.
+            content = _File(keys=tuple(entries)).model_dump_json(
+                indent=2, exclude_none=True, exclude_defaults=True
             )
+            temporary.write_text(content + "\n")
 
 
 def _by_id(file: _File) -> dict[str, Key]:
@@ -207,8 +277,16 @@ def _fault(key: Key) -> str | None:
     return None
 
 
+def state_of_key(key: Key) -> Literal["valid", "revoked", "expired"]:
+    """Whether the key counts, and if not, why."""
+    if key.revoked is not None:
+        return "revoked"
+    return "valid" if _fault(key) is None else "expired"
+
+
 def describe(key: Key) -> str:
-    """One line about a key: ID, creation, validity, name and its own limits."""
+    """One line about a key: ID, creation, validity, name, its own limits, and whether it is an admin's."""
     limits = ", ".join(f"{tier} {n}" for tier, n in key.limits.model_dump(exclude_none=True).items())
     state = _fault(key) or (f"until {key.expires:%Y-%m-%d}" if key.expires else "no expiry")
-    return f"{key.id}  {key.created:%Y-%m-%d}  {state:20}  {key.name}{f'  ({limits})' if limits else ''}"
+    more = f"{f'  ({limits})' if limits else ''}{'  admin' if key.admin else ''}"
+    return f"{key.id}  {key.created:%Y-%m-%d}  {state:20}  {key.name}{more}"

@@ -53,7 +53,13 @@ class Caller:
     id: str  # key of the counts
     name: str  # shown in logs
     allowance: Allowance
-    keyed: bool = False
+    key_id: str | None = None
+    admin: bool = False
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it has a key."""
+        return self.key_id is not None
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from prometheus_client.samples import Sample
 from components.recognizer.psi import population_stability_index
 from components.serving.observability import metrics
 from components.serving.observability.metrics import QUICK, SHARES
+from components.serving.observability.request_context import USED
 from components.serving.schemas.responses import History, Minute
 
 _MINUTES = 180
 _WINDOW = 30  # minutes compared with all before them
 _ENOUGH = 100  # predictions needed before and in the window
-_ROUTES = ("/predict", "/predict/strokes", "/predict/batch", "/feedback")
 _NO_PROBLEM = "no-mathml"  # the formula was read but not converted
 
 Counts = tuple[float, ...]
@@ -84,7 +84,7 @@ class MetricsHistory:
 def _snapshot(start: int) -> Snapshot:
     statuses: dict[str, float] = defaultdict(float)
     for sample in _samples(metrics.requests, "_total"):
-        if sample.labels["route"] in _ROUTES:
+        if sample.labels["route"] in USED:
             statuses[sample.labels["status"][:1]] += sample.value
     problems = Counter({s.labels["kind"]: round(s.value) for s in _samples(metrics.refusals, "_total")})
     del problems[_NO_PROBLEM]
@@ -113,7 +113,7 @@ def _buckets(histogram: Histogram) -> Counts:
     """Counts by bucket, summed over the prediction routes."""
     up_to: dict[float, float] = {}
     for sample in _samples(histogram, "_bucket"):
-        if sample.labels.get("route", _ROUTES[0]) in _ROUTES:
+        if sample.labels.get("route", USED[0]) in USED:
             bound = float(sample.labels["le"])
             up_to[bound] = up_to.get(bound, 0) + sample.value
     heights = [up_to[bound] for bound in sorted(up_to)]

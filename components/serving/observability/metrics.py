@@ -37,6 +37,12 @@ batch = Histogram("ocr_batch_pictures", "Pictures per batch", buckets=(1, 2, 3, 
 records = Counter("ocr_records", "Predictions sampled for the prediction log, by outcome", ["outcome"])
 remembered = Counter("ocr_remembered", "Predictions stored for correction", ["kept"])
 feedback = Counter("ocr_feedback", "Corrections by outcome", ["outcome"])
+# `key` is "none" without a key, and "other" for all but the first USAGE_KEY_LABELS keys.
+usage_requests = Counter(
+    "ocr_usage_requests", "Requests to read or to correct, by key and outcome", ["key", "outcome"]
+)
+usage_formulas = Counter("ocr_usage_formulas", "Formulas read, by key", ["key"])
+usage_corrections = Counter("ocr_usage_corrections", "Formulas corrected, by key", ["key"])
 redis_away = Gauge("ocr_redis_away", "1 while Redis does not answer", multiprocess_mode="livemax")
 
 

@@ -1,10 +1,12 @@
-"""Record figures of a share of the predictions through BentoML's monitoring, for drift detection.
+"""Record figures of a share of the predictions, for drift detection: one JSON line per prediction.
 
-One JSON line per prediction in MONITOR_FOLDER/readings/data/data.WORKER.log; earlier days are in
-data.WORKER.log.DAY. Nothing is sent anywhere.
+Where MONITOR_FOLDER is a folder, BentoML's monitoring writes MONITOR_FOLDER/readings/data/data.WORKER.log;
+earlier days are in data.WORKER.log.DAY. Where it is an address, all replicas write files by day there, with
+the same lines (`storage.line_buffer`). Nothing is sent anywhere else.
 
 Disk use is bounded by one file a day and worker for 31 days, of at most 256 MB each; memory by 256 records
-that wait to be written. A full or slow disk costs records, not predictions.
+that wait to be written, and 16 MB of lines where a store is away. A full or slow disk costs records, not
+predictions.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import base64
 import contextvars
 import errno
 import itertools
+import json
 import logging
 import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
@@ -27,9 +31,11 @@ import bentoml
 import cv2
 
 from components.recognizer.features import observe
+from components.records import RecordStore
 from components.serving.inference.client import CachedPrediction, PreparedInput
 from components.serving.observability import metrics
 from components.serving.settings import Settings
+from components.serving.storage.line_buffer import LineBuffer
 
 NAME = "readings"
 
@@ -50,6 +56,19 @@ class PredictionLog:
         self._room = Semaphore(_WAITING)
         self._hand = ThreadPoolExecutor(1, "monitor")  # its thread starts with the first record
         self._failing = False
+        where = settings.monitor_folder
+        # A share of 0 must not keep a service from starting that has no library for the address.
+        stored = isinstance(where, str) and self._share > 0
+        self._lines = LineBuffer(RecordStore(str(where)), self._store_failed) if stored else None
+
+    def close(self) -> None:
+        """Write what waits. Never raises."""
+        self._hand.shutdown()
+        if self._lines is not None:
+            try:
+                self._lines.flush()
+            except OSError as error:
+                logger.error("the last predictions are not recorded: %s", error)
 
     def record(self, request_id: str, model: str, found: CachedPrediction) -> None:
         """Record a prediction if it is uncached and sampled; never waits and never raises."""
@@ -80,6 +99,20 @@ class PredictionLog:
 
     def _log(self, request_id: str, model: str, found: CachedPrediction, prepared: PreparedInput) -> None:
         figures = observe(prepared.picture, len(found.prediction.tokens), found.prediction.confidence)
+        if self._lines is not None:
+            now = datetime.now(UTC)
+            record: dict[str, object] = {
+                "timestamp": now.isoformat(),
+                "request": request_id,
+                "model": model,
+                "kind": prepared.kind,
+                "seconds": round(found.seconds, 6),
+                **figures.as_dict(),
+            }
+            if self._pictures:
+                record["picture"] = _png(prepared)
+            self._lines.add(json.dumps(record), now)
+            return
         with bentoml.monitor(NAME) as monitor:
             monitor.log(request_id, "request", "feature", "categorical")
             monitor.log(model, "model", "feature", "categorical")
@@ -89,8 +122,16 @@ class PredictionLog:
                 role = "prediction" if name in ("tokens", "confidence") else "feature"
                 monitor.log(value, name, role, "numerical")
             if self._pictures:
-                png = cv2.imencode(".png", prepared.picture)[1].tobytes()
-                monitor.log(base64.b64encode(png).decode(), "picture", "feature", "categorical")
+                monitor.log(_png(prepared), "picture", "feature", "categorical")
+
+    def _store_failed(self, error: OSError, waiting: int) -> None:
+        metrics.records.labels("failed").inc()
+        logger.error("%d records of predictions wait to be written: %s", waiting, error)
+
+
+def _png(prepared: PreparedInput) -> str:
+    """The picture as the recognizer saw it, a PNG file in base64."""
+    return base64.b64encode(cv2.imencode(".png", prepared.picture)[1].tobytes()).decode()
 
 
 class DayFile(TimedRotatingFileHandler):

@@ -23,7 +23,9 @@ from components.serving.schemas.problems import MEDIA_TYPE, internal
 ID = r"[A-Za-z0-9._-]{1,64}"
 _ID = re.compile(ID)  # a caller's own request ID; anything else could forge log lines
 
-_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+_METHODS = ("GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS")
+
+USED = ("/predict", "/predict/strokes", "/predict/batch", "/feedback")  # routes that count as usage
 
 _SECURE = {
     "X-Content-Type-Options": "nosniff",
@@ -46,9 +48,13 @@ class RequestContext:
     chosen: bool = False  # the caller chose the ID, and may have used it before
     start: float = field(default_factory=time.perf_counter)
     caller: str | None = None
+    key_id: str | None = None
     outcome: str = "ok"  # or the kind of problem
     cached: bool | None = None
     confidence: float | None = None
+    formulas: int = 0  # read for this request
+    total_confidence: float = 0.0  # of all of them
+    corrections: int = 0  # formulas that it corrected for the first time
     corrects: str | None = None  # ID of the request that this feedback corrects
 
     @property
@@ -65,10 +71,16 @@ def context_of(scope: Scope) -> RequestContext:
 
 class RequestContextMiddleware:
     """Wraps the application. Each answered request increments `counts.requests`; right before that,
-    `before_count` is called."""
+    `before_count` is called. `count_usage` is told of each request to read or to correct, and its status."""
 
-    def __init__(self, app: ASGIApp, counts: Any, before_count: Callable[[], None]) -> None:
-        self.app, self.counts, self.before_count = app, counts, before_count
+    def __init__(
+        self,
+        app: ASGIApp,
+        counts: Any,
+        before_count: Callable[[], None],
+        count_usage: Callable[[RequestContext, int], None],
+    ) -> None:
+        self.app, self.counts, self.before_count, self.count_usage = app, counts, before_count, count_usage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -101,12 +113,19 @@ class RequestContextMiddleware:
         finally:
             self.before_count()
             self.counts.requests += 1
+            if _route(scope) in USED:
+                self.count_usage(context, status)
             _log_request(scope, context, status)
+
+
+def _route(scope: Scope) -> str:
+    """The route's pattern; empty where none has matched."""
+    return getattr(scope.get("route"), "path", "")
 
 
 def _log_request(scope: Scope, context: RequestContext, status: int) -> None:
     # The route's pattern, not the path, and methods that there are: few labels, whatever is asked for.
-    route = getattr(scope.get("route"), "path", "") or "other"
+    route = _route(scope) or "other"
     method = scope["method"] if scope["method"] in _METHODS else "other"
     metrics.requests.labels(route, method, status).inc()
     metrics.seconds.labels(route).observe(context.elapsed)

@@ -7,13 +7,14 @@ const NAMES = ["one", "two", "three"];
 
 /**
  * @typedef {{name: string, values: (number | null)[]}} Series null: nothing is known of that minute
- * @typedef {{title: string, note: string, series: Series[], say: (value: number) => string, least: number}} Chart
- *   `least`: what the axis reaches at least
+ * @typedef {{title: string, note: string, series: Series[], say: (value: number) => string, least: number,
+ *   label?: (time: Date) => string}} Chart
+ *   `least`: what the axis reaches at least; `label`: what stands at its ends, the time of day otherwise
  */
 
 /** @param {Chart} chart @param {Date[]} times */
 export function draw(chart, times) {
-  const { title, note, series, say, least } = chart;
+  const { title, note, series, say, least, label = clock } = chart;
   const top = ceiling(Math.max(least, ...series.flatMap(({ values }) => values.map((value) => value ?? 0))));
   const x = (/** @type {number} */ i) => LEFT + ((RIGHT - LEFT) * i) / Math.max(1, times.length - 1);
   const y = (/** @type {number} */ value) => TOP + (BOTTOM - TOP) * (1 - value / top);
@@ -26,8 +27,8 @@ export function draw(chart, times) {
   }
   if (times.length > 1) {
     svg.append(
-      shape("text", { x: LEFT, y: HEIGHT - 4 }, clock(times[0])),
-      shape("text", { x: RIGHT, y: HEIGHT - 4, "text-anchor": "end" }, clock(times[times.length - 1])),
+      shape("text", { x: LEFT, y: HEIGHT - 4 }, label(times[0])),
+      shape("text", { x: RIGHT, y: HEIGHT - 4, "text-anchor": "end" }, label(times[times.length - 1])),
     );
   }
   series.forEach(({ values }, number) => {

@@ -4,6 +4,8 @@ import { draw, figure } from "./chart.js";
 import { $, made } from "./elements.js";
 import { duration } from "./limits.js";
 import { ask, Problem } from "./service.js";
+import { keysOf } from "./admin.js";
+import { usageOf } from "./usage.js";
 
 const EVERY = 5; // seconds
 
@@ -71,6 +73,33 @@ async function watch() {
   if (!document.hidden) await show();
   setTimeout(() => void watch(), 1000 * EVERY);
 }
+
+const NAME = "api-key"; // as on the page to write on: in this tab until it is closed
+const key = () => sessionStorage.getItem(NAME) ?? undefined;
+const showUsage = usageOf(key);
+const showKeys = keysOf(key);
+
+/** @param {string} entered */
+async function use(entered) {
+  if (entered) sessionStorage.setItem(NAME, entered);
+  else sessionStorage.removeItem(NAME);
+  $("key").value = "";
+  $("of-key").value = "";
+  await look();
+}
+
+async function look() {
+  $("forget").hidden = key() === undefined;
+  $("key").placeholder = key() === undefined ? "" : "one is in use";
+  await Promise.all([showUsage(), showKeys()]);
+}
+
+$("with-key").addEventListener("submit", (/** @type {Event} */ event) => {
+  event.preventDefault();
+  void use($("key").value.trim());
+});
+$("forget").addEventListener("click", () => void use(""));
+void look();
 
 addEventListener("visibilitychange", () => { if (!document.hidden) void show(); });
 void watch();

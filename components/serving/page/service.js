@@ -22,17 +22,17 @@ export class Problem extends Error {
 /**
  * Asks. Throws Problem; and AbortError where `signal` says that nobody waits any more.
  * @param {string} path
- * @param {{body?: BodyInit, type?: string, key?: string, signal?: AbortSignal}} options a body makes it a POST
+ * @param {{method?: string, body?: BodyInit, type?: string, key?: string, signal?: AbortSignal}} options a body makes it a POST, unless `method` says else
  * @returns {Promise<Told>}
  */
-export async function ask(path, { body, type, key, signal } = {}) {
+export async function ask(path, { method, body, type, key, signal } = {}) {
   const headers = new Headers();
   if (type) headers.set("Content-Type", type);
   if (key) headers.set("X-API-Key", key);
   const start = performance.now();
   let response, text;
   try {
-    response = await fetch(path, { method: body === undefined ? "GET" : "POST", body, headers, signal });
+    response = await fetch(path, { method: method ?? (body === undefined ? "GET" : "POST"), body, headers, signal });
     text = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -52,4 +52,23 @@ export async function ask(path, { body, type, key, signal } = {}) {
   }
   const milliseconds = performance.now() - start;
   return { answer: content, id, limits, cached: response.headers.get("X-Cache") === "hit", milliseconds };
+}
+
+/**
+ * Fetches a file, and lets the browser keep it under a name. Throws Problem.
+ * @param {string} path @param {string} name @param {string | undefined} key
+ */
+export async function download(path, name, key) {
+  let response;
+  try {
+    response = await fetch(path, { headers: key ? { "X-API-Key": key } : {} });
+  } catch {
+    throw new Problem(0, "unreachable", "The service can't be reached.");
+  }
+  if (!response.ok) throw new Problem(response.status, "", `The answer was ${response.status} ${response.statusText}.`);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await response.blob());
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

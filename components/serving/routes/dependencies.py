@@ -23,6 +23,26 @@ async def admit(request: Request, response: Response, state: State) -> AsyncIter
         yield caller
 
 
+async def require_admin(request: Request, state: State) -> Caller:
+    """The holder of an admin key. Does not count. Raises Problem."""
+    if state.settings.auth == "off":
+        raise Problem(404, "keys-off", "This service asks for no keys (AUTH=off).")
+    caller = identified(request, state)
+    if not caller.keyed:
+        raise _key_needed()
+    if not caller.admin:
+        raise Problem(403, "admin-needed", "This needs an admin key.")
+    return caller
+
+
+def identified(request: Request, state: AppState) -> Caller:
+    """The caller, known to logs and usage from now on. Raises Problem (401)."""
+    caller = state.caller(request)
+    context = context_of(request.scope)
+    context.caller, context.key_id = caller.name, caller.key_id
+    return caller
+
+
 async def require_key(request: Request, response: Response, state: State) -> AsyncIterator[Caller]:
     """Admit a request that needs a key unless AUTH=off. Raises Problem."""
     async with _admit(request, response, state, with_key=state.settings.auth != "off") as caller:
@@ -33,15 +53,9 @@ async def require_key(request: Request, response: Response, state: State) -> Asy
 async def _admit(
     request: Request, response: Response, state: AppState, with_key: bool
 ) -> AsyncIterator[Caller]:
-    caller = state.caller(request)
-    context_of(request.scope).caller = caller.name
+    caller = identified(request, state)
     if with_key and not caller.keyed:
-        raise Problem(
-            401,
-            "key-needed",
-            "An API key is required, as `X-API-Key` or `Authorization: Bearer`.",
-            {"WWW-Authenticate": "Bearer"},
-        )
+        raise _key_needed()
     if state.counts.in_flight >= state.settings.max_queue:
         raise busy("The queue is full; retry later.")
     state.counts.in_flight += 1
@@ -54,3 +68,12 @@ async def _admit(
     finally:
         state.counts.in_flight -= 1
         metrics.in_flight.dec()
+
+
+def _key_needed() -> Problem:
+    return Problem(
+        401,
+        "key-needed",
+        "An API key is required, as `X-API-Key` or `Authorization: Bearer`.",
+        {"WWW-Authenticate": "Bearer"},
+    )

@@ -42,8 +42,10 @@ async def feedback(
     """Submit the correct formula, citing the response's `X-Request-ID`. The last correction counts."""
     try:
         body: FeedbackRequest = await with_timeout(state, json_of(request, FeedbackRequest, _BODY))
-        context_of(request.scope).corrects = body.request_id
-        formula = await state.feedback.correct(caller, body.request_id, body.formula)
+        context = context_of(request.scope)
+        context.corrects = body.request_id
+        formula, first = await state.feedback.correct(caller, body.request_id, body.formula)
+        context.corrections += first
     except Problem as problem:
         metrics.feedback.labels(problem.kind).inc()
         raise

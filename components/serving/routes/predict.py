@@ -214,8 +214,11 @@ async def _finish(
 
 
 def _record(request: Request, state: AppState, found: CachedPrediction) -> None:
+    context = context_of(request.scope)
+    context.formulas += 1
+    context.total_confidence += found.prediction.confidence
     state.counts.add_picture(found.cached)
-    state.prediction_log.record(context_of(request.scope).request_id, state.model.info.version, found)
+    state.prediction_log.record(context.request_id, state.model.info.version, found)
 
 
 def _response(request: Request, prediction: Prediction, asked: PredictOptions) -> PredictResponse:

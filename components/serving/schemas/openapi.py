@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from components.serving.access.api_keys import KeyLimits
 from components.serving.schemas.constraints import Constraints
 from components.serving.schemas.problems import MEDIA_TYPE
-from components.serving.schemas.requests import BatchRequest, FeedbackRequest
+from components.serving.schemas.requests import BatchRequest, FeedbackRequest, NewKeyRequest
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
@@ -19,7 +20,9 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     what = {
         400: "The request is malformed",
         401: "An API key is missing or invalid",
+        403: "An admin key is needed",
         404: "Not found",
+        409: "The keys can't be changed here",
         408: "The body did not arrive in time",
         413: "Too large",
         415: "Unsupported media type",
@@ -39,6 +42,13 @@ def _body(content: dict[str, Any]) -> dict[str, Any]:
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:
     return {"schema": model.model_json_schema()}
+
+
+def _inlined(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema without definitions of its own, which a part of a description can't refer to."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return schema
 
 
 PICTURE = _body(
@@ -102,6 +112,8 @@ STROKES = _body(
 )
 FEEDBACK = _body({"application/json": _json(FeedbackRequest)})
 JSON_BATCH = _body({"application/json": _json(BatchRequest)})
+NEW_KEY = _body({"application/json": {"schema": _inlined(NewKeyRequest)}})
+KEY_LIMITS = _body({"application/json": _json(KeyLimits)})
 
 
 SECURITY_SCHEMES = {
@@ -111,9 +123,14 @@ SECURITY_SCHEMES = {
 
 
 def describe_security(description: dict[str, Any], required: bool) -> None:
-    """Add the API key's two headers to the description's POST operations; optional unless `required`."""
+    """Add the API key's two headers to the operations that take a key: all POST operations, optional unless
+    `required`, those on keys, and usage."""
     description.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
     alternatives: list[dict[str, list[str]]] = [{"apiKey": []}, {"bearer": []}]
-    for operations in description["paths"].values():
-        if "post" in operations:
-            operations["post"]["security"] = alternatives if required else [*alternatives, {}]
+    for path, operations in description["paths"].items():
+        always = path.startswith("/keys")
+        for method, operation in operations.items():
+            if always or method == "post":
+                operation["security"] = alternatives if required or always else [*alternatives, {}]
+            elif path == "/usage":
+                operation["security"] = [*alternatives, {}]

@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from components.serving.access.api_keys import KeyLimits
 from components.serving.observability.request_context import ID
 from components.serving.schemas.constraints import Constraints
 from components.serving.schemas.problems import Problem
@@ -53,6 +54,17 @@ class FeedbackRequest(BaseModel):
         examples=["9f86d081884c7d65"],
     )
     formula: str = Field(description="the correct formula, LaTeX", max_length=4096, examples=[r"\frac{1}{2}"])
+
+
+class NewKeyRequest(BaseModel):
+    """A key to create."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="the key's owner", min_length=1, max_length=100, examples=["Ada's tablet"])
+    expires_days: int | None = Field(None, ge=1, le=36500, description="days of validity; default: no expiry")
+    limits: KeyLimits = Field(KeyLimits(), description="its own limits; those left out are the default")
+    admin: bool = Field(False, description="it may manage keys, and see everybody's usage")
 
 
 class PredictOptions(BaseModel):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from components.recognizer.explanation import TokenBox
+from components.serving.access.api_keys import KeyLimits
 from components.serving.access.rate_limits import Tier
 from components.serving.schemas.problems import ProblemDocument
 
@@ -127,6 +128,58 @@ class ModelInfo(BaseModel):
     max_tokens: int
     metrics: dict[str, float] = Field(description="on the test split, at registration")
     lineage: dict[str, str] = Field(description="commit, data hash and training run")
+
+
+class KeyInfo(BaseModel):
+    """An API key, without its secret."""
+
+    id: str = Field(examples=["3f9c2a7b"])
+    name: str
+    state: Literal["valid", "revoked", "expired"]
+    admin: bool
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    limits: KeyLimits = Field(description="its own limits; null: the service's default")
+
+
+class KeyList(BaseModel):
+    """All API keys."""
+
+    keys: list[KeyInfo]
+
+
+class CreatedKey(BaseModel):
+    """A new API key."""
+
+    secret: str = Field(description="the key to send as `X-API-Key`; shown nowhere else")
+    key: KeyInfo
+
+
+class UsageDay(BaseModel):
+    """Usage of one key on one day, UTC. Times are in seconds."""
+
+    day: date
+    key: str | None = Field(description="ID of the key; null: all callers without one")
+    name: str | None = Field(description="the key's owner")
+    requests: int = Field(description="requests to read or to correct")
+    formulas: int = Field(description="formulas read")
+    refused: int = Field(description="4xx responses")
+    failed: int = Field(description="5xx responses")
+    corrected: int = Field(description="formulas that were corrected")
+    median: float | None = Field(description="median latency of answered requests")
+    p95: float | None
+    confidence: float | None = Field(description="mean confidence of the formulas")
+    share_corrected: float | None = Field(description="corrected formulas among all")
+
+
+class UsageReport(BaseModel):
+    """Usage by day and key, without content; oldest first."""
+
+    scope: Literal["all replicas", "this replica"] = Field(
+        description="`this replica`: without USAGE_FOLDER, since it started"
+    )
+    days: list[UsageDay]
 
 
 class Usage(BaseModel):

@@ -1,8 +1,9 @@
 """Corrections: the formula that a caller says is written where another was read, as files to learn from.
 
-FEEDBACK_FOLDER/DAY/NAME.json holds one `Correction`. DAY is the day of the prediction (UTC), so that a later
-correction replaces an earlier one. NAME is the request's ID, preceded by 16 random digits and a dash if the
-caller chose it, since other callers may choose the same one, and since it may begin with a dot.
+FEEDBACK_FOLDER/DAY/NAME.json, in a folder or an object store, holds one `Correction`. DAY is the day of the
+prediction (UTC), so that a later correction replaces an earlier one. NAME is the request's ID, preceded by 16
+random digits and a dash if the caller chose it, since other callers may choose the same one, and since it may
+begin with a dot.
 
 Disk use is bounded: a prediction, which counts against the caller's limits, has one file of at most
 `prediction_store.MAX_BYTES` of ink (some 600 kB as text), and nobody writes without a key. With AUTH=off
@@ -16,16 +17,15 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 
-from components.files import atomic_write
 from components.ink.correction import Correction
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import tokenize
+from components.records import RecordStore
 from components.serving.access.rate_limits import Caller
 from components.serving.inference.client import CachedPrediction
 from components.serving.observability.request_context import RequestContext
@@ -52,14 +52,17 @@ class Feedback:
     """Records predictions, and stores corrections of them."""
 
     def __init__(self, settings: Settings, shared: RedisClient | None) -> None:
-        self._folder, self._open = settings.feedback_folder, settings.auth == "off"
+        """Raises ValueError for a FEEDBACK_FOLDER that nothing installed opens."""
+        where = settings.feedback_folder
+        self._records = None if where is None else RecordStore(where)
+        self._open = settings.auth == "off"
         self._seconds, self._timeout = settings.feedback_seconds, settings.read_timeout
         self._store = build_prediction_store(settings, shared)
         self._limiter = CapacityLimiter(_THREADS)
 
     def accepts(self, caller: Caller) -> bool:
         """Whether this caller may correct predictions."""
-        return self._folder is not None and (caller.keyed or self._open)
+        return self._records is not None and (caller.keyed or self._open)
 
     async def remember(
         self, caller: Caller, context: RequestContext, model: str, found: CachedPrediction
@@ -79,10 +82,13 @@ class Feedback:
         )
         await self._store.put(caller.id, context.request_id, record)
 
-    async def correct(self, caller: Caller, request_id: str, formula: str) -> str:
-        """Store the correct formula of a request of this caller; returns it, normalized. Raises Problem."""
-        folder = self._folder
-        if folder is None:
+    async def correct(self, caller: Caller, request_id: str, formula: str) -> tuple[str, bool]:
+        """Store the correct formula of a request of this caller.
+
+        Returns it, normalized, and whether it is the first correction of that request. Raises Problem.
+        """
+        records = self._records
+        if records is None:
             raise Problem(404, "feedback-off", "This service does not accept corrections.")
         # Rejecting what is no formula can take 0.2 s.
         right = await self._in_thread(request_id, lambda: _normalized(formula))
@@ -94,10 +100,10 @@ class Feedback:
                 f"You received no prediction with this request ID in the last {self._seconds} s, "
                 "or its input was too large to keep.",
             )
-        await self._in_thread(
-            request_id, lambda: _write(folder, record, _correction(caller, request_id, record, right))
+        first = await self._in_thread(
+            request_id, lambda: _write(records, record, _correction(caller, request_id, record, right))
         )
-        return right
+        return right, first
 
     async def _in_thread(self, request_id: str, work: Callable[[], T]) -> T:
         """Run `work` in a thread. Raises Problem, also if the disk fails or hangs."""
@@ -141,8 +147,10 @@ def _correction(caller: Caller, request_id: str, record: PredictionRecord, right
     )
 
 
-def _write(folder: Path, record: PredictionRecord, correction: Correction) -> None:
-    """Write a correction atomically. Raises OSError."""
-    path = folder / f"{record.day:%Y-%m-%d}" / f"{record.file}.json"
-    with atomic_write(path, durable=True, concurrent=True) as temporary:
-        temporary.write_text(correction.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")
+def _write(records: RecordStore, record: PredictionRecord, correction: Correction) -> bool:
+    """Write a correction whole or not at all; whether it replaces none. Raises OSError."""
+    name = f"{record.file}.json"
+    first = not records.exists(record.day, name)
+    content = correction.model_dump_json(exclude_none=True) + "\n"
+    records.write(record.day, name, content.encode())
+    return first

@@ -6,7 +6,15 @@
 """
 
 from handwritten_math_client.async_client import AsyncClient
-from handwritten_math_client.calls import Constraints, File, Format, Names, PredictOptions, Strokes
+from handwritten_math_client.calls import (
+    Constraints,
+    File,
+    Format,
+    KeyLimitOptions,
+    Names,
+    PredictOptions,
+    Strokes,
+)
 from handwritten_math_client.client import Client
 from handwritten_math_client.errors import (
     BadRequestError,
@@ -26,9 +34,14 @@ from handwritten_math_client.models import (
     Alternative,
     Batch,
     Correction,
+    CreatedKey,
     Headers,
     Health,
     History,
+    Key,
+    KeyLimits,
+    KeyList,
+    KeyResult,
     Minute,
     ModelInfo,
     Prediction,
@@ -39,6 +52,8 @@ from handwritten_math_client.models import (
     Status,
     TokenAlternative,
     TokenBox,
+    UsageDay,
+    UsageReport,
 )
 from handwritten_math_client.version import __version__
 
@@ -51,12 +66,18 @@ __all__ = [
     "ClientError",
     "Constraints",
     "Correction",
+    "CreatedKey",
     "DeadlineExceededError",
     "File",
     "Format",
     "Headers",
     "Health",
     "History",
+    "Key",
+    "KeyLimitOptions",
+    "KeyLimits",
+    "KeyList",
+    "KeyResult",
     "Minute",
     "ModelInfo",
     "Names",
@@ -79,5 +100,7 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "UnprocessableError",
+    "UsageDay",
+    "UsageReport",
     "__version__",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,13 +14,17 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack
 from handwritten_math_client.models import (
     Batch,
     Correction,
+    CreatedKey,
     Health,
     History,
+    KeyList,
+    KeyResult,
     ModelInfo,
     Prediction,
     RateLimitStatus,
     Response,
     Status,
+    UsageReport,
 )
 
 R = TypeVar("R", bound=Response)
@@ -28,6 +33,15 @@ File = bytes | str | os.PathLike[str]  # a file's content, or its path
 Strokes = Iterable[Iterable[Iterable[float]]]  # strokes of points (x, y), y downwards; arrays will do
 Format = Literal["latex", "mathml"]
 Names = Literal["functions", "letters"]
+
+
+class KeyLimitOptions(TypedDict, total=False):
+    """A key's own limits, pictures and concurrent requests; what is not given is the service's default."""
+
+    minute: int
+    hour: int
+    day: int
+    at_once: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +69,7 @@ class Call(Generic[R]):
     """A request, and the type of its result. `content` are httpx's arguments for the body."""
 
     result: type[R]
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     params: Mapping[str, Any] = field(default_factory=dict)
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -111,6 +125,38 @@ def model_info() -> Call[ModelInfo]:
 
 def rate_limit_status() -> Call[RateLimitStatus]:
     return Call(RateLimitStatus, "GET", "/rate-limit/status")
+
+
+def usage(key: str | None = None, days: int | None = None) -> Call[UsageReport]:
+    params = {name: value for name, value in {"key": key, "days": days}.items() if value is not None}
+    return Call(UsageReport, "GET", "/usage", params)
+
+
+def list_keys() -> Call[KeyList]:
+    return Call(KeyList, "GET", "/keys")
+
+
+def add_key(
+    name: str, expires_days: int | None = None, admin: bool = False, **limits: Unpack[KeyLimitOptions]
+) -> Call[CreatedKey]:
+    body = {"name": name, "expires_days": expires_days, "admin": admin, "limits": limits}
+    # Not repeatable: a repetition would create a second key.
+    return Call(CreatedKey, "POST", "/keys", {}, {"json": body}, repeatable=False, statuses=frozenset({201}))
+
+
+def limit_key(id: str, **limits: Unpack[KeyLimitOptions]) -> Call[KeyResult]:
+    return Call(KeyResult, "PATCH", f"/keys/{_key_id(id)}", {}, {"json": limits})
+
+
+def revoke_key(id: str) -> Call[KeyResult]:
+    return Call(KeyResult, "DELETE", f"/keys/{_key_id(id)}")
+
+
+def _key_id(id: str) -> str:
+    """The ID, fit for a path. Raises ValueError."""
+    if not re.fullmatch(r"[0-9a-f]{8}", id):
+        raise ValueError(f"{id!r} is no ID of a key, such as 3f9c2a7b")
+    return id
 
 
 def _checked(options: PredictOptions) -> Mapping[str, Any]:

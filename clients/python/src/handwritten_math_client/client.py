@@ -9,17 +9,21 @@ from typing import Self, Unpack
 import httpx
 
 from handwritten_math_client import calls
-from handwritten_math_client.calls import Call, File, Format, PredictOptions, R, Strokes
+from handwritten_math_client.calls import Call, File, Format, KeyLimitOptions, PredictOptions, R, Strokes
 from handwritten_math_client.exchange import Exchange
 from handwritten_math_client.models import (
     Batch,
     Correction,
+    CreatedKey,
     Health,
     History,
+    KeyList,
+    KeyResult,
     ModelInfo,
     Prediction,
     RateLimitStatus,
     Status,
+    UsageReport,
 )
 from handwritten_math_client.settings import check_limits, http_options
 
@@ -88,6 +92,32 @@ class Client:
     def rate_limit_status(self) -> RateLimitStatus:
         """What is left of the caller's limits; does not count."""
         return self._send(calls.rate_limit_status())
+
+    def usage(self, key: str | None = None, days: int | None = None) -> UsageReport:
+        """Usage by key and day: the caller's own, and with an admin key everybody's or that of one key."""
+        return self._send(calls.usage(key, days))
+
+    def list_keys(self) -> KeyList:
+        """All API keys. Needs an admin key."""
+        return self._send(calls.list_keys())
+
+    def add_key(
+        self,
+        name: str,
+        expires_days: int | None = None,
+        admin: bool = False,
+        **limits: Unpack[KeyLimitOptions],
+    ) -> CreatedKey:
+        """Create an API key. Needs an admin key."""
+        return self._send(calls.add_key(name, expires_days, admin, **limits))
+
+    def limit_key(self, id: str, **limits: Unpack[KeyLimitOptions]) -> KeyResult:
+        """Replace a key's own limits. Needs an admin key. Raises ValueError for what is no ID."""
+        return self._send(calls.limit_key(id, **limits))
+
+    def revoke_key(self, id: str) -> KeyResult:
+        """Revoke an API key. Needs an admin key. Raises ValueError for what is no ID."""
+        return self._send(calls.revoke_key(id))
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 
@@ -193,3 +193,73 @@ class RateLimitStatus(Response):
     tiers: tuple[RateLimit, ...]
     at_once: int
     under_way: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyLimits:
+    """A key's own limits; None: the service's default."""
+
+    minute: int | None = None
+    hour: int | None = None
+    day: int | None = None
+    at_once: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """An API key, without its secret."""
+
+    id: str
+    name: str
+    state: Literal["valid", "revoked", "expired"]
+    admin: bool
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    limits: KeyLimits
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyResult(Key, Response):
+    """A key that was changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyList(Response):
+    """All API keys."""
+
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreatedKey(Response):
+    """A new API key; its secret is shown nowhere else."""
+
+    secret: str
+    key: Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageDay:
+    """Usage of one key on one day, UTC; `key` is None for all callers without one."""
+
+    day: date
+    key: str | None
+    name: str | None
+    requests: int
+    formulas: int
+    refused: int
+    failed: int
+    corrected: int
+    median: float | None
+    p95: float | None
+    confidence: float | None
+    share_corrected: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageReport(Response):
+    """Usage by day and key; oldest first."""
+
+    scope: Literal["all replicas", "this replica"]
+    days: tuple[UsageDay, ...]
