@@ -107,7 +107,7 @@ class Registry:
         """Delete a version, and its run unless another version has it; `mlflow gc` frees the artifacts."""
         try:
             self._client.delete_model_version(self.name, version.version)
-            if version.run_id not in {other.run_id for other in self.versions()}:
+            if version.run_id and version.run_id not in {other.run_id for other in self.versions()}:
                 self._client.delete_run(version.run_id)
         except self._mlflow.MlflowException as error:
             raise self._unavailable(error) from None

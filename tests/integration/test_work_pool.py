@@ -86,6 +86,7 @@ def finished(house: House, run: str) -> dict | None:
 def test_a_worker_in_another_folder_retrains(house: House, tmp_path: Path) -> None:
     house.set("pipeline", push=True)
     house.environment |= {"REPOSITORY": share(house, tmp_path), "WORK_DIR": str(tmp_path / "clones")}
+    (tmp_path / "clones").mkdir()
     house.run("prefect", "--no-prompt", "work-pool", "create", "handwriting", "--type", "process")
     house.run("prefect", "--no-prompt", "deploy", "--all")
     with worker(house, tmp_path / "elsewhere") as log:
