@@ -36,19 +36,31 @@ def unused_objects(days: float, protected: Sequence[ModelVersion]) -> Iterator[R
     before = (datetime.now(UTC) - timedelta(days=days)).timestamp()
     try:
         with Repo(".") as repo, repo.lock:
+            caches = {id(cache): cache for _, cache in repo.cache.by_scheme() if cache}.values()
+            old = [(cache, oid) for cache in caches for oid in _older(cache, before)]
+            if not old:  # a machine that has pulled nothing could not tell what is in use
+                return
             used = {
                 each.value
                 for found in repo.used_objs(all_commits=not repo.config["core"].get("no_scm")).values()
                 for each in found
             }
-            for objects in {id(o): o for _, o in repo.cache.by_scheme() if o}.values():
-                used |= _named(objects, protected)
-                for oid in objects.all():
-                    path = Path(objects.oid_to_path(oid))
-                    if oid not in used and (found := path.stat()).st_mtime < before:
-                        yield Removal(CACHE, str(path), found.st_size, path.unlink)
+            for cache in caches:
+                used |= _named(cache, protected)
+            for cache, oid in old:
+                if oid not in used:
+                    path = Path(cache.oid_to_path(oid))
+                    yield Removal(CACHE, str(path), path.stat().st_size, path.unlink)
     except DvcException as error:
-        raise CacheError(f"the DVC cache: {error}") from None
+        reason = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        raise CacheError(f"the DVC cache: {reason}; retention.cache_days: 0 leaves it alone") from None
+
+
+def _older(cache: Any, before: float) -> Iterator[str]:
+    """Yield the objects that were written before a time, in seconds since 1970."""
+    for oid in cache.all():
+        if Path(cache.oid_to_path(oid)).stat().st_mtime < before:
+            yield oid
 
 
 def _named(objects: Any, protected: Sequence[ModelVersion]) -> set[str]:

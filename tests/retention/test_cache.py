@@ -70,3 +70,9 @@ def test_what_the_folder_uses_and_what_is_young_stays(repo: Path) -> None:
 def test_what_a_protected_version_was_made_from_stays(repo: Path) -> None:
     champion = ModelVersion("ocr", "1", "run", {"dvc.folder": folder_of("a one"), "bundle": "x"}, {})
     assert removed(9, champion) == {"one"}
+
+
+def test_a_machine_that_has_pulled_nothing_has_nothing_to_remove(repo: Path) -> None:
+    for path in objects():
+        path.unlink()
+    assert removed(9) == set()
