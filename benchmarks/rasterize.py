@@ -103,9 +103,10 @@ def one_core(raw: Path, settings: RasterSettings, out: Path) -> float:
     for shard in plan(raw, out, SHARD_ROWS):
         shard.path.parent.mkdir(parents=True, exist_ok=True)
         chunks = [
-            make_chunk(shard.split, shard.folder, sources, settings, path) for sources, path in shard.pieces()
+            make_chunk(shard.split, shard.folder, sources, settings, str(path))
+            for sources, path in shard.pieces()
         ]
-        merge_chunks(chunks, shard.path)
+        merge_chunks(chunks, shard.path, str(shard.path))
     return time.perf_counter() - start
 
 

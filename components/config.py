@@ -20,6 +20,7 @@ class _Section(BaseModel):
 class ComputeParams(_Section):
     scheduler: str = Field(pattern=r"^(processes|tcp://\S+|tls://\S+)$")
     workers: int = Field(ge=0)
+    storage: str | None = Field(None, pattern=r"^([a-z][a-z0-9+.-]*://.+|/.+)$")
 
 
 class SyntheticParams(_Section):
@@ -256,6 +257,20 @@ class PromotionParams(_Section):
     approval_hours: float = Field(gt=0)
 
 
+class DeploymentParams(_Section):
+    store: str | None = Field(min_length=1)
+
+
+class RetentionParams(_Section):
+    bentos: int = Field(ge=0)
+    versions: int = Field(ge=0)
+    feedback_days: float = Field(ge=0)
+    monitoring_days: float = Field(ge=0)
+    log_megabytes: float = Field(ge=0)
+    run_days: float = Field(ge=0)
+    cache_days: float = Field(ge=0)
+
+
 class Params(_Section):
     """All sections of params.yaml."""
 
@@ -277,6 +292,8 @@ class Params(_Section):
     pipeline: PipelineParams
     retraining: RetrainingParams
     promotion: PromotionParams
+    deployment: DeploymentParams
+    retention: RetentionParams
 
 
 class ParamsError(ValueError):

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   python -m flows rollback          make the previous champion champion again
   python -m flows monitor           compare recent predictions with the test split
   python -m flows schedule          run all of this on schedule and on events; Prefect's UI on port 4200
+  python -m flows clean --dry-run   list what the settings of `retention` no longer keep
   python -m flows serve-champion    serve the champion; switch versions without downtime
 
 Without PREFECT_API_URL, a flow starts a Prefect server of its own for its duration.
@@ -75,7 +76,8 @@ def _rollback(options: argparse.Namespace) -> int:
     from components.promotion.rollback import rollback
     from components.registry.model_versions import Registry
 
-    done = rollback(Registry(load_params().register_.name))
+    params = load_params()
+    done = rollback(Registry(params.register_.name), params.deployment.store)
     print(
         f"rollback: version {done.champion} is champion ({done.bento}), it replaces version {done.replaced}"
     )
@@ -98,6 +100,39 @@ def _package(options: argparse.Namespace) -> int:
     tag = store_model(version) if options.command == "store" else build_bento(version)
     print(f"{options.command}: {version.uri} is {tag}", file=sys.stderr)
     print(tag)
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    """Print the tag of a version's Bento, which is then on this machine, and nothing else."""
+    from components.deployment.packaging import ensure_bento
+    from components.registry.model_versions import Registry
+
+    params = load_params()
+    registry = Registry(params.register_.name)
+    version = registry.resolve(options.model)
+    tag = ensure_bento(registry, version, params.deployment.store)
+    print(f"pull: {version.uri} is {tag}", file=sys.stderr)
+    print(tag)
+    return 0
+
+
+def _clean(options: argparse.Namespace) -> int:
+    """Remove what the settings no longer keep, or only list it."""
+    from components.registry.model_versions import Registry
+    from components.retention.plan import removals
+    from components.retention.removal import readable, total
+    from flows.locks import folder_lock
+
+    params = load_params()
+    with folder_lock():
+        found = removals(params, Registry(params.register_.name))
+        for removal in found:
+            print(removal)
+            if not options.dry_run:
+                removal.run()
+    done = "would go" if options.dry_run else "removed"
+    print(f"clean: {done}: {len(found)}, {readable(total(found))}", file=sys.stderr)
     return 0
 
 
@@ -144,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     store.add_argument("--model", metavar="URI", help=_MODEL % "champion, else the bundled model")
     build = command("build", "build and smoke-test a Bento of a version and print its tag", _package)
     build.add_argument("--model", metavar="URI", help=_MODEL % "champion, else challenger")
+    pull = command("pull", "get a version's Bento from the store, or build it, and print its tag", _pull)
+    pull.add_argument("--model", metavar="URI", help=_MODEL % "champion, else challenger")
+    clean = command("clean", "remove what `retention` in params.yaml no longer keeps", _clean)
+    clean.add_argument("--dry-run", action="store_true", help="list what would go, and remove nothing")
     schedule = command("schedule", "retrain and monitor on schedule and on events, until stopped", _schedule)
     schedule.add_argument("--port", type=int, default=4200, help="of Prefect's server (default: %(default)s)")
     serve = command("serve-champion", "serve the champion, and switch when it changes", _serve_champion)

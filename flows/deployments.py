@@ -18,6 +18,8 @@ from components.config import Params, load_params
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
+# In memory, Prefect's default, a restarted server would forget who holds a slot, which never gets free.
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 _START_TIMEOUT = 180  # seconds until Prefect's server answers
 _LOG_TAIL = 1500  # characters quoted in an error
 
@@ -29,7 +31,7 @@ class ServerError(RuntimeError):
 def serve_schedule(port: int) -> None:
     """Serve the deployments with the server of PREFECT_API_URL, else with a new one, until Ctrl-C."""
     params = load_params()
-    with server(port) as url:
+    with server(port, params.retention.run_days) as url:
         os.environ["PREFECT_API_URL"] = url  # read when Prefect is imported
         from prefect import serve
 
@@ -71,8 +73,11 @@ def deployments(params: Params) -> list[RunnerDeployment]:
 
 
 @contextmanager
-def server(port: int) -> Iterator[str]:
-    """Yield the URL of Prefect's API: that of PREFECT_API_URL, else of a server started for the block."""
+def server(port: int, run_days: float) -> Iterator[str]:
+    """Yield the URL of Prefect's API: that of PREFECT_API_URL, else of a server started for the block.
+
+    The latter removes flow runs and their logs `run_days` after they ended; 0: never.
+    """
     if url := os.environ.get("PREFECT_API_URL"):
         yield url
         return
@@ -83,7 +88,10 @@ def server(port: int) -> Iterator[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             stdout=stream, stderr=subprocess.STDOUT,
-            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url},  # the UI would look for port 4200
+            env=os.environ
+            | {"PREFECT_SERVER_UI_API_URL": url}  # the UI would look for port 4200
+            | {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES}
+            | vacuum(run_days),
         )  # fmt: skip
     try:
         _wait_until_healthy(url, process, log)
@@ -91,6 +99,16 @@ def server(port: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def vacuum(run_days: float) -> dict[str, str]:
+    """The settings by which Prefect's server removes old flow runs itself, with their logs and artifacts."""
+    if not run_days:
+        return {}
+    return {
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(int(run_days * 86400)),
+    }
 
 
 def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -14,12 +14,11 @@ from prefect.input import RunInput
 from prefect.states import Completed, Failed
 
 from components.config import Params, ParamsError, load_params
-from components.deployment.packaging import PackagingError, build_bento
+from components.deployment.packaging import PackagingError, build_bento, publish_bento
 from components.promotion.comparison import CandidateResult
 from components.promotion.decisions import GATE, record_promotion, record_rejection, standing_rejection
 from components.promotion.review import Review, review
 from components.registry.model_versions import (
-    BENTO,
     CHALLENGER,
     CHAMPION,
     ModelVersion,
@@ -83,7 +82,7 @@ def _promote(
     if not reviewed.verdict.promoted:
         record_decision(registry, challenger, False, reason)
         return Outcome(challenger.version, False, reason, reviewed.report)
-    bento = package(registry, challenger, reviewed.candidate)
+    bento = package(registry, challenger, reviewed.candidate, params.deployment.store)
     by = GATE
     if params.promotion.approval:
         answer = ask_for_approval(challenger, reason, params.promotion.approval_hours)
@@ -118,10 +117,12 @@ def compare(
 
 
 @task(cache_policy=NO_CACHE)
-def package(registry: Registry, challenger: ModelVersion, candidate: CandidateResult) -> str:
-    """Build and test the Bento, and tag the version with it."""
+def package(
+    registry: Registry, challenger: ModelVersion, candidate: CandidateResult, store: str | None
+) -> str:
+    """Build and test the Bento, push it to the store, and tag the version with it."""
     bento = str(build_bento(challenger, candidate.expected))
-    registry.tag(challenger.version, {BENTO: bento})
+    publish_bento(registry, challenger, bento, store)
     return bento
 
 

@@ -1,13 +1,11 @@
 """Flow `retrain`: imports corrections, runs the pipeline, judges the challenger.
 
-Only one runs at a time in a working folder, however it is started; a second one ends at once.
+Only one runs at a time, in a working folder and on all machines of a Prefect server, however it is started;
+a second one does nothing.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
@@ -17,10 +15,10 @@ from components.data.feedback_import import collect
 from components.orchestration.dvc_runner import PipelineRun
 from components.promotion.decisions import challenger_decision
 from components.registry.model_versions import Registry, RegistryError
+from flows.locks import BusyError, folder_lock, server_lock
 from flows.pipeline import run_pipeline
 from flows.promotion import promote
 
-LOCK = Path(".dvc/tmp/retraining.lock")  # released by the system when its holder dies
 SKIPPED = "Skipped"  # name of the state of a run that found another one
 
 
@@ -28,12 +26,11 @@ SKIPPED = "Skipped"  # name of the state of a run that found another one
 def retrain(reason: str = "manual") -> State[str]:
     """Retrain if data or parameters have changed, and let the gate decide on the result."""
     get_run_logger().info("reason: %s", reason)
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(LOCK, timeout=0):
+        with folder_lock(), server_lock():
             return _retrain(load_params())
-    except Timeout:
-        return Completed(name=SKIPPED, message="skipped: another retraining is running in this folder")
+    except BusyError as error:
+        return Completed(name=SKIPPED, message=f"skipped: {error}")
     except (ParamsError, RegistryError, OSError) as error:
         return Failed(message=str(error))
 

@@ -3,24 +3,33 @@
 A split's sorted files are cut into shards, and those into chunks. A chunk is a task, which leaves its rows
 in a file of its own and gives back where; a shard is a task that puts its chunks together. So the shards
 are the same whoever does which task, and no process ever holds more than one shard.
+
+Workers that do not see this machine's files find a chunk's files packed at an address, and leave chunks and
+shards there.
 """
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import fsspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 from dask.distributed import Client, Future, as_completed
 
 from components.data.labels import label_of
 from components.data.pictures import LABEL, row_of_picture
 from components.data.rows import row_of_ink, symbol_token
-from components.data.shards import SPLITS, Row, to_table, write_table
+from components.data.shards import COMPRESSION, SPLITS, Row, to_table, write_table
+from components.files import atomic_write
 from components.ink.ink import Symbol
 from components.ink.inkml import read_inkml
 from components.ink.raster import RasterSettings
@@ -42,7 +51,7 @@ class Chunk:
     """Result of some files of a shard: a row in `path`, or a reject, for each."""
 
     split: str
-    path: Path
+    path: str  # of a file on this machine, or an address
     files: int
     rejects: tuple[Reject, ...]
 
@@ -63,6 +72,14 @@ class Shard:
                 self.sources[start : start + CHUNK],
                 self.path.with_name(f".{self.path.stem}.{start:06d}.arrow"),
             )
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A complete shard: its path on the machine that asked for it, and where it lies now."""
+
+    path: Path
+    at: str
 
 
 @dataclass(frozen=True)
@@ -112,12 +129,17 @@ def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:
 
 
 def rasterize(
-    client: Client, shards: Sequence[Shard], settings: RasterSettings, advance: Callable[[int], object]
+    client: Client,
+    shards: Sequence[Shard],
+    settings: RasterSettings,
+    advance: Callable[[int], object],
+    storage: str | None = None,
 ) -> dict[str, Outcome]:
     """Write the shards into empty folders; returns the result of each split.
 
-    `advance` is called with the number of files that are newly done. Files lie where every worker sees them.
-    Raises OSError where a shard can't be written.
+    `advance` is called with the number of files that are newly done. Without `storage`, every worker sees
+    this machine's files at the same paths; `storage` is an address that all reach, and `clear` removes what
+    is left there. Raises OSError where a shard can't be written.
     """
     for folder in {shard.path.parent for shard in shards}:
         folder.mkdir(parents=True)
@@ -128,32 +150,65 @@ def rasterize(
     # Just enough to keep all workers busy until the next shard starts.
     ahead = 1 + -(-2 * len(client.nthreads()) * CHUNK // len(shards[0].sources))
     for shard in islice(waiting, ahead):
-        flow.update(_submit(client, shard, settings))
+        flow.update(_submit(client, shard, settings, storage))
     for future in flow:
         match future.result():
             case Chunk(split=split) as chunk:
                 files[split] += chunk.files
                 rejects[split].extend(chunk.rejects)
                 advance(chunk.files)
-            case _:  # a shard is complete
+            case Merged() as merged:
+                if storage is not None:
+                    _fetch(merged)
                 for shard in islice(waiting, 1):
-                    flow.update(_submit(client, shard, settings))
+                    flow.update(_submit(client, shard, settings, storage))
     return {
         split: Outcome(files[split], tuple(sorted(found, key=lambda reject: reject.file)))
         for split, found in rejects.items()
     }
 
 
-def _submit(client: Client, shard: Shard, settings: RasterSettings) -> list[Future[Any]]:
-    chunks = [
-        client.submit(make_chunk, shard.split, shard.folder, sources, settings, path, pure=False)
-        for sources, path in shard.pieces()
-    ]
-    return [*chunks, client.submit(merge_chunks, chunks, shard.path, pure=False)]
+def _submit(client: Client, shard: Shard, settings: RasterSettings, storage: str | None) -> list[Future[Any]]:
+    chunks = []
+    for sources, path in shard.pieces():
+        task: tuple[Any, ...] = (make_chunk, shard.split, shard.folder, sources, settings, str(path))
+        if storage is not None:
+            at = f"{storage}/{shard.split}/{path.name.removeprefix('.')}"
+            task = (make_packed_chunk, shard.split, pack(shard.folder, sources, at), sources, settings, at)
+        chunks.append(client.submit(*task, pure=False))
+    at = str(shard.path) if storage is None else f"{storage}/{shard.split}/{shard.path.name}"
+    return [*chunks, client.submit(merge_chunks, chunks, shard.path, at, pure=False)]
+
+
+def pack(folder: Path, sources: Sequence[str], at: str) -> str:
+    """Write some files, pictures with their labels, into one archive beside `at`; return its address.
+
+    What can't be read is left out: who reads the archive rejects it.
+    """
+    address = f"{at}.zip"
+    with (
+        fsspec.open(address, "wb", auto_mkdir=True) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for source in sources:
+            for name in (source, source.removesuffix(LABEL)) if source.endswith(LABEL) else (source,):
+                if (folder / name).is_file():
+                    archive.write(folder / name, name)
+    return address
+
+
+def make_packed_chunk(
+    split: str, packed: str, sources: Sequence[str], settings: RasterSettings, path: str
+) -> Chunk:
+    """Do as `make_chunk` with the files of an archive."""
+    with TemporaryDirectory() as folder:
+        with fsspec.open(packed, "rb") as file, zipfile.ZipFile(file) as archive:
+            archive.extractall(folder)
+        return make_chunk(split, Path(folder), sources, settings, path)
 
 
 def make_chunk(
-    split: str, folder: Path, sources: Sequence[str], settings: RasterSettings, path: Path
+    split: str, folder: Path, sources: Sequence[str], settings: RasterSettings, path: str
 ) -> Chunk:
     """Write the rows of some files as an Arrow file; returns the rejects."""
     rows, rejects = [], []
@@ -165,15 +220,41 @@ def make_chunk(
         except OSError as error:
             rejects.append(Reject(split, source.removesuffix(LABEL), error.strerror or str(error)))
     table = to_table(rows)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with fsspec.open(path, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
     return Chunk(split, path, len(sources), tuple(rejects))
 
 
-def merge_chunks(chunks: Sequence[Chunk], path: Path) -> Path:
-    """Merge chunks into one shard, in order, and remove them."""
-    tables = [pa.ipc.open_file(pa.memory_map(str(chunk.path))).read_all() for chunk in chunks]
-    write_table(pa.concat_tables(tables), path)
+def merge_chunks(chunks: Sequence[Chunk], path: Path, at: str) -> Merged:
+    """Merge chunks into one shard at `at`, in order; remove them if they are on this machine.
+
+    At an address they stay, so that a task can be repeated whose worker was lost.
+    """
+    tables = []
     for chunk in chunks:
-        chunk.path.unlink()
-    return path
+        with fsspec.open(chunk.path, "rb") as file:
+            tables.append(pa.ipc.open_file(io.BytesIO(file.read())).read_all())
+    table = pa.concat_tables(tables)
+    if at == str(path):
+        write_table(table, path)
+        for chunk in chunks:
+            Path(chunk.path).unlink()
+    else:
+        with fsspec.open(at, "wb") as file:
+            pq.write_table(table, file, compression=COMPRESSION)
+    return Merged(path, at)
+
+
+def _fetch(merged: Merged) -> None:
+    """Download a shard from its address."""
+    files, path = fsspec.core.url_to_fs(merged.at)
+    with atomic_write(merged.path) as temporary:
+        files.get_file(path, str(temporary))
+
+
+def clear(address: str) -> None:
+    """Remove all files at an address, if there are any."""
+    files, path = fsspec.core.url_to_fs(address)
+    files.invalidate_cache()  # other machines have written
+    if files.exists(path):
+        files.rm(path, recursive=True)

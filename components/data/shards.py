@@ -16,6 +16,7 @@ from components.files import atomic_write
 from components.ink.ink import Stroke, Symbol
 
 SPLITS = ("train", "valid", "test")
+COMPRESSION = "zstd"
 CORRECTIONS = "corrections"  # the folder of users' corrections in train
 
 SCHEMA = pa.schema(
@@ -60,7 +61,7 @@ def write_shard(rows: Sequence[Row], path: Path) -> None:
 def write_table(table: pa.Table, path: Path) -> None:
     """Write one shard atomically."""
     with atomic_write(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression=COMPRESSION)
 
 
 def to_table(rows: Sequence[Row]) -> pa.Table:

@@ -23,6 +23,7 @@ from types import FrameType
 import bentoml
 
 from components.config import load_params
+from components.deployment.bento_store import BentoStoreError
 from components.deployment.packaging import PackagingError, ensure_bento
 from components.deployment.service_process import BENTOML, NotReadyError, ServiceProcess
 from components.registry.model_versions import CHAMPION, ModelVersion, Registry, RegistryError
@@ -64,7 +65,7 @@ def serve_champion(port: int, host: str | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     params = load_params()
     with HAProxy(port, host or default_host(os.environ)) as proxy:
-        deployment = BlueGreenDeployment(proxy, Registry(params.register_.name))
+        deployment = BlueGreenDeployment(proxy, Registry(params.register_.name), params.deployment.store)
         try:
             while True:
                 deployment.reconcile()
@@ -84,8 +85,8 @@ def default_host(environment: Mapping[str, str]) -> str:
 class BlueGreenDeployment:
     """The running version, and its replacement when the champion changes."""
 
-    def __init__(self, proxy: HAProxy, registry: Registry) -> None:
-        self._proxy, self._registry = proxy, registry
+    def __init__(self, proxy: HAProxy, registry: Registry, store: str | None) -> None:
+        self._proxy, self._registry, self._store = proxy, registry, store
         self._current: Instance | None = None
         self._failed: tuple[str, float] | None = None  # a version that did not start, and when
 
@@ -100,7 +101,7 @@ class BlueGreenDeployment:
         try:
             self._deploy(champion)
             self._failed = None
-        except (NotReadyError, PackagingError, RegistryError) as error:
+        except (NotReadyError, PackagingError, BentoStoreError, RegistryError) as error:
             self._failed = champion.version, time.monotonic()
             log(f"version {champion.version} failed to start: {error}")
 
@@ -133,7 +134,7 @@ class BlueGreenDeployment:
 
     def _deploy(self, champion: ModelVersion) -> None:
         """Start the champion in the free slot, then retire the other. Raises what `reconcile` catches."""
-        previous, bento = self._current, ensure_bento(self._registry, champion)
+        previous, bento = self._current, ensure_bento(self._registry, champion, self._store)
         slot = "b" if previous is not None and previous.slot == "a" else "a"
         service = ServiceProcess(
             [*BENTOML, "serve", bento, "--host", "127.0.0.1", "--port", "{port}"],

@@ -9,13 +9,16 @@ from pathlib import Path
 import bentoml
 from bentoml.exceptions import NotFound
 
+from components.deployment.bento_store import BentoStore
 from components.deployment.model_store import store_bundle
 from components.deployment.smoke_test import Expected, SmokeTestError, recorded_expectations, smoke_test
 from components.recognizer.bundle import load_bundle
 from components.registry.bundles import bundle_folder
-from components.registry.model_versions import BENTO, ModelVersion, Registry
+from components.registry.model_versions import BENTO, DIGEST, ModelVersion, Registry
 
 BENTOFILE = Path("bentofile.yaml")
+
+_ALGORITHM = "sha256:"
 
 
 class PackagingError(ValueError):
@@ -56,15 +59,47 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
     return bento.tag
 
 
-def ensure_bento(registry: Registry, version: ModelVersion) -> str:
-    """Return the tag of a version's Bento; build it if this machine's store lacks it.
+def publish_bento(registry: Registry, version: ModelVersion, bento: str, store: str | None) -> None:
+    """Push a Bento to the store, if there is one, and tag its version with it and with its digest.
 
-    Raises PackagingError and RegistryError.
+    Raises BentoStoreError and RegistryError.
     """
-    tag = version.tags.get(BENTO)
-    with suppress(NotFound):
-        if tag is not None:
+    digest = {DIGEST: f"{_ALGORITHM}{BentoStore(store).push(bento)}"} if store else {}
+    registry.tag(version.version, {BENTO: bento, **digest})
+
+
+def ensure_bento(registry: Registry, version: ModelVersion, store: str | None) -> str:
+    """Return the tag of a version's Bento on this machine; pull it, or build it if there is none to be had.
+
+    A Bento that another machine has built and not pushed stays the version's: this machine builds one of its
+    own, once. Raises PackagingError, BentoStoreError (also where the store's Bento is not the one that was
+    tested) and RegistryError.
+    """
+    tag, digest = version.tags.get(BENTO), version.tags.get(DIGEST, "").removeprefix(_ALGORITHM)
+    if tag is not None:
+        with suppress(NotFound):
             return str(bentoml.get(tag).tag)
-    tag = str(build_bento(version))
-    registry.tag(version.version, {BENTO: tag})
-    return tag
+        if store and digest and BentoStore(store).has(tag):
+            return BentoStore(store).pull(tag, digest)
+    if (built := _built_here(version)) is None:
+        built = str(build_bento(version))
+    if store or tag is None:
+        publish_bento(registry, version, built, store)
+    return built
+
+
+def local_bentos(name: str) -> list[bentoml.Bento]:
+    """Return the Bentos of one name on this machine, the newest first."""
+    found = [bento for bento in bentoml.bentos.list() if bento.tag.name == name]
+    return sorted(found, key=lambda bento: bento.creation_time, reverse=True)
+
+
+def _built_here(version: ModelVersion) -> str | None:
+    """Return the newest Bento on this machine with a version's model."""
+    model = f"v{version.version}-{version.bundle}"
+    found = [
+        bento
+        for bento in local_bentos(version.name)
+        if any(used.tag.version == model for used in bento.info.all_models)
+    ]
+    return str(found[0].tag) if found else None

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.files import write_json
 from components.ink.raster import RasterSettings
@@ -30,6 +30,12 @@ ENCODER, DECODER, VOCABULARY, SETTINGS, EXAMPLE, CARD = FILES = (
     "example.png",
     "card.md",
 )
+_FORMAT_2 = {  # its names of what DecodingConfig has
+    "max_tokens": "max_tokens",
+    "bidirectional": "bidirectional",
+    "sizes": "scales",
+    "calibration": "calibration",
+}
 _HASHED = (ENCODER, DECODER, VOCABULARY, EXAMPLE)
 
 
@@ -52,7 +58,10 @@ class DecodingConfig(BaseModel):
 
 
 class BundleSettings(BaseModel):
-    """Settings of inference besides graphs and vocabulary."""
+    """Settings of inference besides graphs and vocabulary.
+
+    The format before, 2, is read as well: a champion registered by an earlier release stays usable.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +69,16 @@ class BundleSettings(BaseModel):
     raster: RasterSettings
     multiple: int = Field(ge=1, description="input sides are padded to multiples of this, pixels")
     decoding: DecodingConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_format_2(cls, content: Any) -> Any:
+        """Format 2 had the decoding settings beside the others, and no number of beams."""
+        if not isinstance(content, dict) or content.get("format") != 2:
+            return content
+        decoding = {new: content[old] for old, new in _FORMAT_2.items() if old in content}
+        others = {key: value for key, value in content.items() if key not in _FORMAT_2}
+        return others | {"format": 3, "decoding": decoding}
 
 
 class About(BaseModel):

@@ -15,7 +15,8 @@ from components.registry.mlflow_client import connect
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 # Tags of a version.
-DECISION, DECIDED_BY, BENTO, ROLLED_BACK = "decision", "decided_by", "bento", "rolled_back"
+DECISION, DECIDED_BY, ROLLED_BACK = "decision", "decided_by", "rolled_back"
+BENTO, DIGEST = "bento", "bento_digest"
 # DVC sees no change when it is the registry that is new, or has lost the version.
 REGISTER_COMMAND = "dvc repro --force --single-item register"
 _NOT_FOUND = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # MLflow's error codes
@@ -92,6 +93,24 @@ class Registry:
         except self._mlflow.MlflowException as error:
             raise self._unavailable(error) from None
         return any(found.tags.get("bundle") == bundle for found in versions)
+
+    def versions(self) -> list[ModelVersion]:
+        """Return all versions, the newest first, without their metrics."""
+        try:
+            found = self._client.search_model_versions(f"name = '{self.name}'")
+        except self._mlflow.MlflowException as error:
+            raise self._unavailable(error) from None
+        made = [ModelVersion(self.name, str(v.version), v.run_id, dict(v.tags), {}) for v in found]
+        return sorted(made, key=lambda version: int(version.version), reverse=True)
+
+    def delete(self, version: ModelVersion) -> None:
+        """Delete a version, and its run unless another version has it; `mlflow gc` frees the artifacts."""
+        try:
+            self._client.delete_model_version(self.name, version.version)
+            if version.run_id and version.run_id not in {other.run_id for other in self.versions()}:
+                self._client.delete_run(version.run_id)
+        except self._mlflow.MlflowException as error:
+            raise self._unavailable(error) from None
 
     def tag(self, version: str, tags: Mapping[str, str]) -> None:
         """Set tags of a version."""

@@ -5,16 +5,18 @@ What can't be used is listed with its reason in reports/rejected.csv; too much o
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from dask.distributed import Client
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from components.config import Params, ParamsError, load_params
-from components.data.dask_client import ClusterError, connect
-from components.data.rasterize import CHUNK, Outcome, plan, rasterize
+from components.config import ComputeParams, Params, ParamsError, load_params
+from components.data.dask_client import ClusterError, connect, probe
+from components.data.rasterize import CHUNK, Outcome, clear, plan, rasterize
 from components.files import atomic_folder, write_csv, write_json
 
 RAW = Path("data/raw")
@@ -38,15 +40,29 @@ def run(
         work = plan(raw, part, params.raster.shard_rows)
         total = sum(len(shard.sources) for shard in work)
         with connect(params.compute, -(-total // CHUNK)) as client, _progress() as progress:
+            storage = _storage(params.compute, client, part)
             bar = progress.add_task("rasterizing", total=total)
-            outcomes = rasterize(
-                client, work, params.raster.settings, lambda files: progress.advance(bar, files)
-            )
+            try:
+                outcomes = rasterize(
+                    client, work, params.raster.settings, lambda files: progress.advance(bar, files), storage
+                )
+            finally:
+                if storage is not None:
+                    clear(storage)
         rejects = [reject for outcome in outcomes.values() for reject in outcome.rejects]
         write_csv(("split", "file", "reason"), [(r.split, r.file, r.reason) for r in rejects], rejected)
         _check(outcomes, params.data.max_rejected, rejected)
     write_json({split: _counts(outcome) for split, outcome in outcomes.items()}, report)
     return outcomes
+
+
+def _storage(compute: ComputeParams, client: Client, part: Path) -> str | None:
+    """Return an address for this run, if there is one. Raises ClusterError if a worker can't use it."""
+    if compute.scheduler == "processes":
+        return None
+    storage = compute.storage and f"{compute.storage.rstrip('/')}/rasterize-{secrets.token_hex(4)}"
+    probe(client, storage or str(part.absolute()), rasterize.__module__)
+    return storage
 
 
 def _progress() -> Progress:

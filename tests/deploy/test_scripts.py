@@ -163,3 +163,15 @@ def test_monitoring_is_made_once_and_then_brought_up_to_date(cloud: Cloud) -> No
     assert again.returncode == 0, again.stderr
     assert len(cloud.asked("policies update")) == 5 and not cloud.asked("policies create")
     assert len(cloud.asked("dashboards delete")) == 1 == len(cloud.asked("dashboards create"))
+
+
+def test_the_training_image_is_made_from_the_lock_alone(tmp_path: Path) -> None:
+    script = DEPLOY / "container/build.sh"
+    done = subprocess.run(
+        [script, "--lay-out", tmp_path, "--training"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"Dockerfile", "requirements.lock"}
+    lines = (tmp_path / "Dockerfile").read_text().splitlines()
+    copied = [line.split()[1] for line in lines if line.startswith("COPY ") and "--from" not in line]
+    assert copied == ["requirements.lock"] and "USER 1034:1034" in lines

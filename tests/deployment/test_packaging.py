@@ -1,4 +1,4 @@
-"""A version's Bento is built where this machine has none, and only there."""
+"""A version keeps the Bento it has; a machine that lacks it builds one of its own."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> None:
         return SimpleNamespace(tag=tag)
 
     monkeypatch.setattr(bentoml, "get", get)
+    monkeypatch.setattr(bentoml.bentos, "list", lambda: [])
     monkeypatch.setattr(packaging, "build_bento", lambda version: "ocr:built")
 
 
@@ -40,7 +41,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> None:
     ("tags", "tag", "recorded"),
     [
         ({BENTO: STORED}, STORED, {}),
-        ({BENTO: "ocr:another-machines"}, "ocr:built", {BENTO: "ocr:built"}),
+        ({BENTO: "ocr:another-machines"}, "ocr:built", {}),
         ({}, "ocr:built", {BENTO: "ocr:built"}),
     ],
 )
@@ -48,7 +49,8 @@ def test_a_bento_is_built_where_the_store_lacks_it(
     tags: dict[str, str], tag: str, recorded: dict[str, str]
 ) -> None:
     registry = FakeRegistry()
-    assert ensure_bento(registry, ModelVersion("ocr", "2", "run", tags, {})) == tag  # type: ignore[arg-type]
+    version = ModelVersion("ocr", "2", "run", tags, {})
+    assert ensure_bento(registry, version, None) == tag  # type: ignore[arg-type]
     assert registry.tags == recorded
 
 

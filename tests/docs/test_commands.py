@@ -56,6 +56,10 @@ OTHERS = frozenset(
         "done",
         "helm",
         "kubectl",
+        "dask",
+        "aws",
+        "pg_dump",
+        "pg_restore",
     ]
 )
 

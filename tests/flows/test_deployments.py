@@ -15,7 +15,7 @@ from components.config import Params
 from flows.deployments import deployments
 
 ROOT = Path(__file__).parents[2]
-OF_THE_POOL = {"work_pool"}  # what prefect.yaml says besides
+OF_THE_POOL = {"work_pool", "pull"}  # what prefect.yaml says besides
 
 
 @pytest.fixture
@@ -61,10 +61,7 @@ def test_a_work_pool_gets_the_flows_that_are_served_when_they_are_served(
         assert triggers == each.triggers
 
 
-def test_all_go_to_one_pool_and_run_where_they_were_deployed_whatever_the_machine(
-    deployed: dict[str, Any],
-) -> None:
+def test_all_go_to_one_pool_and_each_has_a_clone_of_its_own(deployed: dict[str, Any]) -> None:
     assert {entry["work_pool"]["name"] for entry in deployed["deployments"]} == {"handwriting"}
-    assert deployed["pull"] == [
-        {"prefect.deployments.steps.set_working_directory": {"directory": "{{ $PWD }}"}}
-    ]
+    clones = [entry["pull"][0]["prefect.deployments.steps.git_clone"] for entry in deployed["deployments"]]
+    assert len({clone["clone_directory_name"] for clone in clones}) == len(clones) == 3

@@ -9,7 +9,8 @@ from filelock import FileLock
 from prefect.logging import disable_run_logger
 
 from flows import retraining
-from flows.retraining import LOCK, SKIPPED, retrain
+from flows.locks import LOCK
+from flows.retraining import SKIPPED, retrain
 
 
 def test_of_two_retrainings_at_once_the_second_is_skipped(

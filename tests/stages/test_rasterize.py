@@ -15,7 +15,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dask.distributed import LocalCluster
 
 from components.config import Params
 from components.data import dask_client
@@ -141,16 +140,6 @@ def test_shards_do_not_depend_on_who_makes_them(tmp_path: Path, params: Params) 
     for workers in (1, 2):
         run(with_params(params, workers, shard_rows=600), raw, tmp_path / f"by{workers}")
     assert contents(tmp_path / "by1") == contents(tmp_path / "by2")
-
-
-def test_a_cluster_does_the_same_as_this_machine(tmp_path: Path, params: Params) -> None:
-    raw = write_raw(tmp_path / "raw")
-    run(with_params(params), raw, tmp_path / "here")
-    local = LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol="tcp://")
-    with local:
-        there = params.compute.model_copy(update={"scheduler": local.scheduler_address})
-        run(with_params(params).model_copy(update={"compute": there}), raw, tmp_path / "there")
-    assert contents(tmp_path / "there") == contents(tmp_path / "here")
 
 
 def test_a_scheduler_that_does_not_answer_is_named(

@@ -1,0 +1,1 @@
+"""What is kept, and what goes: Bentos, model versions, records, logs and the DVC cache, by params.yaml."""
