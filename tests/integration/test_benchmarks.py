@@ -7,11 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
+from benchmarks.reading import by, gpu_ways
+from components.ink.raster import RasterSettings, draw
+from components.recognizer.device import CUDA
+from components.recognizer.recognizer import Recognizer
 from tests.architecture.imports import modules
 from tests.integration.clone import ROOT, Clone
 from tests.integration.conftest import Registry
+from tests.integration.learnt import KNOWN
 
 COMMANDS = sorted(
     name
@@ -94,3 +100,22 @@ def test_a_service_is_measured(
         check=False,
     )  # fmt: skip
     assert measured in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this machine may have a GPU")
+def test_without_a_gpu_reading_has_no_row_for_it_and_says_so_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert gpu_ways(ROOT / "models/default", beam=5) == []
+    said = capsys.readouterr()
+    assert " ".join(said.out.split()).startswith("(f) is left out: ONNX Runtime finds no GPU here")
+    assert said.err == ""
+
+
+@pytest.mark.skipif(CUDA not in ort.get_available_providers(), reason="needs onnxruntime-gpu and a GPU")
+def test_on_a_gpu_the_same_formulas_are_read() -> None:
+    pictures = [draw(strokes, RasterSettings(symbol=20)) for strokes in KNOWN.values()]
+    [alone, beams, many] = gpu_ways(ROOT / "models/default", beam=5)
+    on_cpu = by(Recognizer.load(ROOT / "models/default"), 5)
+    assert beams.read(pictures) == on_cpu(pictures)
+    assert alone.read(pictures) == many.read(pictures)
