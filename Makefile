@@ -94,8 +94,8 @@ docs:
 
 lock: env
 	.uv/bin/uv pip compile pyproject.toml --extra train --extra serve --extra dev --generate-hashes \
-	  --python-version 3.11 --no-header --quiet --output-file requirements.lock
+	  --universal --python-version 3.11 --no-header --quiet --output-file requirements.lock
 	.uv/bin/uv pip compile pyproject.toml --extra serve --constraint requirements.lock --generate-hashes \
-	  --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-serve.lock
+	  --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-serve.lock
 	.uv/bin/uv pip compile pyproject.toml --extra serve --extra docs --constraint requirements.lock --generate-hashes \
-	  --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-docs.lock
+	  --universal --python-version 3.11 --no-header --no-annotate --quiet --output-file requirements-docs.lock

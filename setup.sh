@@ -35,15 +35,15 @@ case ${1:-} in
     [ -z "$missing" ] || debian $missing ||
       say "can't install$missing here: what needs them says so, and tests that do are skipped"
     exit 0 ;;
-  *) venv=.venv lock=requirements.lock size='some gigabytes, most of them for the GPU' ;;
+  *) venv=.venv lock=requirements.lock size='some gigabytes, on Linux most of them for the GPU' ;;
 esac
 
 python=
-for candidate in python3.11 python3.12 python3; do
-  if "$candidate" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null
+for candidate in python3.11 python3.12 python3.13 python3.14 python3; do
+  if "$candidate" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null
   then python=$candidate; break; fi
 done
-[ -n "$python" ] || { say 'Python 3.11 or 3.12 is needed (Debian 12: apt-get install python3 python3-venv)'; exit 1; }
+[ -n "$python" ] || { say 'Python 3.11 to 3.14 is needed (Debian 12: apt-get install python3 python3-venv)'; exit 1; }
 
 missing=
 [ ! -e .git ] || command -v git >/dev/null || missing="$missing git"

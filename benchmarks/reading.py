@@ -3,7 +3,8 @@
 The same weights, the same pictures (of data/shards/test), the same cores, one run. (a) PyTorch, one picture,
 the whole prefix decoded anew for each token, as the project that this one replaces did; (b) PyTorch with
 remembered keys and values; (c) the bundle, one picture; (d) the bundle, several pictures at once; (e) the
-bundle with 8-bit weights. The ways take turns, so that a noisy machine is noisy for all.
+bundle with 8-bit weights; (f) the bundle with its encoder on a GPU, where ONNX Runtime finds one. The ways
+take turns, so that a noisy machine is noisy for all.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from components.latex.tokenizer import tokenize
 from components.model.checkpoint import load_model
 from components.model.torch_engine import TorchEngine
 from components.recognizer.cpu import cores
+from components.recognizer.engine import OnnxEngine
 from components.recognizer.recognizer import Recognizer
 from components.recognizer.tensors import to_input
 
@@ -90,9 +92,6 @@ def made(model: Path, bundle: Path, small: Path, beam: int) -> list[Way]:
             for picture in pictures
         ]
 
-    def by(recognizer: Recognizer, beam: int = 1) -> Read:
-        return lambda pictures: [reading.tokens for reading in recognizer.read(pictures, beam)]
-
     torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, checkpoint.settings())
     onnx, quantized = Recognizer.load(bundle), Recognizer.load(small)
     return [
@@ -104,6 +103,25 @@ def made(model: Path, bundle: Path, small: Path, beam: int) -> list[Way]:
         Way("(d) bundle, 16 at once", by(onnx), 16),
         Way("(e) 8-bit bundle", by(quantized)),
         Way(f"(e) 8-bit bundle, {beam} beams", by(quantized, beam)),
+        *gpu_ways(bundle, beam),
+    ]
+
+
+def by(recognizer: Recognizer, beam: int = 1) -> Read:
+    """Read with so many beams."""
+    return lambda pictures: [reading.tokens for reading in recognizer.read(pictures, beam)]
+
+
+def gpu_ways(bundle: Path, beam: int) -> list[Way]:
+    """With the encoder on a GPU; none where there is no GPU, which a line says."""
+    recognizer = Recognizer.load(bundle, device="auto")
+    if not (isinstance(recognizer.engine, OnnxEngine) and recognizer.engine.on_gpu):
+        console.print("(f) is left out: ONNX Runtime finds no GPU here (it needs onnxruntime-gpu and CUDA)")
+        return []
+    return [
+        Way("(f) bundle, GPU", by(recognizer)),
+        Way(f"(f) bundle, GPU, {beam} beams", by(recognizer, beam)),
+        Way("(f) bundle, GPU, 16 at once", by(recognizer), 16),
     ]
 
 

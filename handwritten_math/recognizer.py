@@ -42,6 +42,7 @@ class Prediction:
         tuple[TokenBox, ...] | None
     )  # the ink of each token, with `explain`; in the source's coordinates
     rotated: Rotation = 0  # degrees clockwise that a picture was turned by to be upright
+    lines: int = 1  # of writing, as far as can be told; of more than one, each should be read alone
 
     @cached_property
     def mathml(self) -> str:
@@ -98,7 +99,14 @@ class Recognizer:
         [found] = self._model.read_views([prepared], beam, n_best, explain)
         found = runtime.placed(found, prepared)
         named = with_function_names(found) if function_names else found
-        return Prediction(named.latex, named.confidence, named.alternatives, named.token_boxes, named.rotated)
+        return Prediction(
+            latex=named.latex,
+            confidence=named.confidence,
+            alternatives=named.alternatives,
+            token_boxes=named.token_boxes,
+            rotated=named.rotated,
+            lines=named.lines,
+        )
 
     def _prepare(self, source: Source) -> Prepared:
         """The model's input."""

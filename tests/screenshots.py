@@ -1,8 +1,8 @@
 """Pictures of the pages, to be looked at: `python -m tests.screenshots --address http://127.0.0.1:3000`.
 
 Of a service that runs with AUTH=off (or the page says that it needs a key) and RATE_LIMITS=off. Wide, narrow
-and dark; the page before, while and after something is written, with a symbol lit and with a fault; the
-dashboard. They lie in reports/page.
+and dark; the page before, while and after something is written, with a symbol lit, a sheet that is cropped,
+and with a fault; the dashboard. They lie in reports/page.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 from playwright.sync_api import Page, expect
 
+from components.ink.raster import bounds, draw_in, frame_at
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.recognizer.inks import formula
 
@@ -67,12 +70,38 @@ def gone(page: Page, address: str) -> None:
     expect(page.locator("#trouble")).to_be_visible(timeout=20_000)
 
 
+def cropping(page: Page, address: str) -> None:
+    page.goto(address)
+    sheet = np.full((1500, 2000), 240, np.uint8)
+    for number in range(3):
+        strokes = formula()
+        drawn = draw_in(strokes, frame_at(*bounds(strokes), 9.0, 20), 20, 8)
+        top = 60 + 480 * number
+        sheet[top : top + drawn.shape[0], 300 : 300 + drawn.shape[1]] = np.minimum(drawn, 240)
+    content = cv2.imencode(".jpg", sheet)[1].tobytes()
+    page.locator("#file").set_input_files({"name": "sheet.jpg", "mimeType": "image/jpeg", "buffer": content})
+    page.get_by_role("button", name="Corner bottom right").focus()
+    for _ in range(13):
+        page.keyboard.press("Shift+ArrowUp")
+    for _ in range(7):
+        page.keyboard.press("Shift+ArrowLeft")
+
+
+def several(page: Page, address: str) -> None:
+    cropping(page, address)
+    page.get_by_role("button", name="Whole picture").click()
+    page.get_by_role("button", name="Read").click()
+    expect(page.locator("#correction")).to_be_visible(timeout=20_000)
+
+
 def dashboard(page: Page, address: str) -> None:
     page.goto(f"{address}/dashboard")
     expect(page.locator("figure")).to_have_count(7, timeout=20_000)
 
 
-SCENES: tuple[Callable[[Page, str], None], ...] = (empty, written, lit, corrected, refused, gone, dashboard)
+SCENES: tuple[Callable[[Page, str], None], ...] = (
+    *(empty, written, lit, corrected, cropping, several, refused, gone, dashboard),
+)
 
 
 def main() -> int:

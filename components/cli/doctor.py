@@ -58,10 +58,10 @@ def run(options: Namespace) -> int:
 def python() -> Iterable[Finding]:
     """The interpreter's version."""
     found = ".".join(map(str, sys.version_info[:3]))
-    if (3, 11) <= sys.version_info[:2] <= (3, 12):
+    if (3, 11) <= sys.version_info[:2] <= (3, 14):
         yield Finding("ok", f"Python {found}")
     else:
-        yield Finding("error", f"Python {found}: 3.11 or 3.12 is needed")
+        yield Finding("error", f"Python {found}: 3.11 to 3.14 is needed")
 
 
 def space() -> Iterable[Finding]:

@@ -107,6 +107,8 @@ def predict(
         for file, reading in zip(sources, readings, strict=True):
             reading = placed(with_function_names(reading) if function_names else reading, sources[file])
             print(_json(file, reading) if as_json else _text(file, reading), flush=True)
+            if reading.lines > 1:
+                print(f"{file}: {reading.lines} lines of writing? Send each alone", file=sys.stderr)
     return bad
 
 
@@ -133,4 +135,6 @@ def _json(file: Path, reading: Prediction) -> str:
         del content["token_boxes"]
     if not reading.rotated:
         del content["rotated"]
+    if reading.lines == 1:
+        del content["lines"]
     return json.dumps({"file": str(file), **content}, ensure_ascii=False)

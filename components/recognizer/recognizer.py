@@ -20,12 +20,14 @@ from components.recognizer.decoding import UNRESTRICTED, DecodingConstraints, Hy
 from components.recognizer.device import Device
 from components.recognizer.engine import Engine, Floats, Memory, OnnxEngine
 from components.recognizer.explanation import TokenBox, explain, token_boxes
+from components.recognizer.lines import count_lines
 from components.recognizer.orientation import DOUBTFUL, PROMISING, Prepared, Rotation, Views, clearly_surer
 from components.recognizer.preprocessing import prepare_source, resized
 from components.recognizer.tensors import to_input
 
 _BATCH = 32  # rows (pictures times beams) of each scale in one batch: bounds memory
 _SPREAD = 2.0  # ratio of the largest to the smallest picture of a batch
+_ROW = r"\\"  # ends a row
 _RESTRICTIONS = 16  # whose constraints are kept: they remember what may follow
 _SHARES = 2  # batches per core, if several: small ones fill the gaps that large ones leave
 
@@ -53,6 +55,7 @@ class Prediction:
         None  # where each token was read, in pixels; None: nobody asked
     )
     rotated: Rotation = 0  # degrees clockwise that the picture was turned by to be read
+    lines: int = 1  # of writing; the formula is only to be trusted where there is one
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ class Recognizer:
     ) -> list[Prediction]:
         """As `read`; pictures are turned upright where the model is clearly surer of them then.
 
-        Boxes are on the picture that was read, `Views.view`: `placed` finds them in the source.
+        Lines of writing are counted too. Boxes are on the picture that was read, `Views.view`: `placed` finds
+        them in the source.
         """
         readings = self.read([source.picture for source in sources], beam, n_best, explain, restriction)
         candidates = self._candidates(sources, readings, restriction)
@@ -140,7 +144,10 @@ class Recognizer:
         for (index, rotated), reading in zip(candidates, turned, strict=True):
             if clearly_surer(reading.confidence, readings[index].confidence):
                 readings[index] = replace(reading, rotated=rotated)
-        return readings
+        return [
+            reading if has_rows(reading) else replace(reading, lines=count_lines(s.view(reading.rotated)))
+            for s, reading in zip(sources, readings, strict=True)
+        ]
 
     def _candidates(
         self, sources: Sequence[Views], readings: Sequence[Prediction], restriction: Restriction
@@ -212,6 +219,11 @@ class Recognizer:
             Alternative(detokenize(t), probability) for t, probability in zip(tokens[1:], others, strict=True)
         )
         return Prediction(detokenize(tokens[0]), tokens[0], best, tuple(alternatives), scores)
+
+
+def has_rows(reading: Prediction) -> bool:
+    """Whether a formula of several rows, such as a matrix, was read, and probably so."""
+    return _ROW in reading.tokens and reading.confidence >= DOUBTFUL
 
 
 def placed(prediction: Prediction, source: Prepared) -> Prediction:

@@ -7,7 +7,7 @@
 #
 # With --lay-out it only fills FOLDER with what `docker build FOLDER` needs. Prints the image's name, or FOLDER.
 #
-#   BASE      image to build on; must have Python 3.11 or 3.12      (default: the Dockerfile's)
+#   BASE      image to build on; must have Python 3.11 to 3.14      (default: the Dockerfile's)
 #   IMAGE     name of the image                                    (default: the Bento's name and version)
 #   PIP_CONF  pip's configuration for the build, kept out of the image; CA_CERT  certificates that it may
 #             name as /run/secrets/ca.crt                          (default: none)

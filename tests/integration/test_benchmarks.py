@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
+from components.recognizer.device import CUDA
 from tests.architecture.imports import modules
 from tests.integration.clone import ROOT, Clone
 from tests.integration.conftest import Registry
@@ -94,3 +96,18 @@ def test_a_service_is_measured(
         check=False,
     )  # fmt: skip
     assert measured in done.stdout, done.stderr
+
+
+def test_reading_has_rows_for_a_gpu_or_says_in_a_line_that_there_is_none() -> None:
+    code = (
+        "from pathlib import Path; from benchmarks.reading import gpu_ways; "
+        "print('rows:', len(gpu_ways(Path('models/default'), 5)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    if CUDA in ort.get_available_providers() and "rows: 3" in said:
+        assert said == "rows: 3"
+    else:
+        assert said.startswith("(f) is left out: ONNX Runtime finds no GPU here")
+        assert said.endswith("rows: 0")

@@ -25,7 +25,7 @@ from components.deployment.service_process import ServiceProcess
 from components.ink.correction import Correction
 from components.ink.ink import Ink
 from components.ink.inkml import write_inkml
-from components.ink.raster import RasterSettings, draw
+from components.ink.raster import RasterSettings, bounds, draw, draw_in, frame_at
 from components.serving.access.api_keys import add_key
 from tests.integration.browser import CHROMIUM, Hand, chromium
 from tests.integration.conftest import CHALLENGER, SERVE, Registry, promoted, registered, service_of
@@ -291,6 +291,153 @@ class TestFiles:
         hand.write(KNOWN["x"])
         hand.sees("x")
         expect(page.locator("#trouble")).to_be_hidden()
+
+
+def sheet(*formulas: str, quarters: int = 0) -> bytes:
+    """A photograph's worth of paper with formulas below one another, turned counter-clockwise."""
+    paper = np.full((1200, 1600), 255, np.uint8)
+    for number, name in enumerate(formulas):
+        strokes = KNOWN[name]
+        drawn = draw_in(strokes, frame_at(*bounds(strokes), 9.0, 20), 20, 8)
+        top = 100 + 600 * number
+        paper[top : top + drawn.shape[0], 150 : 150 + drawn.shape[1]] = drawn
+    return cv2.imencode(".png", np.rot90(paper, quarters))[1].tobytes()
+
+
+class TestCropping:
+    def choose(self, page: Page, content: bytes, field: str = "#file") -> None:
+        page.locator(field).set_input_files({"name": "f.png", "mimeType": "image/png", "buffer": content})
+
+    def sent(self, page: Page) -> tuple[int, int]:
+        """Width and height of the picture that was sent."""
+        return page.evaluate("(p => [p.naturalWidth, p.naturalHeight])(document.getElementById('picture'))")
+
+    def test_a_sheet_is_cropped_by_keys_before_anything_is_sent(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
+        hand = at(page, service)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
+        self.choose(page, sheet(EQUATION, "x="))
+        dialog = page.get_by_role("dialog", name="Crop to one formula")
+        expect(dialog).to_be_visible()
+        expect(page.get_by_role("button", name="Read")).to_be_focused()
+        page.get_by_role("button", name="Corner bottom right").focus()
+        for _ in range(10):
+            page.keyboard.press("Shift+ArrowUp")
+        for _ in range(5):
+            page.keyboard.press("ArrowLeft")
+        expect(page.locator("#crop-said")).to_have_text("1520 × 600 of 1600 × 1200 pixels")
+        assert Axe().run(page).response["violations"] == []
+        assert asked == []
+        hand.press("Read")
+        hand.sees(EQUATION)
+        assert self.sent(page) == [1520, 600]
+        expect(page.locator("#advice")).to_be_hidden()
+        hand.press("Crop and turn")  # of the whole picture
+        expect(page.locator("#crop-said")).to_have_text("1600 × 1200 of 1600 × 1200 pixels")
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        assert page.locator("#latex").input_value() == EQUATION
+
+    @pytest.mark.parametrize("page", [{}, {"has_touch": True}], indirect=True, ids=["mouse", "touch"])
+    def test_it_is_cropped_by_hand(self, page: Page, service: ServiceProcess) -> None:
+        hand = at(page, service)
+        self.choose(page, sheet("x=", EQUATION))
+        box = page.locator("#crop-sheet").bounding_box()
+        assert box is not None
+        x, top, middle = box["x"] + 8, box["y"] + 8, box["y"] + 8 + box["height"] / 2
+        if page.evaluate("matchMedia('(any-pointer: coarse)').matches"):
+            hand.touch("Start", (x, top))
+            hand.touch("Move", (x, middle))
+            hand.touch("End")
+        else:
+            hand.drag([(x, top), (x, middle)])
+        expect(page.locator("#crop-said")).to_have_text(re.compile("1600 × (59[0-9]|60[0-9]) of"))
+        hand.drag([(x + 300, middle + 60), (x + 300, top)])  # the whole part, up to the edge
+        hand.drag([(x + 300, top + 60), (x + 300, middle + 900)])  # and down
+        hand.press("Read")
+        hand.sees(EQUATION)
+        width, height = self.sent(page)
+        assert width == 1600 and abs(height - 600) < 12
+
+    def test_it_is_turned(self, page: Page, service: ServiceProcess) -> None:
+        hand = at(page, service)
+        self.choose(page, sheet(EQUATION, quarters=1))
+        hand.press("Turn left")
+        hand.press("Turn right")
+        hand.press("Turn right")
+        expect(page.locator("#crop-said")).to_have_text("1600 × 1200 of 1600 × 1200 pixels")
+        hand.press("Read")
+        hand.sees(EQUATION)
+        assert self.sent(page) == [1600, 1200]
+
+    @pytest.mark.parametrize("page", [{"has_touch": True, "is_mobile": True}], indirect=True)
+    def test_a_telephone_photographs(self, page: Page, service: ServiceProcess) -> None:
+        hand = at(page, service)
+        with page.expect_file_chooser() as chooser:
+            hand.press("Photograph")
+        assert chooser.value.element.get_attribute("capture") == "environment"
+        # However small, a photograph is shown before it is sent.
+        chooser.value.set_files({"name": "p.png", "mimeType": "image/png", "buffer": picture(EQUATION)})
+        expect(page.get_by_role("dialog")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+        hand.press("Cancel")
+        assert hand.strokes == "Empty writing area"
+        expect(page.locator("#picture")).to_be_hidden()
+
+    def test_a_desk_has_no_button_for_photographs(self, page: Page, service: ServiceProcess) -> None:
+        at(page, service)
+        expect(page.get_by_role("button", name="Photograph")).to_be_hidden()
+
+    def test_several_lines_are_told(self, page: Page, service: ServiceProcess) -> None:
+        hand = at(page, service)
+        line = [*KNOWN["x="], *(stroke + np.float32([26, 0]) for stroke in KNOWN["x="])]
+        hand.write(line, at=(40, 0))
+        hand.write(line, at=(40, 180))
+        expect(page.locator("#advice")).to_have_text(
+            "There seem to be 2 lines. One formula is read at a time: write each alone.", timeout=20_000
+        )
+        hand.press("Clear")
+        expect(page.locator("#advice")).to_be_hidden()
+
+
+class TestLittle:
+    """While little is written, which may be the beginning of anything, the page says little."""
+
+    def test_a_doubtful_beginning_is_shown_alone_until_the_pen_rests(
+        self, page: Page, service: ServiceProcess
+    ) -> None:
+        hand = at(page, service)
+        other = {"formula": "1", "confidence": 0.3}
+        answer = {"formula": "l", "confidence": 0.4, "processing_time": 0.01, "alternatives": [other]}
+        page.route(WHERE, lambda route: route.fulfill(json=answer))  # instead of a model in doubt
+        page.clock.install()
+        hand.write(KNOWN["x"][:1])
+        page.clock.run_for(200)
+        expect(page.locator("#formula")).to_have_text("l")
+        for hidden in ("#facts", "#readings", "#correction"):
+            expect(page.locator(hidden)).to_be_hidden()
+        assert page.locator("#spoken").text_content() == ""
+        page.clock.run_for(1600)
+        for shown in ("#facts", "#readings", "#correction"):
+            expect(page.locator(shown)).to_be_visible()
+        page.clock.run_for(1000)
+        expect(page.locator("#spoken")).to_contain_text("Read: l")
+
+    def test_what_is_read_surely_is_told_at_once(self, page: Page, service: ServiceProcess) -> None:
+        hand = at(page, service)
+        answer = {
+            "formula": "x",
+            "confidence": 0.9,
+            "processing_time": 0.01,
+            "mathml": "<math><mi>x</mi></math>",
+        }
+        page.route(WHERE, lambda route: route.fulfill(json=answer))  # instead of a model that is sure
+        page.clock.install()
+        hand.write(KNOWN["x"])
+        page.clock.run_for(200)
+        expect(page.locator("#correction")).to_be_visible()
 
 
 class TestCorrecting:

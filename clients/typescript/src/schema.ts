@@ -589,6 +589,11 @@ export interface components {
              * @description degrees clockwise that the picture was turned by, since the model was clearly surer of it then; boxes are on the picture as it was sent
              */
             rotated?: (90 | 180 | 270) | null;
+            /**
+             * Lines
+             * @description lines of writing, where there seem to be several; one formula is read, so send each line alone
+             */
+            lines?: number | null;
         };
         /**
          * ProblemDocument

@@ -8,10 +8,12 @@ import { Problem } from "./service.js";
 /** @typedef {import("./service.js").Told} Told */
 
 const QUIET = 900; // milliseconds: while one writes on, nothing is read out
+const REST = 1500; // milliseconds without another stroke, after which all is told of the little that is written
 
 export class AnswerView {
   /** @type {Told | null} */ #told = null;
   #speaking = 0;
+  #resting = 0;
   #correct;
 
   /** @param {(id: string, formula: string) => Promise<Reading>} correct sends what should have been read, and
@@ -35,11 +37,17 @@ export class AnswerView {
     return other || formula !== $("latex").value ? [] : token_boxes ?? [];
   }
 
-  waiting() { $("answer").ariaBusy = "true"; }
+  waiting() {
+    $("answer").ariaBusy = "true";
+    clearTimeout(this.#resting);
+  }
 
-  /** @param {Told} told */
-  show(told) {
+  /** @param {Told} told @param {boolean} little is written: as long as one writes on, the formula is all that is shown */
+  show(told, little) {
     this.#told = told;
+    $("answer").classList.toggle("tentative", little);
+    clearTimeout(this.#resting);
+    if (little) this.#resting = setTimeout(() => $("answer").classList.remove("tentative"), REST);
     const { answer } = told;
     $("answer").ariaBusy = "false";
     this.#list([answer, ...(answer.alternatives ?? [])]);
@@ -49,13 +57,15 @@ export class AnswerView {
     clearTimeout(this.#speaking);
     this.#speaking = setTimeout(() => {
       $("spoken").textContent = `Read: ${answer.formula || "nothing"}, ${percent(answer.confidence)} sure.`;
-    }, QUIET);
+    }, little ? REST + QUIET : QUIET);
   }
 
   /** Nothing is there to be read. @param {string} hint */
   clear(hint) {
     this.#told = null;
     clearTimeout(this.#speaking);
+    clearTimeout(this.#resting);
+    $("answer").classList.remove("tentative");
     $("answer").ariaBusy = "false";
     $("formula").replaceChildren(made("p", { className: "hint" }, hint));
     $("formula").classList.remove("stale");

@@ -3,17 +3,22 @@
 import { $ } from "./elements.js";
 import { strokesOf } from "./inkml.js";
 
-/** @typedef {{path: string, type: string, body: Blob, name: string, picture: boolean}} Given a file as it is asked about */
+/** @typedef {{path: string, type: string, body: Blob, name: string, picture: boolean, source?: File}} Given
+ *  a file as it is asked about; `source`: the whole picture, of which this may be a part */
 
-/** @param {(file: File) => void} take */
+/** @param {(file: File, photographed?: boolean) => void} take */
 export function listenForFiles(take) {
-  const [sheet, field] = [$("sheet"), $("file")];
-  $("choose").addEventListener("click", () => field.click());
-  field.addEventListener("change", () => {
-    const [file] = field.files ?? [];
-    if (file) take(file);
-    field.value = ""; // else the same file could not be chosen again
-  });
+  const sheet = $("sheet");
+  // Of a telephone or tablet: elsewhere it would be another button for files.
+  $("photograph").hidden = !matchMedia("(any-pointer: coarse)").matches;
+  for (const [button, field] of [[$("choose"), $("file")], [$("photograph"), $("camera")]]) {
+    button.addEventListener("click", () => field.click());
+    field.addEventListener("change", () => {
+      const [file] = field.files ?? [];
+      if (file) take(file, field === $("camera"));
+      field.value = ""; // else the same file could not be chosen again
+    });
+  }
   // On the whole page: a browser shows a file that is dropped beside the sheet in place of the page.
   addEventListener("dragover", (event) => {
     event.preventDefault();

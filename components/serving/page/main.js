@@ -1,6 +1,7 @@
 /** Puts the page together: what is written goes to the reader, what is read to the answer. */
 
 import { AnswerView } from "./answer.js";
+import { Cropper } from "./crop.js";
 import { $ } from "./elements.js";
 import { listenForFiles, opened } from "./files.js";
 import { Ink, without } from "./ink.js";
@@ -18,6 +19,8 @@ import { Sheet } from "./sheet.js";
 
 const BEST = 3; // readings that are asked for
 const REACH = 9; // CSS pixels from the eraser's middle
+const LITTLE = 3; // strokes: so few may be the beginning of another symbol than is read
+const DOUBTFUL = 0.7; // confidence in what is read of them
 const HINT = "What you write appears here.";
 
 const ink = new Ink();
@@ -27,6 +30,7 @@ let erasing = false;
 
 const sheet = new Sheet($("ink"), () => left ?? ink.strokes);
 const trouble = new Trouble();
+const cropper = new Cropper();
 const key = new Key(() => reader.again());
 const view = new AnswerView(correct, document.documentElement.dataset.feedback === "on");
 const reader = new Reader(
@@ -38,7 +42,8 @@ const reader = new Reader(
     waiting: () => view.waiting(),
     told(told) {
       trouble.clear();
-      view.show(told);
+      view.show(told, !given && ink.strokes.length <= LITTLE && told.answer.confidence < DOUBTFUL);
+      advise(told.answer.lines ?? 1);
       showLimits(told.limits);
     },
     trouble(problem, seconds) {
@@ -72,9 +77,10 @@ listen($("ink"), {
   },
 });
 
-listenForFiles((file) => void open(file));
+listenForFiles((file, photographed) => void open(file, photographed));
+$("recrop").addEventListener("click", () => { if (given?.source) void open(given.source, true); });
 
-$("picture").addEventListener("error", () => { $("picture").hidden = true; }); // its name is seen instead
+$("picture").addEventListener("error", () => { $("picture").hidden = $("recrop").hidden = true; }); // its name is seen instead
 
 $("undo").addEventListener("click", () => { ink.undo(); changed(); });
 $("redo").addEventListener("click", () => { ink.redo(); changed(); });
@@ -124,6 +130,7 @@ function changed(anew = true) {
     trouble.clear();
     view.clear(HINT);
   }
+  advise(1);
   hidePlaces();
   reader.want(empty ? null : written());
 }
@@ -133,9 +140,22 @@ function written() {
   return given ?? { path: "predict/strokes", type: "application/json", body: ink.json() };
 }
 
-/** @param {File} file */
-async function open(file) {
+/** What to do where several lines are written. @param {number} lines */
+function advise(lines) {
+  const how = given ? "crop the picture to one line" : "write each alone";
+  const advice = lines > 1 ? `There seem to be ${lines} lines. One formula is read at a time: ${how}.` : "";
+  if ($("advice").textContent !== advice) $("advice").textContent = advice;
+  $("advice").hidden = !advice;
+}
+
+/** @param {File} file @param {boolean} photographed just now: with what lies beside the formula */
+async function open(file, photographed = false) {
   const found = await opened(file, $("ink").clientWidth / sheet.scale, $("ink").clientHeight / sheet.scale);
+  if ("given" in found && found.given.picture) {
+    const part = await cropper.part(file, photographed);
+    if (!part) return;
+    found.given = { ...found.given, body: part, type: part === file ? found.given.type : part.type, source: file };
+  }
   put("given" in found ? found.given : null);
   if ("strokes" in found) ink.become(found.strokes);
   view.clear(HINT);
@@ -149,6 +169,7 @@ function put(file) {
   given = file;
   $("picture").hidden = !file?.picture;
   $("picture").alt = $("name").textContent = file ? file.name : "";
+  $("recrop").hidden = !file?.picture;
   if (file?.picture) $("picture").src = URL.createObjectURL(file.body);
 }
 

@@ -239,6 +239,7 @@ def _response(request: Request, prediction: Prediction, asked: PredictOptions) -
         mathml=convert(prediction.latex, tokens),
         token_boxes=prediction.token_boxes,
         rotated=prediction.rotated or None,
+        lines=prediction.lines if prediction.lines > 1 else None,
     )
 
 

@@ -44,6 +44,12 @@ class PredictResponse(BaseModel):
         description="degrees clockwise that the picture was turned by, since the model was clearly surer of "
         "it then; boxes are on the picture as it was sent",
     )
+    lines: int | None = Field(
+        None,
+        ge=2,
+        description="lines of writing, where there seem to be several; one formula is read, so send each "
+        "line alone",
+    )
 
 
 class BatchResponse(BaseModel):

@@ -74,6 +74,7 @@ class Reading:
     mathml: str | None = None  # with `format="mathml"`, if the formula can be converted
     token_boxes: tuple[TokenBox, ...] | None = None  # with `explain=True`
     rotated: Literal[90, 180, 270] | None = None  # degrees that the picture was turned by, clockwise
+    lines: int | None = None  # of writing, where there seem to be several; each should be sent alone
 
 
 @dataclass(frozen=True, kw_only=True)
