@@ -14,17 +14,17 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
 from components.files import atomic_write
 
 
-def _place(value: object) -> object:
+def _place(value: str | Path) -> str | Path:
     return Path(value) if isinstance(value, str) and "://" not in value else value
 
 
 # In settings: the path of a folder, or an address as text.
-Place: TypeAlias = Annotated[str | Path, BeforeValidator(_place)]
+Place: TypeAlias = Annotated[str | Path, AfterValidator(_place)]
 
 PROBE = ".writable"  # hidden, so that nobody reads it
 

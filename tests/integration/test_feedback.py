@@ -31,9 +31,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def corrections(folder: Path) -> dict[str, Correction]:
     """By request ID."""
-    found = [
-        Correction.model_validate_json(file.read_bytes()) for file in folder.rglob("*") if file.is_file()
-    ]
+    found = [Correction.model_validate_json(file.read_bytes()) for file in folder.rglob("*.json")]
     assert len(found) == len({correction.request_id for correction in found})
     return {correction.request_id: correction for correction in found}
 
