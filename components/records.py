@@ -8,7 +8,6 @@ own, so that any number of replicas write into one store without a lock while a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator
 
+from components.addresses import os_errors
 from components.files import atomic_write
 
 
@@ -80,12 +80,12 @@ class RecordStore:
             with atomic_write(path, durable=True, concurrent=True) as temporary:
                 temporary.write_bytes(content)
             return
-        with self._os_errors():
+        with os_errors(self.where):
             self._fs.pipe_file(self._path(f"{day.isoformat()}/{name}"), content)
 
     def exists(self, day: date, name: str) -> bool:
         """Whether there is such a record. Raises OSError."""
-        with self._os_errors():
+        with os_errors(self.where):
             return bool(self._fs.exists(self._path(f"{day.isoformat()}/{name}")))
 
     def files(self, suffix: str, day: date | None = None) -> list[RecordFile]:
@@ -93,7 +93,7 @@ class RecordStore:
 
         None where nothing has been written yet. Raises OSError.
         """
-        with self._os_errors():
+        with os_errors(self.where):
             found = self._fs.find(self._path(day.isoformat()) if day else self._root, detail=True)
         listed = [(path[len(self._root) + 1 :], info) for path, info in found.items()]
         return sorted(
@@ -107,7 +107,7 @@ class RecordStore:
 
     def days(self) -> list[date]:
         """The days that have records, oldest first. Raises OSError."""
-        with self._os_errors():
+        with os_errors(self.where):
             try:
                 paths = self._fs.ls(self._root, detail=False)
             except FileNotFoundError:
@@ -123,7 +123,7 @@ class RecordStore:
             if self.folder is not None:
                 yield from ((name, _local(self.folder / name)) for name in some)
                 continue
-            with self._os_errors():
+            with os_errors(self.where):
                 paths = [self._path(name) for name in some]
                 contents = self._fs.cat(paths, on_error="return")
             for name, path in zip(some, paths, strict=True):
@@ -132,7 +132,7 @@ class RecordStore:
 
     def remove(self, day: date) -> None:
         """Remove a day's records, if there are any. Raises OSError."""
-        with self._os_errors():
+        with os_errors(self.where):
             try:
                 self._fs.rm(self._path(day.isoformat()), recursive=True)
             except FileNotFoundError:  # another replica was faster
@@ -145,21 +145,11 @@ class RecordStore:
             with atomic_write(self.folder / PROBE, concurrent=True) as temporary:
                 temporary.touch()
             return
-        with self._os_errors():
+        with os_errors(self.where):
             self._fs.pipe_file(self._path(PROBE), b"\n")
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-    @contextmanager
-    def _os_errors(self) -> Iterator[None]:
-        """Raise OSError whatever the store raises: each library behind fsspec has exceptions of its own."""
-        try:
-            yield
-        except OSError:
-            raise
-        except Exception as error:
-            raise OSError(f"{self.where}: {type(error).__name__}: {error}") from error
 
 
 def _local(path: Path) -> bytes | OSError:

@@ -19,7 +19,7 @@ from tests.architecture.imports import (
     within,
 )
 
-BASE = ("components", "components.files")  # standard library alone: every package may import it
+BASE = ("components", "components.addresses", "components.files")  # standard library alone: every package may import it
 RUNTIME = (
     "components.ink", "components.latex", "components.recognizer", "components.records",
     "components.serving", "service",

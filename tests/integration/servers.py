@@ -87,6 +87,7 @@ def mlflow_server(
     settings = {
         "MLFLOW_BACKEND_STORE_URI": database or f"sqlite:///{folder / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that nobody here uses
         "DO_NOT_TRACK": "1",
     }
     return Server(command, "/health", folder, settings | dict(environment or {}))

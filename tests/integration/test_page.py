@@ -744,6 +744,7 @@ class TestEverybody:
         page.keyboard.press("Enter")
         expect(page.locator("#eraser")).to_have_attribute("aria-pressed", "true")
 
+    @pytest.mark.nightly
     def test_half_an_hour_of_writing_leaves_nothing_in_memory(
         self, page: Page, service: ServiceProcess
     ) -> None:
