@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = {"exported", "job"}  # fixtures for which a model is exported or trained
 
 # The same examples at each run: what breaks a test is a change. HYPOTHESIS_PROFILE=default tries others.
-settings.register_profile("steady", derandomize=True)
+settings.register_profile("steady", derandomize=True, deadline=None)  # machines are busy
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 

@@ -54,6 +54,7 @@ def clone(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone(tmp_path_factory.mktemp("clone"), trained)
 
 
+@pytest.mark.nightly
 def test_every_benchmark_tells_its_options() -> None:
     assert {f"benchmarks.{name}" for name in SMALL} < set(COMMANDS)
     done = subprocess.run(

@@ -140,6 +140,7 @@ def test_a_store_that_does_not_answer_is_named(
     assert "Traceback" not in done.stderr and not other.bentos()
 
 
+@pytest.mark.nightly
 def test_what_is_old_goes_and_the_champions_bento_stays(
     builder: Machine, tag: str, s3: dict[str, str]
 ) -> None:

@@ -202,7 +202,7 @@ def test_the_whole_story_without_a_failed_request(house: House) -> None:
         assert status == 0 and house.gate("2") == (False, "worse"), output
         assert house.alias("champion") == "1" and house.alias("challenger") == "2"
 
-        house.epochs(14)
+        house.epochs(10)
         status, output = house.flows("retrain")
         assert status == 0 and house.gate("3") == (True, "better"), output
         assert house.alias("champion") == "3" and house.alias("previous") == "1"
@@ -248,6 +248,7 @@ def test_artifacts_and_tags_are_there(house: House) -> None:
     assert names == {"version-3.md", "version-3.html", "reference.parquet"}
 
 
+@pytest.mark.nightly  # test_promotion has a Bento that answers otherwise; here the alias does not move
 def test_a_bento_that_answers_otherwise_is_not_promoted(house: House) -> None:
     before = set(house.bentos.glob("*/bento.yaml"))
     file = house.folder / "components/serving/routes/predict.py"
@@ -356,6 +357,7 @@ def test_without_a_server_the_pipeline_runs_all_the_same(
     assert status == 0 and re.search(r"pipeline: ran [^;]*\bexport\b", output), output
 
 
+@pytest.mark.nightly  # it waits for minutes of the clock
 def test_the_schedule_and_new_ink_trigger_retraining_but_only_one_at_a_time(house: House) -> None:
     house.set("retraining", cron="* * * * *", watch=4, watch_drift=3600)
     with slow_stage(house, "vocab", 300), house.doing("schedule") as schedule:

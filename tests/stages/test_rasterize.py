@@ -226,6 +226,7 @@ def test_a_copy_of_an_ink_has_its_hash_wherever_it_stands() -> None:
 
 @pytest.mark.no_cover  # ten thousand files take twice as long with it
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_of_crohme_only_what_has_a_fault_is_rejected(tmp_path: Path, params: Params) -> None:
     archive = SHARED / "crohme.tar.xz"
     if not archive.exists():
