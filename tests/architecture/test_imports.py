@@ -19,7 +19,8 @@ from tests.architecture.imports import (
     within,
 )
 
-BASE = ("components", "components.addresses", "components.files")  # standard library alone: every package may import it
+# Standard library alone: every package may import them.
+BASE = ("components", "components.addresses", "components.files")
 RUNTIME = (
     "components.ink", "components.latex", "components.recognizer", "components.records",
     "components.serving", "service",

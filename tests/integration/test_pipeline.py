@@ -149,9 +149,11 @@ def digest(folder: Path) -> str:
     [
         ("crohme", "crohme.tar.xz", {"train": 80, "valid": 40, "test": 40}),
         pytest.param(
-            "mathwriting-excerpt", "mathwriting-2024-excerpt.tgz", {"train": 80, "valid": 40, "test": 40},
+            "mathwriting-excerpt",
+            "mathwriting-2024-excerpt.tgz",
+            {"train": 80, "valid": 40, "test": 40},
             marks=pytest.mark.nightly,
-        ),  # fmt: skip
+        ),
     ],
 )
 def test_real_handwriting_goes_through_every_stage(
