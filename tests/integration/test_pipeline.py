@@ -72,7 +72,7 @@ def test_a_second_machine_pulls_the_results_and_runs_nothing(
 
 def test_killed_in_the_middle_of_training_it_goes_on_and_what_follows_runs(clone: Clone) -> None:
     """As test_trainer shows, the curve is the same; here the whole stage dies and `dvc repro` mends it."""
-    epochs = 6
+    epochs = 4
     clone.change("presets/ci.yaml", lambda p: p | {"train": p["train"] | {"epochs": epochs, "lr": 0.001}})
     kept = clone.folder / "data" / "training"
     before = set(kept.glob("*"))  # what other parameters left
@@ -88,12 +88,11 @@ def test_killed_in_the_middle_of_training_it_goes_on_and_what_follows_runs(clone
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    output = clone.run("dvc", "repro")
+    output = clone.run("dvc", "repro", "calibrate")
     lines = [line for line in output.splitlines() if line.startswith("epoch ")]
     assert 1 <= len(lines) < epochs, "it went on, and did not begin anew"
     assert clone.read("reports/train.json")["epochs"] == epochs
-    ran = stages_in(output)
-    assert ran[0] == "train" and set(ran) <= {"train", "calibrate", "evaluate", "export", "register"}
+    assert stages_in(output) == ["train", "calibrate"]
 
 
 def test_killed_in_a_stage_with_workers_the_result_is_the_same(clone: Clone) -> None:
