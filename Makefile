@@ -53,7 +53,7 @@ test: lint env-serve
 	$(PYTEST) --cov --cov-report=html:reports/coverage
 
 test-all: lint env-serve
-	@./setup.sh packages redis-server haproxy chromium
+	@./setup.sh packages redis-server haproxy chromium postgresql
 	$(PYTEST) -m "" --cov --cov-report=html:reports/coverage
 
 test-fast: env

@@ -97,7 +97,7 @@ class Postgres:
     """A PostgreSQL server of the test's own, whose user `ada` needs no password; skips without one."""
 
     def __init__(self) -> None:
-        missing = [name for name in ("initdb", "postgres", "pg_dump") if shutil.which(name) is None]
+        missing = [name for name in ("initdb", "postgres", "pg_dump") if _postgres_program(name) is None]
         if missing:
             pytest.skip(f"needs PostgreSQL ({', '.join(missing)}): apt-get install postgresql")
         self.port = free_port()
@@ -107,7 +107,7 @@ class Postgres:
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--pgdata", "data", "--auth", "trust", "--username", "ada", "--no-sync")
         self._process = subprocess.Popen(
-            ["postgres", "-D", "data", "-p", str(self.port), "-k", str(self.folder),
+            [_postgres_program("postgres") or "", "-D", "data", "-p", str(self.port), "-k", str(self.folder),
              "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
             cwd=self.folder, user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -124,8 +124,9 @@ class Postgres:
         """Run one of PostgreSQL's programs on this server, as an operator does."""
         connection = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "ada"}
         done = subprocess.run(
-            [program, *arguments], env=os.environ | connection, capture_output=True, text=True, check=False
-        )
+            [_postgres_program(program) or program, *arguments], env=os.environ | connection,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert not check or not done.returncode, done.stderr
         return done
 
@@ -134,8 +135,15 @@ class Postgres:
         self._process.wait(30)
         shutil.rmtree(self.folder)
 
-    def _run(self, *command: str) -> None:
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [_postgres_program(program) or program, *arguments]
         subprocess.run(command, cwd=self.folder, user=self._user, check=True, capture_output=True)
+
+
+def _postgres_program(name: str) -> str | None:
+    """Return the path of one of PostgreSQL's programs; Debian keeps those of servers out of PATH."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *map(str, folders)]))
 
 
 def s3_server(folder: Path) -> Server:

@@ -1,4 +1,4 @@
-"""Each benchmark tells its options; nightly each measures something small."""
+"""Each benchmark tells its options, and measures something small."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from components.recognizer.device import CUDA
 from tests.architecture.imports import modules
 from tests.integration.clone import ROOT, Clone
 from tests.integration.conftest import Registry
+
+pytestmark = pytest.mark.nightly
 
 COMMANDS = sorted(
     name
@@ -54,7 +56,6 @@ def clone(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone(tmp_path_factory.mktemp("clone"), trained)
 
 
-@pytest.mark.nightly
 def test_every_benchmark_tells_its_options() -> None:
     assert {f"benchmarks.{name}" for name in SMALL} < set(COMMANDS)
     done = subprocess.run(
@@ -64,20 +65,17 @@ def test_every_benchmark_tells_its_options() -> None:
     assert done.stdout.splitlines() == [f"{name} 0 True" for name in COMMANDS]
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize("name", SMALL)
 def test_a_benchmark_measures_something_small(clone: Clone, name: str) -> None:
     arguments, measured = SMALL[name]
     assert measured in clone.run("python", "-m", f"benchmarks.{name}", *arguments)
 
 
-@pytest.mark.nightly
 def test_orchestration_is_compared(clone: Clone) -> None:
     clone.run("dvc", "repro")
     assert "stages, none changed" in clone.run("python", "-m", "benchmarks.orchestration", "--rounds", "1")
 
 
-@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "arguments", "measured"),
     [

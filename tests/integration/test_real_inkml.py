@@ -17,11 +17,12 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 @pytest.mark.parametrize(
     ("archive", "rejected", "unlabelled", "counts"),
     [
-        (
+        pytest.param(
             "crohme.tar.xz",
             {"MfrDB3088.inkml": "the file is empty"},
             {"rit_4295_2.inkml", "rit_4295_3.inkml", "ritm_426_0.inkml"},  # typx="truth"
             {"train2014": 8835, "test2013": 671, "test2014": 986},
+            marks=pytest.mark.nightly,
         ),
         (
             "mathwriting-2024-excerpt.tgz",

@@ -97,12 +97,12 @@ def test_of_crohme_only_two_broken_labels_are_rejected_and_no_junk_is_learnt() -
 @pytest.mark.slow
 @EVERY
 @pytest.mark.parametrize(
-    ("name", "share"), [("planetmath", 0.997), ("statproofbook", 0.996), ("im2latex", 0.992)]
+    ("name", "share"), [("planetmath", 0.997), ("statproofbook", 0.996), ("im2latex", 0.993)]
 )
 def test_real_formulas_normalize_or_are_refused_by_name(name: str, share: float, every: int) -> None:
     formulas = read_lists(archived("formulas.tar.xz"))[name][::every]
     result = normalize_all(formulas)
-    assert len(result.labels) >= share * len(formulas)
+    assert len(result.labels) >= (share - margin(every)) * len(formulas)
     assert result.unstable == ()
     assert result.slowest < 1
     assert all(construct for reason, construct in result.refused if reason not in ("empty", "backslash"))
@@ -113,5 +113,10 @@ def test_real_formulas_normalize_or_are_refused_by_name(name: str, share: float,
 @EVERY
 def test_function_names_of_real_formulas_are_found_again(every: int) -> None:
     found, wrong, missed = found_names(read_lists(archived("formulas.tar.xz"))["planetmath"][::every])
-    assert found / (found + missed) > 0.99
-    assert found / (found + wrong) > 0.97
+    assert found / (found + missed) > 0.99 - margin(every)
+    assert found / (found + wrong) > 0.97 - margin(every)
+
+
+def margin(every: int) -> float:
+    """What a share may fall short of in a sample: of some lists it has few lines."""
+    return 0.0 if every == 1 else 0.03
