@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from threading import Lock, Timer
 
 from components.records import RecordStore
@@ -61,7 +61,7 @@ class LineBuffer:
             written: set[date] = set()
             try:
                 for day, lines in waiting.items():
-                    name = f"{datetime.now():%H%M%S}-{self._replica}-{secrets.token_hex(2)}.jsonl"
+                    name = f"{datetime.now(UTC):%H%M%S}-{self._replica}-{secrets.token_hex(2)}.jsonl"
                     self._store.write(day, name, "".join(f"{line}\n" for line in lines).encode())
                     written.add(day)
             finally:
