@@ -91,7 +91,7 @@ def test_told_to_end_under_load_it_finishes_what_it_accepted(serve: Serve) -> No
             service.process.terminate()
             return [answer.text for answer in await asyncio.gather(*asked) if answer.status_code != 200]
 
-    assert asyncio.run(refused()) == []
+    assert asyncio.run(refused()) == [], service.log[-4000:]
     assert service.process.wait(30) == 0
     with pytest.raises(httpx.TransportError):
         httpx.get(f"{service.address}/livez")

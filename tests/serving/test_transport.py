@@ -14,7 +14,7 @@ from components.serving.inference.client import (
     OverloadedError,
     UnreachableError,
 )
-from components.serving.inference.transport import ask
+from components.serving.inference.transport import TRIES, ask
 
 REQUESTS = [InferenceRequest(grey=b"\xff", height=1, width=1, beam=1, n_best=1)]
 RESULTS = [InferenceResult(prediction=None, error="none")]
@@ -38,12 +38,14 @@ async def answers(*errors: Exception) -> tuple[Sequence[InferenceResult], int]:
 async def test_a_connection_that_just_closed_is_opened_again() -> None:
     assert await answers() == (RESULTS, 1)
     assert await answers(aiohttp.ServerDisconnectedError()) == (RESULTS, 2)
+    lost = [aiohttp.ServerDisconnectedError(), aiohttp.ClientOSError(104, "reset")]
+    assert await answers(*lost, aiohttp.ServerDisconnectedError()) == (RESULTS, TRIES)
 
 
 @pytest.mark.parametrize(
     "errors",
     [
-        (aiohttp.ServerDisconnectedError(), aiohttp.ServerDisconnectedError()),
+        (aiohttp.ServerDisconnectedError(),) * TRIES,
         (ConnectionRefusedError(),),
         (InternalServerError("broken"),),
     ],

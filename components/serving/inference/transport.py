@@ -15,6 +15,8 @@ from components.serving.inference.client import (
     UnreachableError,
 )
 
+TRIES = 4  # while connections are lost
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,14 +26,18 @@ async def ask(
 ) -> Sequence[InferenceResult]:
     """The recognizer's answers. Raises OverloadedError and UnreachableError.
 
-    Its server closes connections that were idle for five seconds, at times just when one is used again. Then
-    nothing came back, and reading has no effects: it is asked once more.
+    Its server closes connections that were idle for five seconds, at times just when one is used again, and
+    the pool may have several such. Then nothing came back, and reading has no effects: it is asked again.
     """
     try:
-        try:
-            return await predict(list(requests))
-        except aiohttp.ServerDisconnectedError:
-            return await predict(list(requests))
+        for _ in range(TRIES - 1):
+            try:
+                return await predict(list(requests))
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                logger.info("asking the recognizer again: %r", error)
+        return await predict(list(requests))
     except ServiceUnavailable as error:
         raise OverloadedError from error
     except (BentoMLException, aiohttp.ClientError, OSError) as error:
