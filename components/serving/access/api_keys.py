@@ -13,7 +13,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, flock
@@ -112,13 +112,13 @@ class Keys:
         if now and self._path is not None:
             return _read(self._path).keys
         self._reload()
-        return tuple(sorted(self._entries.values(), key=lambda key: (key.created, key.id)))
+        return _oldest_first(self._entries)
 
     def rank(self, id: str) -> int:
         """How many keys are older than this one; of an unknown one, the number of all."""
         if self._ranked is not self._entries:
-            order = sorted(self._entries.values(), key=lambda key: (key.created, key.id))
-            self._ranked, self._ranks = self._entries, {key.id: rank for rank, key in enumerate(order)}
+            order = enumerate(_oldest_first(self._entries))
+            self._ranked, self._ranks = self._entries, {key.id: rank for rank, key in order}
         return self._ranks.get(id, len(self._ranks))
 
     def add(self, name: str, expires: timedelta | None, limits: KeyLimits, admin: bool) -> tuple[str, Key]:
@@ -244,6 +244,10 @@ def _editing(path: Path) -> Iterator[list[Key]]:
 
 def _by_id(file: _File) -> dict[str, Key]:
     return {key.id: key for key in file.keys}
+
+
+def _oldest_first(entries: Mapping[str, Key]) -> tuple[Key, ...]:
+    return tuple(sorted(entries.values(), key=lambda key: (key.created, key.id)))
 
 
 def _read(path: Path) -> _File:
