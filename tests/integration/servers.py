@@ -97,19 +97,31 @@ class Postgres:
     """A PostgreSQL server of the test's own, whose user `ada` needs no password; skips without one."""
 
     def __init__(self) -> None:
-        missing = [name for name in ("initdb", "postgres", "pg_dump") if _postgres_program(name) is None]
+        # Debian keeps the programs of servers out of PATH.
+        folders = [
+            os.environ["PATH"],
+            *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)),
+        ]
+        path = os.pathsep.join(folders)
+        missing = [
+            name for name in ("initdb", "postgres", "pg_dump") if shutil.which(name, path=path) is None
+        ]
         if missing:
             pytest.skip(f"needs PostgreSQL ({', '.join(missing)}): apt-get install postgresql")
         self.port = free_port()
+        self._environment = os.environ | {
+            "PATH": path, "PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "ada"
+        }  # fmt: skip
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
         if self._user:
             shutil.chown(self.folder, self._user)
         self._run("initdb", "--pgdata", "data", "--auth", "trust", "--username", "ada", "--no-sync")
         self._process = subprocess.Popen(
-            [_postgres_program("postgres") or "", "-D", "data", "-p", str(self.port), "-k", str(self.folder),
+            ["postgres", "-D", "data", "-p", str(self.port), "-k", str(self.folder),
              "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"],
-            cwd=self.folder, user=self._user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=self.folder, env=self._environment, user=self._user,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 60
         while self.call("pg_isready", check=False).returncode:
@@ -122,11 +134,9 @@ class Postgres:
 
     def call(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs on this server, as an operator does."""
-        connection = {"PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": "ada"}
         done = subprocess.run(
-            [_postgres_program(program) or program, *arguments], env=os.environ | connection,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [program, *arguments], env=self._environment, capture_output=True, text=True, check=False
+        )
         assert not check or not done.returncode, done.stderr
         return done
 
@@ -135,15 +145,10 @@ class Postgres:
         self._process.wait(30)
         shutil.rmtree(self.folder)
 
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [_postgres_program(program) or program, *arguments]
-        subprocess.run(command, cwd=self.folder, user=self._user, check=True, capture_output=True)
-
-
-def _postgres_program(name: str) -> str | None:
-    """Return the path of one of PostgreSQL's programs; Debian keeps those of servers out of PATH."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *map(str, folders)]))
+    def _run(self, *command: str) -> None:
+        subprocess.run(
+            command, cwd=self.folder, env=self._environment, user=self._user, check=True, capture_output=True
+        )
 
 
 def s3_server(folder: Path) -> Server:

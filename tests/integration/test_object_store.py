@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import boto3
 import httpx
 import pytest
 from s3fs import S3FileSystem
@@ -21,7 +20,7 @@ from components.serving.model_info import check_startup
 from components.serving.settings import Settings
 from components.serving.state import AppState
 from tests.integration.conftest import Serve, pictures, predict
-from tests.integration.servers import Server, s3_server
+from tests.integration.servers import Server, create_bucket, s3_environment, s3_server
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +38,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The server with an empty bucket; services that are started, and this process, find it."""
-    settings = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}  # fmt: skip
-    for name, value in settings.items():
+    for name, value in s3_environment(server).items():
         monkeypatch.setenv(name, value)
     httpx.post(f"{server.url}/moto-api/reset").raise_for_status()
-    boto3.client("s3").create_bucket(Bucket="kept")
+    create_bucket(server, "kept")
     yield server
 
 
