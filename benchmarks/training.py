@@ -44,14 +44,14 @@ def main() -> None:
                 train = params.train.model_copy(update={"epochs": 1, "workers": workers})
                 vocabulary = Vocabulary.load(VOCAB)
                 job = TrainingJob(
-                    shards,
-                    SYNTHETIC,
-                    vocabulary,
-                    params.raster.settings,
-                    params.model,
-                    train,
-                    params.seed,
-                    "-",
+                    shards=shards,
+                    synthetic=SYNTHETIC,
+                    vocabulary=vocabulary,
+                    raster=params.raster.settings,
+                    model=params.model,
+                    train=train,
+                    seed=params.seed,
+                    data_hash="-",
                 )
                 with tempfile.TemporaryDirectory() as folder:
                     measured[workers] += fit(job, Path(folder))

@@ -192,7 +192,7 @@ def evenly(symbols: Iterable[tuple[str, Sequence[Stroke]]], each: int) -> list[t
 
 def split_symbols(folder: Path) -> Iterator[tuple[str, Sequence[Stroke]]]:
     """The symbols that the inks of a split say the strokes of. Raises FileNotFoundError."""
-    inks = InkTable(read_table(folder, ["strokes", "symbols"]))
+    inks = InkTable([read_table(folder, ["strokes", "symbols"])])
     for index in range(len(inks)):
         strokes = inks.strokes(index)
         for symbol in inks.symbols(index):

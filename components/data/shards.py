@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,38 +91,83 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     )
 
 
-class InkTable:
-    """Inks of shards, read one by one from Arrow memory without copies."""
+def mapped_tables(folder: Path, columns: Sequence[str], copies: Path) -> Iterator[pa.Table]:
+    """Read columns of a split from mapped memory, one table a shard.
 
-    def __init__(self, table: pa.Table) -> None:
-        """`table` has the columns `strokes` and `symbols`."""
-        table = table.combine_chunks()
-        strokes = table["strokes"].chunk(0)
-        self._of_ink = strokes.offsets.to_numpy()  # strokes of an ink
-        self._of_stroke = strokes.values.offsets.to_numpy()
-        self._values = strokes.values.values.to_numpy()
-        self._symbols = table["symbols"]
-        self._pictures = strokes.is_null().to_numpy(zero_copy_only=False)
+    Parquet is compressed and has to be read whole. Training, which needs every ink in random order, copies
+    the shards once to Arrow files in `copies` and maps these: the system keeps in memory what is in use, and
+    all processes of a machine share it. An existing copy is taken as it is. Raises OSError.
+    """
+    for path in shard_paths(folder):
+        copy = copies / f"{path.stem}.arrow"
+        if not copy.exists():
+            table = pq.read_table(path, columns=list(columns)).combine_chunks()
+            with (
+                atomic_write(copy, concurrent=True) as temporary,
+                pa.ipc.new_file(temporary, table.schema) as file,
+            ):
+                file.write_table(table, max_chunksize=max(len(table), 1))
+        yield pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
+
+
+class InkTable:
+    """The rows of tables, by one index over all of them; strokes are views of Arrow's memory."""
+
+    def __init__(self, tables: Iterable[pa.Table]) -> None:
+        """Each table has the column `strokes`, and those that are asked for."""
+        self._tables = [table.combine_chunks() for table in tables]
+        self._starts = np.cumsum([0, *map(len, self._tables)])
+        self._strokes = [_StrokeColumn(table["strokes"]) for table in self._tables]
 
     def __len__(self) -> int:
-        return len(self._symbols)
+        return int(self._starts[-1])
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of all rows."""
+        return pa.chunked_array([chunk for table in self._tables for chunk in table[name].chunks])
+
+    def cell(self, name: str, index: int) -> pa.Scalar:
+        """One cell."""
+        table, row = self._place(index)
+        return self._tables[table][name][row]
 
     def is_picture(self, index: int) -> bool:
         """Whether a row is a picture without ink."""
-        return bool(self._pictures[index])
+        table, row = self._place(index)
+        return bool(self._strokes[table].missing[row])
 
     def strokes(self, index: int) -> tuple[Stroke, ...]:
         """The strokes of one ink; none of a picture."""
-        first, last = self._of_ink[index], self._of_ink[index + 1]
+        table, row = self._place(index)
+        return self._strokes[table].strokes(row)
+
+    def symbols(self, index: int) -> tuple[Symbol, ...]:
+        """The symbols of one ink."""
+        return symbols_of(self.cell("symbols", index).as_py() or [])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The table of a row, and its number there."""
+        table = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return table, index - int(self._starts[table])
+
+
+class _StrokeColumn:
+    """The column `strokes` of one table, without copies."""
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        strokes = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        self.missing = strokes.is_null().to_numpy(zero_copy_only=False)
+        self._of_ink = strokes.offsets.to_numpy()  # strokes of an ink
+        self._of_stroke = strokes.values.offsets.to_numpy()
+        self._values = strokes.values.values.to_numpy()
+
+    def strokes(self, row: int) -> tuple[Stroke, ...]:
+        first, last = self._of_ink[row], self._of_ink[row + 1]
         if first == last:
             return ()
         ends = self._of_stroke[first : last + 1]
         points = self._values[ends[0] : ends[-1]].reshape(-1, 2)
         return tuple(np.split(points, (ends[1:-1] - ends[0]) // 2))
-
-    def symbols(self, index: int) -> tuple[Symbol, ...]:
-        """The symbols of one ink."""
-        return symbols_of(self._symbols[index].as_py() or [])
 
 
 def source_of(file: str, sources: Sequence[str]) -> str:

@@ -7,8 +7,9 @@ what ran before: a training that goes on from a checkpoint sees what it would ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from rapidfuzz.distance import Indel
 from torch import Tensor
@@ -26,7 +28,7 @@ from components.augmentation.paper import photograph
 from components.augmentation.pictures import vary_picture
 from components.augmentation.strokes import AugmentConfig, degrade, distort, swap_symbols
 from components.augmentation.symbol_substitution import SymbolSubstitution
-from components.data.shards import InkTable, read_table, source_of
+from components.data.shards import InkTable, mapped_tables, read_table, source_of
 from components.ink.ink import Stroke, Symbol
 from components.ink.raster import Picture, RasterSettings, bounds, draw_in, frame_at, limit_scale
 from components.latex.structure import UNWRITTEN
@@ -95,7 +97,8 @@ class InkDataset(Dataset[Batch]):
     Without `variation` the pictures are those of the shards. Inks whose label is longer than `max_tokens`
     are left out of training's batches (`usable`). Symbols that are written anew are those of `bank`, or of
     the split itself where there is none. `weights` say how often an epoch has what is of a source; `sources`
-    are their names, the main one first.
+    are their names, the main one first. With a folder for `copies`, shards are mapped (`mapped_tables`)
+    instead of read whole; the pages in use apart, an ink then takes some 30 bytes of memory.
     """
 
     def __init__(
@@ -110,28 +113,23 @@ class InkDataset(Dataset[Batch]):
         multiple: int,
         max_tokens: int,
         seed: int,
+        copies: Path | None = None,
         variation: AugmentConfig | None = None,
         bank: SymbolBank | None = None,
         sources: Sequence[str] = ("",),
         weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        columns = ["id", "strokes", "symbols", "png", "width", "height", "latex", "tokens", "source"]
-        tables = [read_table(folder, columns) for folder in (folder, *more)]
-        self.first = len(tables[0])  # so many are of `folder`; the others are synthetic
-        table = pa.concat_tables(tables).combine_chunks()
-        self._inks = InkTable(table)
-        self._png = table["png"]
-        self.ids: list[str] = table["id"].to_pylist()
-        self.latex: list[str] = table["latex"].to_pylist()
-        self.tokens: list[list[str]] = table["tokens"].to_pylist()
-        self.widths = table["width"].to_numpy()
-        self.heights = table["height"].to_numpy()
-        files = table["source"].to_pylist()
-        self.weights = np.array([weights.get(source_of(file, sources), 1.0) for file in files])
+        tables = [list(_tables(split, copies)) for split in (folder, *more)]
+        self.first = sum(map(len, tables[0]))  # so many are of `folder`; the others are synthetic
+        self._inks = InkTable(chain.from_iterable(tables))
+        self.widths = self._inks.column("width").to_numpy()
+        self.heights = self._inks.column("height").to_numpy()
+        self.lengths = pc.list_value_length(self._inks.column("tokens")).to_numpy()
+        self.weights = _weights(self._inks.column("source"), sources, weights)
         self.vocabulary, self.settings, self.variation = vocabulary, settings, variation
         self.stride, self.multiple, self.seed, self.bidirectional = stride, multiple, seed, bidirectional
         self._max_tokens = max_tokens
-        self.usable = [i for i, tokens in enumerate(self.tokens) if len(tokens) < max_tokens]
+        self.usable = np.flatnonzero(self.lengths < max_tokens)
         if (
             variation is not None
             and (variation.swap_symbols or variation.substitute_symbols)
@@ -144,7 +142,7 @@ class InkDataset(Dataset[Batch]):
         self._renaming = SymbolSubstitution({token: self._bank.count(token) for token in known})
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._inks)
 
     def __getitem__(self, spec: BatchSpec) -> Batch:
         drawn = [self._drawn(number, spec) for number in spec.indices]
@@ -153,7 +151,7 @@ class InkDataset(Dataset[Batch]):
         high, wide, long = (_HIGH, _WIDE, _LONG) if self.variation else (1, 1, 1)
         rows, columns = _up(_up(height, high), self.multiple), _up(_up(width, wide), self.multiple)
         pixels = np.zeros((len(drawn), 1, rows, columns), np.uint8)
-        longest = max(len(self.tokens[number % len(self)]) for number in spec.indices) + 1
+        longest = max(len(label) for _, label, *_ in drawn) + 1
         length = min(_up(longest, long), self._max_tokens)  # the network has no positions beyond
         ways = 2 if self.bidirectional else 1
         tokens = np.full((len(drawn), ways, length + 1), PAD, np.int64)
@@ -182,9 +180,19 @@ class InkDataset(Dataset[Batch]):
         )
         return Batch(spec.indices, bool((symbol_targets != NOWHERE).any()), *map(torch.from_numpy, tensors))
 
+    def latex(self, index: int) -> str:
+        """The normalized label of one ink."""
+        label: str = self._inks.cell("latex", index).as_py()
+        return label
+
+    def tokens(self, index: int) -> list[str]:
+        """The tokens of one ink's label."""
+        tokens: list[str] = self._inks.cell("tokens", index).as_py()
+        return tokens
+
     def picture(self, index: int) -> Picture:
         """The picture of one ink, as the shard has it."""
-        data = np.frombuffer(self._png[index].as_buffer(), np.uint8)
+        data = np.frombuffer(self._inks.cell("png", index).as_buffer(), np.uint8)
         picture: Any = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
         return np.asarray(picture, np.uint8)
 
@@ -193,7 +201,7 @@ class InkDataset(Dataset[Batch]):
     ) -> tuple[Picture, list[str], tuple[Symbol, ...], list[npt.NDArray[np.float32]]]:
         """A picture, its label, its symbols, and their boxes ((left, top), (right, bottom)) in pixels."""
         index = number % len(self)
-        label = self.tokens[index]
+        label = self.tokens(index)
         if self._inks.is_picture(index):
             picture = self.picture(index)
             if self.variation is not None:
@@ -304,6 +312,24 @@ class InkDataset(Dataset[Batch]):
             symbol_targets[max(top, 0) : bottom, max(left, 0) : right] = numbers[index]
 
 
+def _tables(folder: Path, copies: Path | None) -> Iterable[pa.Table]:
+    columns = ["strokes", "symbols", "png", "width", "height", "latex", "tokens", "source"]
+    if copies is None:
+        return [read_table(folder, columns)]
+    return mapped_tables(folder, columns, copies / folder.name)
+
+
+def _weights(
+    files: pa.ChunkedArray, sources: Sequence[str], weights: Mapping[str, float]
+) -> npt.NDArray[np.float64]:
+    """How often an epoch has each row, by the source of its file."""
+    if not weights:
+        return np.ones(len(files))
+    folders = pc.replace_substring_regex(files, "/.*", "").combine_chunks().dictionary_encode()
+    of_folder = [weights.get(source_of(folder, sources), 1.0) for folder in folders.dictionary.to_pylist()]
+    return np.asarray(np.array(of_folder)[folders.indices.to_numpy()], np.float64)
+
+
 def aligned(label: Sequence[str], symbols: Sequence[Symbol]) -> dict[int, int]:
     r"""Which token of a label was written as which symbol, where both come in the same order.
 
@@ -347,8 +373,8 @@ class BucketBatchSampler(Sampler[BatchSpec]):
         self.inks, self.batch, self.scale, self.synthetic = inks, batch, scale, synthetic
         self.passes = passes
         self.rank, self.world, self.epoch = rank, world, 0
-        usable = np.array(inks.usable, np.int64)
-        self._real, self._synthetic = usable[usable < inks.first], usable[usable >= inks.first]
+        real = inks.usable < inks.first
+        self._real, self._synthetic = inks.usable[real], inks.usable[~real]
         self._weights = inks.weights[self._real] if scale else np.ones(len(self._real))
         self._total = sum(round(weight * count) for weight, count in self._counts())
 

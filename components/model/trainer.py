@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -93,8 +94,9 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
         load_pretrained(
             model, job.vocabulary, load_model(job.train.init_from), job.train.init_parts == "encoder"
         )
-    train, valid = (_inks(job, model, split) for split in ("train", "valid"))
-    if not train.usable:
+    copies = folder / "shards"
+    train, valid = (_inks(job, model, split, copies) for split in ("train", "valid"))
+    if not len(train.usable):
         raise ValueError(f"no label of train is shorter than model.max_tokens ({job.model.max_tokens})")
     history = HistoryCallback(folder / "history.csv", job.train.batch, on_epoch, 60 * job.train.minutes)
     first, last_ = job.train.synthetic
@@ -125,8 +127,10 @@ def fit(job: TrainingJob, folder: Path, on_epoch: Callable[[Epoch], None] = lamb
         ckpt_path=str(last) if last.exists() else None,
         weights_only=False,  # our own file, with the scheduler's state
     )
-    if trainer.is_global_zero and not (folder / "best.pt").exists():
-        raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
+    if trainer.is_global_zero:
+        if not (folder / "best.pt").exists():
+            raise RuntimeError("training ended without a model; the loss may not be finite: lower train.lr")
+        shutil.rmtree(copies, ignore_errors=True)  # what another process has mapped stays until it ends
     return history.epochs
 
 
@@ -307,7 +311,7 @@ def _trainer(
     )
 
 
-def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
+def _inks(job: TrainingJob, model: EncoderDecoder, split: str, copies: Path) -> InkDataset:
     return InkDataset(
         job.shards / split,
         job.vocabulary,
@@ -316,6 +320,7 @@ def _inks(job: TrainingJob, model: EncoderDecoder, split: str) -> InkDataset:
         multiple=model.multiple,
         max_tokens=job.model.max_tokens,
         seed=job.seed,
+        copies=copies,
         variation=job.train.augment if split == "train" else None,
         more=[job.synthetic] if split == "train" and any(job.train.synthetic) else [],
         bidirectional=job.model.bidirectional,

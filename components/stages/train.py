@@ -219,8 +219,8 @@ def samples(checkpoint: Any) -> Any:
         panel.axis("off")
     for panel, index, picture, reading in zip(panels, shown, pictures, readings, strict=False):
         panel.imshow(picture, cmap="gray", vmin=0, vmax=255)
-        right = reading.latex == inks.latex[index]
-        said = reading.latex if right else f"{reading.latex}\nnot {inks.latex[index]}"
+        right = reading.latex == inks.latex(index)
+        said = reading.latex if right else f"{reading.latex}\nnot {inks.latex(index)}"
         panel.set_title(said.replace("$", r"\$"), fontsize=7, color="green" if right else "firebrick",
                         parse_math=False)  # fmt: skip
     return figure

@@ -113,7 +113,7 @@ def _is_token(token: str) -> bool:
 
 
 def _from_train(train: Path) -> Found:
-    inks = InkTable(read_table(train, ["strokes", "symbols"]))
+    inks = InkTable([read_table(train, ["strokes", "symbols"])])
     return iter(list(samples_of(((inks.strokes(i), inks.symbols(i)) for i in range(len(inks))), "train")))
 
 

@@ -15,12 +15,13 @@ pytestmark = pytest.mark.slow
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-def test_no_request_that_the_description_allows_makes_it_fail(serve: Serve) -> None:
+@pytest.mark.parametrize("examples", [12, pytest.param(60, marks=pytest.mark.nightly)])
+def test_no_request_that_the_description_allows_makes_it_fail(serve: Serve, examples: int) -> None:
     service = serve(max_queue=1000)
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{service.address}/docs.json",
-            "--checks", CHECKS, "--max-examples", "40", "--seed", "1", "--no-color",
+            "--checks", CHECKS, "--max-examples", str(examples), "--seed", "1", "--no-color",
         ],
         capture_output=True, text=True, timeout=400,
     )  # fmt: skip

@@ -286,6 +286,7 @@ def test_a_person_approves_and_a_registry_that_fails_meanwhile_is_called_again(h
     assert promoting.returncode == 0 and house.alias("champion") == "2", output
 
 
+@pytest.mark.nightly  # test_validate has what is refused; here the flow ends
 def test_poisoned_data_stops_at_validation_and_the_champion_stays(house: House) -> None:
     poison = house.folder / "data/corrections/poison.inkml"
     label = "+".join("x" * 200)
@@ -341,6 +342,7 @@ def inks_of_test(house: House) -> list[list[list[tuple[float, float]]]]:
     return [[list(zip(s[::2], s[1::2], strict=True)) for s in row["strokes"]] for row in rows]
 
 
+@pytest.mark.nightly
 def test_without_a_server_the_pipeline_runs_all_the_same(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

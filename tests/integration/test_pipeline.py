@@ -70,6 +70,7 @@ def test_a_second_machine_pulls_the_results_and_runs_nothing(
     assert json.loads((second / "reports/metrics.json").read_text())["n"] == 150
 
 
+@pytest.mark.nightly  # test_trainer has the training, the next test a stage
 def test_killed_in_the_middle_of_training_it_goes_on_and_what_follows_runs(clone: Clone) -> None:
     """As test_trainer shows, the curve is the same; here the whole stage dies and `dvc repro` mends it."""
     epochs = 4

@@ -37,7 +37,7 @@ def test_without_variation_training_sees_what_service_sees(still: InkDataset) ->
 def test_tokens_go_in_and_targets_come_out_one_step_later(still: InkDataset) -> None:
     batch = still[BatchSpec((0, 1, 2), 0, 1.0)]
     for row, index in enumerate(batch.indices):
-        ids = still.vocabulary.encode(still.tokens[index])
+        ids = still.vocabulary.encode(still.tokens(index))
         assert batch.tokens[row, : len(ids) + 1].tolist() == [BOS, *ids]
         assert batch.targets[row, : len(ids) + 1].tolist() == [*ids, EOS]
         assert (batch.targets[row, len(ids) + 1 :] == PAD).all()
@@ -60,7 +60,7 @@ def around(batch: Batch, row: int, x: torch.Tensor, y: torch.Tensor) -> list[int
 def test_guidance_points_at_ink_and_spotting_names_it(moving: InkDataset) -> None:
     batch = moving[BatchSpec(tuple(range(8)), 3, 1.1)]
     for row, index in enumerate(batch.indices):
-        written = [t not in {"{", "}", "^", "_"} for t in moving.tokens[index]]
+        written = [t not in {"{", "}", "^", "_"} for t in moving.tokens(index)]
         centers = centres_of(batch)[row]
         known = ~centers.isnan().any(dim=1)
         assert known[: len(written)].tolist() == written and not known[len(written) :].any()
@@ -76,7 +76,7 @@ def test_renaming_changes_label_and_ink_together(job: TrainingJob, shards: Path)
     changed = 0
     for index in range(24):
         batch = inks[BatchSpec((index,), 0, 1.0)]
-        label = inks.vocabulary.encode(inks.tokens[index])
+        label = inks.vocabulary.encode(inks.tokens(index))
         told = batch.targets[0][batch.targets[0] != PAD].tolist()[:-1]
         assert len(told) == len(label)
         centers = centres_of(batch)[0]
@@ -97,7 +97,7 @@ def test_nothing_is_renamed_to_what_the_vocabulary_lacks(job: TrainingJob, shard
     few = Vocabulary.build([[token for token in job.vocabulary.tokens[4:] if token not in lacking]])
     inks = InkDataset(shards / "train", few, job.raster, variation=variation, **SIDE)
     for index in range(24):
-        written = sum(token in lacking for token in inks.tokens[index])
+        written = sum(token in lacking for token in inks.tokens(index))
         assert int((inks[BatchSpec((index,), 0, 1.0)].targets == UNK).sum()) <= written
 
 
@@ -155,7 +155,7 @@ def test_labels_that_are_too_long_are_not_trained_on(
     still: InkDataset, job: TrainingJob, shards: Path
 ) -> None:
     short = InkDataset(shards / "train", job.vocabulary, job.raster, **(SIDE | {"max_tokens": 5}))
-    assert {len(short.tokens[i]) for i in short.usable} == {3, 4}
+    assert {len(short.tokens(i)) for i in short.usable} == {3, 4}
     assert len(still.usable) == len(still)
 
 
@@ -185,12 +185,12 @@ def test_tokens_find_their_symbols(label: str, symbols: str, expected: dict[int,
 def test_a_batch_never_has_more_positions_than_the_network(
     job: TrainingJob, shards: Path, spare: int
 ) -> None:
-    longest = max(map(len, InkDataset(shards / "train", job.vocabulary, job.raster, **SIDE).tokens))
+    longest = InkDataset(shards / "train", job.vocabulary, job.raster, **SIDE).lengths.max()
     side = SIDE | {"max_tokens": longest + spare}  # rarely a multiple of what lengths are rounded to
     inks = InkDataset(shards / "train", job.vocabulary, job.raster, variation=job.train.augment, **side)
-    index = max(inks.usable, key=lambda number: len(inks.tokens[number]))
+    index = max(inks.usable, key=lambda number: len(inks.tokens(number)))
     batch = inks[BatchSpec((index,), 0, 1.0)]
-    assert len(inks.tokens[index]) < batch.tokens.shape[1] <= longest + spare
+    assert len(inks.tokens(index)) < batch.tokens.shape[1] <= longest + spare
 
 
 def test_photographed_ink_lies_where_attention_is_pointed(job: TrainingJob, shards: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_picture_without_ink_is_varied_and_teaches_no_place(job: TrainingJob, 
     assert first.pixels.shape != later.pixels.shape or not torch.equal(first.pixels, later.pixels)
     assert len(first.written) == 0 and not first.has_symbol_targets
     assert (first.symbol_targets == NOWHERE).all()
-    ids = job.vocabulary.encode(inks.tokens[9])
+    ids = job.vocabulary.encode(inks.tokens(9))
     assert first.targets[0, : len(ids) + 1].tolist() == [*ids, EOS]
     both = inks[BatchSpec((0, 9), 1, 1.0)]
     assert both.has_symbol_targets and (both.symbol_targets[1] == NOWHERE).all()
@@ -266,3 +266,32 @@ def test_a_source_is_drawn_as_often_as_its_weight_says_and_never_alike(job: Trai
     once, twice = (inks[BatchSpec((number,), 0, 1.0)] for number in (8, 8 + 12))
     assert torch.equal(once.targets, twice.targets)
     assert once.pixels.shape != twice.pixels.shape or not torch.equal(once.pixels, twice.pixels)
+
+
+def test_mapped_shards_give_the_same_batches(job: TrainingJob, tmp_path: Path) -> None:
+    inks, drawn = rows("train", 30), rows("synthetic", 9)
+    pictures = [replace(row, strokes=None, symbols=(), source=f"pictures/{row.id}.png") for row in drawn[:4]]
+    for folder, parts in {"train": [inks[:11], inks[11:]], "synthetic": [[], drawn[4:], pictures]}.items():
+        for number, part in enumerate(parts):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_shard(part, tmp_path / folder / f"part-{number:05}.parquet")
+
+    def loaded(copies: Path | None) -> InkDataset:
+        return InkDataset(
+            tmp_path / "train", job.vocabulary, job.raster, more=[tmp_path / "synthetic"], copies=copies,
+            variation=job.train.augment, sources=("crohme", "pictures"), weights={"pictures": 3}, **SIDE,
+        )  # fmt: skip
+
+    read, mapped = loaded(None), loaded(tmp_path / "copies")
+    assert len(list((tmp_path / "copies").rglob("*.arrow"))) == 5
+    assert (len(mapped), mapped.first) == (39, 30) and mapped.weights.tolist() == [1] * 35 + [3] * 4
+    for dataset in (mapped, loaded(tmp_path / "copies")):  # copied, and found
+        plan = list(BucketBatchSampler(read, 4, (0.9, 1.1), synthetic=lambda epoch: 0.4))
+        assert plan == list(BucketBatchSampler(dataset, 4, (0.9, 1.1), synthetic=lambda epoch: 0.4))
+        for spec in (*plan, BatchSpec(tuple(range(28, 39)), 0, 1.0)):
+            one, other = read[spec], dataset[spec]
+            assert torch.equal(one.pixels, other.pixels) and torch.equal(one.targets, other.targets)
+            assert torch.equal(one.symbol_targets, other.symbol_targets)
+        assert [dataset.latex(index) for index in range(39)] == [
+            row.latex for row in (*inks, *drawn[4:], *pictures)
+        ]
