@@ -37,10 +37,12 @@ def train(params: Params) -> dict[str, Any] | None:
 
     Of several processes rank 0 alone writes and logs; the others return None.
     """
+    from components.model.allocator import keep_freed_memory
     from components.model.distributed import end_with_parent, rank, world_of
     from components.model.exclusive import only_trainer
     from components.model.trainer import TrainingJob, fit
 
+    keep_freed_memory()
     more = [SYNTHETIC] if any(params.train.synthetic) else []
     job = TrainingJob(
         shards=SHARDS,
