@@ -14,6 +14,7 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from dask.distributed import Client, Future, as_completed
 
 from components.data.labels import label_of
+from components.data.packed_files import packed_files, unpack_files
 from components.data.pictures import LABEL, row_of_picture
 from components.data.rows import row_of_ink, symbol_token
 from components.data.shards import COMPRESSION, SPLITS, Row, to_table, write_table
@@ -58,12 +60,13 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard to write: the files `sources` in `folder`, in this order."""
+    """A shard to write: the files `sources` in `folder`, in this order, or in its `archives`."""
 
     split: str
     folder: Path
     sources: tuple[str, ...]
     path: Path
+    archives: tuple[str, ...] = ()
 
     def pieces(self) -> Iterator[tuple[tuple[str, ...], Path]]:
         """The files of each chunk, and the path of the chunk's rows."""
@@ -119,12 +122,20 @@ def plan(raw: Path, out: Path, shard_rows: int) -> list[Shard]:
     for split in SPLITS:
         folder = (raw / split).absolute()
         paths = (path for pattern in ("*.inkml", f"*{LABEL}") for path in folder.rglob(pattern))
-        sources = sorted(path.relative_to(folder).as_posix() for path in paths)
+        packed = packed_files(folder)
+        sources = sorted(
+            [
+                *(path.relative_to(folder).as_posix() for path in paths),
+                *(name for name in packed if name.endswith((".inkml", LABEL))),
+            ]
+        )
         if not sources:
             raise FileNotFoundError(f"{raw / split}: no InkML or pictures; run `dvc repro download` first")
         for index, start in enumerate(range(0, len(sources), shard_rows)):
             path = (out / split / f"part-{index:05d}.parquet").absolute()
-            shards.append(Shard(split, folder, tuple(sources[start : start + shard_rows]), path))
+            chosen = tuple(sources[start : start + shard_rows])
+            archives = tuple(sorted({packed[name] for name in chosen if name in packed}))
+            shards.append(Shard(split, folder, chosen, path, archives))
     return shards
 
 
@@ -174,13 +185,16 @@ def _submit(client: Client, shard: Shard, settings: RasterSettings, storage: str
         task: tuple[Any, ...] = (make_chunk, shard.split, shard.folder, sources, settings, str(path))
         if storage is not None:
             at = f"{storage}/{shard.split}/{path.name.removeprefix('.')}"
-            task = (make_packed_chunk, shard.split, pack(shard.folder, sources, at), sources, settings, at)
+            with _single_files(shard.folder, shard.archives, sources) as folder:
+                task = (make_sent_chunk, shard.split, send(folder, sources, at), sources, settings, at)
+        elif shard.archives:
+            task = (make_packed_chunk, shard.split, shard.folder, shard.archives, *task[3:])
         chunks.append(client.submit(*task, pure=False))
     at = str(shard.path) if storage is None else f"{storage}/{shard.split}/{shard.path.name}"
     return [*chunks, client.submit(merge_chunks, chunks, shard.path, at, pure=False)]
 
 
-def pack(folder: Path, sources: Sequence[str], at: str) -> str:
+def send(folder: Path, sources: Sequence[str], at: str) -> str:
     """Write some files, pictures with their labels, into one archive beside `at`; return its address.
 
     What can't be read is left out: who reads the archive rejects it.
@@ -190,19 +204,47 @@ def pack(folder: Path, sources: Sequence[str], at: str) -> str:
         fsspec.open(address, "wb", auto_mkdir=True) as file,
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for source in sources:
-            for name in (source, source.removesuffix(LABEL)) if source.endswith(LABEL) else (source,):
-                if (folder / name).is_file():
-                    archive.write(folder / name, name)
+        for name in _with_pictures(sources):
+            if (folder / name).is_file():
+                archive.write(folder / name, name)
     return address
 
 
+def _with_pictures(sources: Sequence[str]) -> list[str]:
+    """The files, and the pictures of those that are labels."""
+    return [name for source in sources for name in dict.fromkeys((source, source.removesuffix(LABEL)))]
+
+
+@contextmanager
+def _single_files(folder: Path, archives: Sequence[str], sources: Sequence[str]) -> Iterator[Path]:
+    """A folder in which some files lie by themselves."""
+    if not archives:
+        yield folder
+        return
+    with TemporaryDirectory() as name:
+        unpack_files(folder, archives, _with_pictures(sources), Path(name))
+        yield Path(name)
+
+
 def make_packed_chunk(
-    split: str, packed: str, sources: Sequence[str], settings: RasterSettings, path: str
+    split: str,
+    folder: Path,
+    archives: Sequence[str],
+    sources: Sequence[str],
+    settings: RasterSettings,
+    path: str,
 ) -> Chunk:
-    """Do as `make_chunk` with the files of an archive."""
+    """Do as `make_chunk` with files that are packed in archives of the folder."""
+    with _single_files(folder, archives, sources) as single:
+        return make_chunk(split, single, sources, settings, path)
+
+
+def make_sent_chunk(
+    split: str, sent: str, sources: Sequence[str], settings: RasterSettings, path: str
+) -> Chunk:
+    """Do as `make_chunk` with the files of an archive at an address."""
     with TemporaryDirectory() as folder:
-        with fsspec.open(packed, "rb") as file, zipfile.ZipFile(file) as archive:
+        with fsspec.open(sent, "rb") as file, zipfile.ZipFile(file) as archive:
             archive.extractall(folder)
         return make_chunk(split, Path(folder), sources, settings, path)
 

@@ -1,8 +1,9 @@
 """Stage `download`: the data set that params.yaml names, as files in data/raw/{train,valid,test}/.
 
 Wherever they come from, InkML and pictures lie in data/raw as their source has them, subfolders and all, each
-picture with its label beside it; other files are left out. data/raw is there whole or not at all. Archives
-from the network are kept in data/downloads/.
+picture with its label beside it; other files are left out. Of more than 20,000 in a split ZIP archives are
+made (packed_files.py). data/raw is there whole or not at all. Archives from the network are kept in
+data/downloads/.
 
 Users' corrections come to train, in its folder `corrections`, as far as they give nothing of valid or test
 away and are not too many.
@@ -22,6 +23,7 @@ from rich.progress import track
 
 from components.config import ArchiveParams, DataParams, FolderParams, ParamsError, Splits, load_params
 from components.data.archive import ArchiveError, check, fetch, unpack
+from components.data.packed_files import PACK_ABOVE, pack_files
 from components.data.picture_folder import Entry, LabelsError, read_splits
 from components.data.pictures import LABEL, PictureLabel, label_path
 from components.data.shards import CORRECTIONS, SPLITS
@@ -41,9 +43,15 @@ class SourceError(ValueError):
 
 
 def download(
-    data: DataParams, raster: RasterSettings, seed: int, raw: Path, downloads: Path
+    data: DataParams,
+    raster: RasterSettings,
+    seed: int,
+    raw: Path,
+    downloads: Path,
+    pack_above: int = PACK_ABOVE,
 ) -> dict[str, int]:
-    """Replace `raw`; returns the number of inks and pictures of each split.
+    """Replace `raw`; returns the number of inks and pictures of each split. Where they are more than
+    `pack_above`, they are packed.
 
     `raster` says what a picture looks like to the recognizer: by that, corrections of pictures are compared
     with valid and test. Raises SourceError and OSError.
@@ -78,7 +86,12 @@ def download(
             shutil.rmtree(beside)
         if data.corrections is not None:
             _add_corrections(data, raster, data.corrections, part)
-    return {split: _count(raw / split) for split in SPLITS}
+        counts = {split: _count(part / split) for split in SPLITS}
+        for split, count in counts.items():
+            if count > pack_above:
+                print(f"packing {count:,} files of {split}", flush=True)
+                pack_files(part / split, LABEL)
+    return counts
 
 
 def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:

@@ -17,6 +17,8 @@ from dask.distributed import Client
 
 from components.config import Params
 from components.data.dask_client import ClusterError, connect
+from components.data.packed_files import pack_files
+from components.data.pictures import LABEL
 from components.deployment.service_process import free_port
 from tests.integration.servers import create_bucket, s3_environment, s3_server
 from tests.stages.test_rasterize import contents, run, with_params, write_raw
@@ -79,6 +81,7 @@ def test_workers_elsewhere_make_the_same_shards_through_an_object_store(
     raw = write_raw(tmp_path / "raw", train=700)
     (raw / "train" / "a" / "empty.inkml").write_text("")
     run(with_params(params, shard_rows=300), raw, tmp_path / "here")
+    pack_files(raw / "train", LABEL, 100)
     with cluster(tmp_path, s3, s3) as scheduler:
         run(on(params, scheduler=scheduler, storage="s3://shared/tmp"), raw, tmp_path / "there")
     assert contents(tmp_path / "there") == contents(tmp_path / "here")

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from components.config import DataParams, Params, merged
+from components.data.packed_files import packed_files
 from components.data.shards import SPLITS as THREE
 from components.data.shards import read_table
 from components.ink.inkml import read_inkml
@@ -87,6 +88,16 @@ def test_archive_gives_the_ink_of_its_splits_and_nothing_else(archive: Path, tmp
     assert set(raw) == PLACED
     assert (raw["train/a/one.inkml"], raw["train/b/one.inkml"]) == (b"1", b"3")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["raw"]
+
+
+def test_of_many_files_archives_are_made(archive: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "raw"
+    data = params("crohme", **local(archive))
+    counts = download(data, RasterSettings(), 7, raw, tmp_path / "data" / "downloads", pack_above=1)
+    assert counts == {"train": 3, "valid": 1, "test": 1}
+    packed = {"train/packed-00000.zip", "valid/x.inkml", "test/y.inkml"}
+    assert set(contents(raw)) == packed
+    assert {f"train/{name}" for name in packed_files(raw / "train")} | packed >= PLACED
 
 
 def test_further_archives_add_their_splits_and_may_lack_some(archive: Path, tmp_path: Path) -> None:

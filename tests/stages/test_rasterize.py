@@ -15,11 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from components.config import Params
 from components.data import dask_client
 from components.data.archive import unpack
 from components.data.dask_client import ClusterError
+from components.data.packed_files import pack_files
+from components.data.pictures import LABEL, PictureLabel, label_path
 from components.data.rows import ink_hash, symbol_token
 from components.data.shards import SPLITS, read_table, strokes_of, symbols_of
 from components.ink.ink import Ink, Symbol
@@ -154,6 +157,25 @@ def test_a_scheduler_that_does_not_answer_is_named(
 def test_a_split_without_ink_is_named(tmp_path: Path, params: Params) -> None:
     with pytest.raises(FileNotFoundError, match=r"raw/train: no InkML or pictures; run `dvc repro download`"):
         run(with_params(params), tmp_path / "raw", tmp_path)
+
+
+def test_packed_files_give_the_same_shards(tmp_path: Path, params: Params) -> None:
+    raw = write_raw(tmp_path / "raw", train=60)
+    (raw / "train" / "a" / "empty.inkml").write_text("")
+    for number in (1, 4):
+        picture = raw / "train" / "p" / f"{number}.png"
+        picture.parent.mkdir(exist_ok=True)
+        Image.fromarray(draw(ink(number).strokes, params.raster.settings)).save(picture)
+        PictureLabel(latex=f"x+{number}").write(label_path(picture))
+    label_path(raw / "train" / "p" / "gone.png").write_text('{"latex": "x"}')
+    settings = with_params(params, shard_rows=25, max_rejected=0.5)
+    run(settings, raw, tmp_path / "single")
+    for split in SPLITS:
+        pack_files(raw / split, LABEL, 8)
+    assert len(list((raw / "train").iterdir())) > 3
+    run(settings, raw, tmp_path / "packed")
+    assert contents(tmp_path / "packed") == contents(tmp_path / "single")
+    assert (tmp_path / "packed" / "rejected.csv").read_text().count("\n") == 3
 
 
 STAGE = """
