@@ -3,9 +3,10 @@
     python -m benchmarks.soak --minutes 120
 
 Pictures, strokes, batches, broken input, corrections and reports of usage, by callers with keys; meanwhile
-keys are added, limited and revoked, and Redis is killed and started again every three minutes. What was
-measured is written as soak.csv and soak.png into --out. Ends with 1 where a request was lost or answered
-unexpectedly, where counts of usage are not those of the callers, or where memory grew.
+keys are added, limited and revoked, Redis is killed and started again every three minutes, and every ten
+minutes both replicas are replaced in turn by ones with another model, as `python -m flows serve-champion`
+does it. What was measured is written as soak.csv and soak.png into --out. Ends with 1 where a request was
+lost or answered unexpectedly, where counts of usage are not those of the callers, or where memory grew.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass, field, fields
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import bentoml
+import psutil
 import redis
 from rich.console import Console
 
 from benchmarks.capacity_measure import pictures
 from benchmarks.serving_processes import Measured, ours
+from components.deployment.blue_green import HAProxy
 from components.deployment.model_store import store_folder
 from components.deployment.service_process import free_port
 from components.files import write_csv
@@ -56,6 +60,7 @@ class Sample:
     requests: int
     lost: int
     megabytes: float  # of all processes of both replicas
+    services: int  # that run: more than two during a promotion
     files: int  # that they have open
     kept_kilobytes: float  # on disk
     redis: int  # 1: it is there
@@ -96,16 +101,54 @@ class Redis:
         self.process.wait()
 
 
+class Replica:
+    """A service behind HAProxy, which a promotion replaces without downtime."""
+
+    def __init__(self, settings: Mapping[str, str | int], model: Path) -> None:
+        self.settings, self.model = settings, model
+        self.services: list[Measured] = []  # the one that serves, and what is not stopped yet
+        self.errors: list[str] = []  # in the logs of those that were stopped
+        self.promotions = 0  # the first start among them
+        self.proxy = HAProxy(free_port(), "127.0.0.1")
+        self.address = f"http://127.0.0.1:{self.proxy.port}"
+
+    def __enter__(self) -> Replica:
+        self.proxy.__enter__()
+        self.promote(self.model)
+        return self
+
+    def promote(self, model: Path) -> None:
+        """Start a service with the model in the free slot, then drain and stop the one before."""
+        previous, free = list(self.services), "ab"[self.promotions % 2]
+        service = ours(model, **self.settings).__enter__()
+        self.services.append(service)
+        self.proxy.enable(free, service.port)
+        self.promotions += 1
+        for old in previous:
+            self.proxy.drain("ab"[self.promotions % 2])
+            self._stop(old)
+
+    def _stop(self, service: Measured) -> None:
+        service.__exit__(None, None, None)  # what waits is written
+        self.services.remove(service)
+        self.errors += service.errors
+
+    def __exit__(self, *_: object) -> None:
+        for service in list(self.services):
+            self._stop(service)
+        self.proxy.__exit__()
+
+
 class Soak:
     """Traffic to replicas, and what comes of it."""
 
-    def __init__(self, services: list[Measured], server: Redis, keys: list[str], kept: Path) -> None:
-        self.services, self.redis, self.keys, self.kept = services, server, keys, kept
+    def __init__(self, replicas: list[Replica], server: Redis, keys: list[str], kept: Path) -> None:
+        self.replicas, self.redis, self.keys, self.kept = replicas, server, keys, kept
         self.seen, self.samples = Seen(), list[Sample]()
         self.files = pictures(Path("docs/examples"), 400)
         self.away = False
 
-    async def run(self, minutes: float, clients: int) -> None:
+    async def run(self, minutes: float, clients: int, models: list[Path], promote_every: float) -> None:
         self.start = time.monotonic()
         self.end = self.start + 60 * minutes
         timeout = aiohttp.ClientTimeout(total=120)
@@ -114,6 +157,7 @@ class Soak:
                 group.create_task(self._client(session, random.Random(number)))
             group.create_task(self._manage(session))
             group.create_task(self._redis())
+            group.create_task(self._promote(models, 60 * promote_every))
             group.create_task(self._watch())
 
     @property
@@ -124,7 +168,7 @@ class Soak:
         last: tuple[str, str, str] | None = None  # address, key and ID of a prediction
         while not self.over:
             kind = chance.choices(list(_MIX), list(_MIX.values()))[0]
-            address = chance.choice(self.services).address
+            address = chance.choice(self.replicas).address
             key = chance.choice(self.keys)
             file = chance.choice(self.files)
             if kind == "picture":
@@ -179,7 +223,7 @@ class Soak:
 
     async def _manage(self, session: aiohttp.ClientSession) -> None:
         """Add a key, use it, limit it, revoke it, on one replica; the first key is an admin's."""
-        address, admin = self.services[0].address, self.keys[0]
+        address, admin = self.replicas[0].address, self.keys[0]
         while not self.over:
             _, _, made = await self._ask(session, "key", {201}, address, "/keys", admin, json={"name": "New"})
             if made is not None and "secret" in made:
@@ -201,30 +245,52 @@ class Soak:
             await asyncio.to_thread(self.redis.start)
             self.away = False
 
+    async def _promote(self, models: list[Path], every: float) -> None:
+        for model in cycle([*models[1:], models[0]]):
+            await asyncio.sleep(min(every, max(0.0, self.end - time.monotonic())))
+            if self.over:
+                return
+            for replica in self.replicas:
+                await asyncio.to_thread(replica.promote, model)
+
     async def _watch(self) -> None:
         while not self.over:
             await asyncio.sleep(_EVERY)
-            processes = [process for service in self.services for process in service.processes]
+            services = [service for replica in self.replicas for service in replica.services]
+            processes = [process for service in services for process in service.processes]
             kept = sum(path.stat().st_size for path in self.kept.rglob("*") if path.is_file())
             self.samples.append(
                 Sample(
                     round((time.monotonic() - self.start) / 60, 3),
                     self.seen.requests,
                     self.seen.lost,
-                    round(sum(service.memory for service in self.services) / 1e6, 1),
-                    sum(process.num_fds() for process in processes),
+                    round(sum(service.memory for service in services) / 1e6, 1),
+                    len(services),
+                    sum(map(_open_files, processes)),
                     round(kept / 1e3, 1),
                     int(not self.away),
                 )
             )
 
 
+def _open_files(process: psutil.Process) -> int:
+    """How many files a process has open; 0 when it has ended."""
+    try:
+        return int(process.num_fds())
+    except psutil.Error:
+        return 0
+
+
 def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that services end with what started them
-    if shutil.which("redis-server") is None:
-        sys.exit("soak: needs redis-server: apt-get install redis-server")
-    model = Path(bentoml.models.get(store_folder("handwritten-math-ocr", options.model)).path)
+    for program in ("redis-server", "haproxy"):
+        if shutil.which(program) is None:
+            sys.exit(f"soak: needs {program}: ./setup.sh packages {program}")
+    models = [
+        Path(bentoml.models.get(store_folder("handwritten-math-ocr", folder)).path)
+        for folder in options.models
+    ]
     with tempfile.TemporaryDirectory() as name, ExitStack() as running:
         folder = Path(name)
         kept, file = folder / "kept", folder / "keys.json"
@@ -237,16 +303,15 @@ def main() -> None:
             "auth": "required", "api_keys_file": str(file), "rate_limits": "on", "cache_answers": 2048,
             "redis_url": server.url, "monitor_folder": f"file://{kept}/monitoring", "monitor_share": "0.1",
             "feedback_folder": f"{kept}/feedback", "usage_folder": f"file://{kept}/usage", "threads": 1,
-            "beam": options.beam,
+            "beam": options.beam, "trusted_proxies": "127.0.0.1",
         }  # fmt: skip
-        services = [running.enter_context(ours(model, **settings)) for _ in range(2)]
-        soak = Soak(services, server, keys, kept)
-        asyncio.run(soak.run(options.minutes, options.clients))
-        for service in services:
-            service.stop()  # what waits is written
+        with ExitStack() as serving:
+            replicas = [serving.enter_context(Replica(settings, models[0])) for _ in range(2)]
+            soak = Soak(replicas, server, keys, kept)
+            asyncio.run(soak.run(options.minutes, options.clients, models, options.promote_every))
         counted = _counted(kept / "usage")
-        errors = [line for service in services for line in service.log.splitlines()
-                  if '"level": "ERROR"' in line and "Redis is unavailable" not in line]  # fmt: skip
+        errors = [line for replica in replicas for line in replica.errors
+                  if "Redis is unavailable" not in line]  # fmt: skip
     sys.exit(_report(soak, counted, errors, options.out))
 
 
@@ -261,16 +326,20 @@ def _counted(folder: Path) -> int:
 def _report(soak: Soak, counted: int, errors: list[str], out: Path) -> int:
     """Write the curve, and tell what was found; 1 if something is not as it should be."""
     out.mkdir(parents=True, exist_ok=True)
-    samples, seen = soak.samples, soak.seen
-    write_csv([each.name for each in fields(Sample)], map(astuple, samples), out / "soak.csv")
-    _plot(samples, out / "soak.png")
+    seen = soak.seen
+    write_csv([each.name for each in fields(Sample)], map(astuple, soak.samples), out / "soak.csv")
+    _plot(soak.samples, out / "soak.png")
+    samples = [sample for sample in soak.samples if sample.services == len(soak.replicas)]
     third = len(samples) // 3
     middle, last = (sum(s.megabytes for s in part) / max(1, len(part)) for part in
                     (samples[third : 2 * third], samples[2 * third :]))  # fmt: skip
     growth = last / middle - 1 if middle else 0.0
     console.print(f"{seen.requests:,} requests: " + ", ".join(f"{n:,} × {k}" for k, n in
                   sorted(seen.statuses.items())), markup=False)  # fmt: skip
-    console.print(f"lost: {seen.lost}; unexpected: {sum(seen.unexpected.values())}")
+    promotions = sum(replica.promotions - 1 for replica in soak.replicas)
+    console.print(
+        f"replicas replaced: {promotions}; lost: {seen.lost}; unexpected: {sum(seen.unexpected.values())}"
+    )
     for what, times in seen.unexpected.most_common(5):
         console.print(f"  {times} × {what}", markup=False)
     console.print(
@@ -307,6 +376,15 @@ def _plot(samples: list[Sample], path: Path) -> None:
         alpha=0.2,
         label="Redis is away",
     )
+    rate.fill_between(
+        minutes,
+        0,
+        max(rates),
+        where=[sample.services > 2 for sample in samples],
+        alpha=0.2,
+        color="tab:green",
+        label="promotion",
+    )
     rate.set_xlabel("minutes")
     rate.legend(loc="lower right")
     figure.savefig(path, dpi=100)
@@ -317,7 +395,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--minutes", type=float, default=120, help="(default: %(default)s)")
     parser.add_argument("--clients", type=int, default=6, help="callers at once (default: %(default)s)")
-    parser.add_argument("--model", type=Path, default=Path("models/default"), help="a bundle (%(default)s)")
+    parser.add_argument(
+        "--promote-every", type=float, default=10, help="minutes between promotions (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--models", type=Path, nargs="+", default=[Path("models/default"), Path("models/crohme")],
+        help="bundles, promoted in turn (default: models/default models/crohme)",
+    )  # fmt: skip
     parser.add_argument("--beam", type=int, default=1, help="beams (default: %(default)s)")
     parser.add_argument(
         "--out", type=Path, default=Path("reports/soak"), help="folder (default: %(default)s)"
