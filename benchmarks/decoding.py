@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,7 +88,10 @@ def main() -> None:
     for sample in track(samples, "reading", console=Console(stderr=True)):
         scales = bundle.settings.decoding.scales
         pictures = [sample.picture, *(resized(sample.picture, scale) for scale in scales)]
-        views = [engine.encode(to_input(picture, bundle.settings.multiple)[None]) for picture in pictures]
+        as_input = partial(
+            to_input, multiple=bundle.settings.multiple, min_side=bundle.settings.decoding.min_side
+        )
+        views = [engine.encode(as_input(picture)[None]) for picture in pictures]
         for way in ways:
             begun = time.perf_counter()
             found = way.find(engine, views, constraints)

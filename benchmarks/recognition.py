@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="inks a set (default: all)")
     parser.add_argument("--out", type=Path, default=Path("reports/recognition.json"))
     options = parser.parse_args()
-    decoding = DecodingParams(beam=5, scales=(0.85,))
+    decoding = DecodingParams(beam=5, scales=(0.85,), min_side=0)
     table: dict[str, dict[str, dict[str, float | int | None]]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

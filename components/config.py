@@ -193,6 +193,7 @@ class TrainParams(_Section):
 class DecodingParams(_Section):
     beam: int = Field(ge=1)
     scales: tuple[Annotated[float, Field(ge=0.5, le=2)], ...]
+    min_side: int = Field(ge=0, le=256)
 
 
 class EvaluateParams(_Section):

@@ -104,10 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--scales", type=float, nargs="*", help="sizes besides 1 that it reads in (default: the bundle's own)"
     )
+    parser.add_argument(
+        "--min-side",
+        type=int,
+        help="pixels that smaller pictures are padded to a side (default: the bundle's own)",
+    )
     options = parser.parse_args(arguments)
     try:
         settings = load_bundle(options.bundle).settings
-        given = {"beam": options.beam, "scales": options.scales}
+        given = {"beam": options.beam, "scales": options.scales, "min_side": options.min_side}
         decoding = DecodingConfig.model_validate(
             settings.decoding.model_dump()
             | {name: value for name, value in given.items() if value is not None}

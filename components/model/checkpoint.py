@@ -28,7 +28,11 @@ class Checkpoint:
     raster: RasterSettings
 
     def settings(
-        self, calibration: Calibration | None = None, beam: int = 1, scales: Sequence[float] = ()
+        self,
+        calibration: Calibration | None = None,
+        beam: int = 1,
+        scales: Sequence[float] = (),
+        min_side: int = 0,
     ) -> BundleSettings:
         """What reading needs to know beside weights and vocabulary."""
         model = self.model
@@ -36,6 +40,7 @@ class Checkpoint:
             max_tokens=model.params.max_tokens,
             beam=beam,
             scales=tuple(scales),
+            min_side=min_side,
             bidirectional=model.params.bidirectional,
             calibration=calibration or Calibration(),
         )

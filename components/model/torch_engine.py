@@ -66,7 +66,7 @@ def load_torch_recognizer(
     """
     checkpoint = load_model(path)
     engine = TorchEngine(checkpoint.model.to("cuda" if torch.cuda.is_available() else "cpu"))
-    settings = checkpoint.settings(calibration, decoding.beam, decoding.scales)
+    settings = checkpoint.settings(calibration, decoding.beam, decoding.scales, decoding.min_side)
     return Recognizer(engine, checkpoint.vocabulary, settings)
 
 

@@ -53,6 +53,7 @@ class DecodingConfig(BaseModel):
     scales: tuple[float, ...] = Field(
         (), description="sizes in which beam search reads a picture besides its own, which is 1"
     )
+    min_side: int = Field(0, ge=0, description="smaller pictures are padded to so many pixels a side")
     bidirectional: bool = Field(False, description="the decoder also writes from right to left")
     calibration: Calibration = Calibration()
 

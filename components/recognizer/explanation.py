@@ -88,12 +88,18 @@ def explain(engine: Engine, memory: Memory, answers: Sequence[Sequence[int]]) ->
 
 
 def token_boxes(
-    vocabulary: Vocabulary, tokens: Sequence[str], explanation: Explanation, picture: Picture, multiple: int
+    vocabulary: Vocabulary,
+    tokens: Sequence[str],
+    explanation: Explanation,
+    picture: Picture,
+    multiple: int,
+    min_side: int = 0,
 ) -> tuple[TokenBox, ...]:
-    """Each token with its box in pixels of the picture and its likeliest alternatives."""
+    """Each token with its box in pixels of the picture and its likeliest alternatives; `multiple` and
+    `min_side` as in `to_input`."""
     seen, inked = explanation.attention, written(tokens)
     boxes: dict[int, Box | None] = {}
-    height, width = padded_shape(picture, multiple)
+    height, width = padded_shape(picture, multiple, min_side)
     stride = round((height * width / max(seen.shape[1], 1)) ** 0.5)  # cells are square
     if inked and seen.size and height // stride * (width // stride) == seen.shape[1]:
         grid = seen[inked].reshape(-1, height // stride, width // stride)

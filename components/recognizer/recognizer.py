@@ -109,7 +109,7 @@ class Recognizer:
         beam = self.settings.decoding.beam if beam is None else beam
         if min(beam, n_best) < 1:
             raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
-        inputs = [to_input(picture, self.settings.multiple) for picture in pictures]
+        inputs = list(map(self._input, pictures))
         # Several pictures are distributed over the cores, one batch each, the largest first.
         parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
         most = min(max(1, _BATCH // beam), -(-len(inputs) // parts))
@@ -176,7 +176,7 @@ class Recognizer:
     ) -> list[Prediction]:
         """Read pictures in one batch."""
         scales = self.settings.decoding.scales if how.beam > 1 else ()
-        others = ([to_input(resized(p, scale), self.settings.multiple) for p in pictures] for scale in scales)
+        others = ([self._input(resized(picture, scale)) for picture in pictures] for scale in scales)
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
         parallel = how.alone and self.engine.threads > 1
         # The calibration uses all hypotheses.
@@ -185,12 +185,20 @@ class Recognizer:
         readings = [self._reading(hypotheses, how.n_best, confidence) for hypotheses in answers]
         if how.explain:
             seen = explain(self.engine, views[0], [hypotheses[0].ids for hypotheses in answers])
-            boxes = partial(token_boxes, self.vocabulary, multiple=self.settings.multiple)
+            boxes = partial(
+                token_boxes,
+                self.vocabulary,
+                multiple=self.settings.multiple,
+                min_side=self.settings.decoding.min_side,
+            )
             readings = [
                 replace(r, token_boxes=boxes(r.tokens, s, picture))
                 for r, s, picture in zip(readings, seen, pictures, strict=True)
             ]
         return readings
+
+    def _input(self, picture: Picture) -> Floats:
+        return to_input(picture, self.settings.multiple, self.settings.decoding.min_side)
 
     def _memory(self, inputs: Sequence[Floats], alone: bool) -> Memory:
         """Encode pictures, those of one size together."""

@@ -65,7 +65,8 @@ def export(params: Params) -> Comparison:
             export_decoder(checkpoint.model, folder / DECODER, params.export.opset)
         checkpoint.vocabulary.save(folder / VOCABULARY)
         calibration = Calibration.model_validate_json(CALIBRATION.read_bytes())
-        settings = checkpoint.settings(calibration, params.decoding.beam, params.decoding.scales)
+        how = params.decoding
+        settings = checkpoint.settings(calibration, how.beam, how.scales, how.min_side)
         torch_reads = Recognizer(TorchEngine(checkpoint.model), checkpoint.vocabulary, settings)
         about = About(
             architecture=_architecture(checkpoint),
@@ -126,7 +127,9 @@ def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], oth
     vocabulary, engine = recognizer.vocabulary, recognizer.engine
     first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
     place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    memory = engine.encode(to_input(picture, recognizer.settings.multiple)[None])
+    memory = engine.encode(
+        to_input(picture, recognizer.settings.multiple, recognizer.settings.decoding.min_side)[None]
+    )
     prefix = np.array([[BOS, *first[:place]]], np.int64)
     logits = engine.step(prefix, KVCache.empty(memory, 1, capacity=0), memory).logits[0, -1]
     return float(logits[first[place]] - logits[second[place]])

@@ -69,6 +69,14 @@ def test_several_beams_look_at_every_picture_in_the_sizes_that_the_bundle_names(
     assert looking.engine.shapes == [(1, 1, 48, 16)], "one beam looks once"  # type: ignore[attr-defined]
 
 
+def test_small_pictures_are_padded_to_what_the_bundle_says(recognizer: Recognizer) -> None:
+    how = DecodingConfig(max_tokens=8, scales=(2.0,), min_side=40)
+    padding = Recognizer(recognizer.engine, VOCABULARY, SETTINGS.model_copy(update={"decoding": how}))
+    padding.read([picture(0, 9, 9), picture(0, 60, 9)], beam=2)
+    shapes = {shape[1:] for shape in padding.engine.shapes}  # type: ignore[attr-defined]
+    assert shapes == {(1, 48, 48), (1, 64, 48), (1, 128, 48)}
+
+
 def test_no_pictures_no_readings(recognizer: Recognizer) -> None:
     assert recognizer.read([]) == []
 
@@ -90,6 +98,12 @@ def test_input_is_ink_on_zero_padded_with_paper() -> None:
     array = to_input(grey, 16)
     assert (array.dtype, array.shape) == (np.float32, (1, 16, 32))
     assert array[0, 1, 2] == pytest.approx(0.8) and array.sum() == pytest.approx(0.8)
+
+
+def test_what_is_added_to_a_small_picture_is_paper() -> None:
+    small = np.zeros((3, 17), np.uint8)
+    array = to_input(small, 16, 40)
+    assert array.shape == (1, 48, 48) and array.sum() == small.size == array[0, :3, :17].sum()
 
 
 @pytest.mark.parametrize(
