@@ -20,6 +20,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory import allocated
 from components.config import load_params
 from components.data.shards import read_table, write_table
 from components.latex.vocabulary import Vocabulary
@@ -86,12 +87,6 @@ def measure(folder: Path, copies: Path | None, batches: int) -> str:
     for spec in islice(BucketBatchSampler(inks, 32, (0.9, 1.1)), batches):
         inks[spec]
     return f"{(allocated(process) - before) / 2**20} {seconds}"
-
-
-def allocated(process: psutil.Process) -> int:
-    """Bytes of memory that belong to no file."""
-    memory = process.memory_info()
-    return int(memory.rss - memory.shared)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,12 @@ def main() -> None:
     ways = made(
         len(bundle.vocabulary), bundle.settings.decoding.bidirectional, bool(bundle.settings.decoding.scales)
     )
+    as_input = partial(
+        to_input, multiple=bundle.settings.multiple, min_side=bundle.settings.decoding.min_side
+    )
     for sample in track(samples, "reading", console=Console(stderr=True)):
         scales = bundle.settings.decoding.scales
         pictures = [sample.picture, *(resized(sample.picture, scale) for scale in scales)]
-        as_input = partial(
-            to_input, multiple=bundle.settings.multiple, min_side=bundle.settings.decoding.min_side
-        )
         views = [engine.encode(as_input(picture)[None]) for picture in pictures]
         for way in ways:
             begun = time.perf_counter()

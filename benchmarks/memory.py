@@ -11,3 +11,9 @@ def own_memory(process: psutil.Process) -> int:
         return int(process.memory_full_info().uss)
     except psutil.Error:
         return 0
+
+
+def allocated(process: psutil.Process) -> int:
+    """Bytes of memory that belong to no file."""
+    memory = process.memory_info()
+    return int(memory.rss - memory.shared)

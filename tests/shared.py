@@ -1,4 +1,4 @@
-"""Folders that one worker of pytest-xdist makes and the others find."""
+"""Folders that one worker of pytest-xdist makes and the others find, and what folders hold."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def copy_of(folder: Path, target: Path) -> Path:
     """A copy that a test may change."""
     shutil.copytree(folder, target, symlinks=True)
     return target
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Each file by its path in the folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}

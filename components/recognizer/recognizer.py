@@ -109,7 +109,7 @@ class Recognizer:
         beam = self.settings.decoding.beam if beam is None else beam
         if min(beam, n_best) < 1:
             raise ValueError(f"beam is {beam} and n_best {n_best}: expected at least 1")
-        inputs = list(map(self._input, pictures))
+        inputs = list(map(self.as_input, pictures))
         # Several pictures are distributed over the cores, one batch each, the largest first.
         parts = _SHARES * self.engine.threads if self.engine.threads > 1 else 1
         most = min(max(1, _BATCH // beam), -(-len(inputs) // parts))
@@ -176,7 +176,7 @@ class Recognizer:
     ) -> list[Prediction]:
         """Read pictures in one batch."""
         scales = self.settings.decoding.scales if how.beam > 1 else ()
-        others = ([self._input(resized(picture, scale)) for picture in pictures] for scale in scales)
+        others = ([self.as_input(resized(picture, scale)) for picture in pictures] for scale in scales)
         views = [self._memory(view, how.alone) for view in (inputs, *others)]
         parallel = how.alone and self.engine.threads > 1
         # The calibration uses all hypotheses.
@@ -197,7 +197,8 @@ class Recognizer:
             ]
         return readings
 
-    def _input(self, picture: Picture) -> Floats:
+    def as_input(self, picture: Picture) -> Floats:
+        """A picture as the network gets it: `to_input` with the bundle's settings."""
         return to_input(picture, self.settings.multiple, self.settings.decoding.min_side)
 
     def _memory(self, inputs: Sequence[Floats], alone: bool) -> Memory:

@@ -27,7 +27,6 @@ from components.recognizer.bundle import CARD, DECODER, ENCODER, EXAMPLE, VOCABU
 from components.recognizer.calibration import Calibration
 from components.recognizer.engine import KVCache
 from components.recognizer.recognizer import Recognizer
-from components.recognizer.tensors import to_input
 
 MODEL, TEST, BUNDLE = Path("data/model.pt"), Path("data/shards/test"), Path("data/bundle")
 CALIBRATION = Path("data/calibration.json")
@@ -127,9 +126,7 @@ def preference(recognizer: Recognizer, picture: Picture, one: Sequence[str], oth
     vocabulary, engine = recognizer.vocabulary, recognizer.engine
     first, second = ([*vocabulary.encode(tokens), EOS] for tokens in (one, other))
     place = next(n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
-    memory = engine.encode(
-        to_input(picture, recognizer.settings.multiple, recognizer.settings.decoding.min_side)[None]
-    )
+    memory = engine.encode(recognizer.as_input(picture)[None])
     prefix = np.array([[BOS, *first[:place]]], np.int64)
     logits = engine.step(prefix, KVCache.empty(memory, 1, capacity=0), memory).logits[0, -1]
     return float(logits[first[place]] - logits[second[place]])

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.data.packed_files import pack_files, packed_files, unpack_files
+from tests.shared import contents
 
 
 def write(folder: Path, names: list[str]) -> Path:
@@ -10,11 +11,6 @@ def write(folder: Path, names: list[str]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"what {name} holds")
     return folder
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 NAMES = [f"{'ab'[number % 2]}/{number:03d}.inkml" for number in range(100)]

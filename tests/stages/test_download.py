@@ -28,6 +28,7 @@ from components.ink.raster import RasterSettings
 from components.stages import rasterize
 from components.stages.download import SourceError, download, main
 from tests.inks import write_ink
+from tests.shared import contents
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -58,11 +59,6 @@ def local(archive: Path | None, splits: Mapping[str, object] = SPLITS, **more: o
 
 def run(data: DataParams, folder: Path) -> dict[str, int]:
     return download(data, RasterSettings(), 7, folder / "data" / "raw", folder / "data" / "downloads")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture
