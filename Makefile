@@ -50,8 +50,9 @@ PYTEST := OMP_WAIT_POLICY=PASSIVE python -m pytest -n 2 --dist loadfile --no-loa
 
 test: lint env-serve
 	@./setup.sh packages redis-server haproxy chromium
-	$(PYTEST) --cov --cov-report=html:reports/coverage
+	$(PYTEST)
 
+# Coverage only here: to follow lines makes the unit tests take twice as long.
 test-all: lint env-serve
 	@./setup.sh packages redis-server haproxy chromium postgresql
 	$(PYTEST) -m "" --cov --cov-report=html:reports/coverage

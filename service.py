@@ -26,10 +26,11 @@ from components.serving.inference.client import (
     InferenceResult,
 )
 from components.serving.inference.transport import ask
-from components.serving.inference.worker import defer_shutdown, patch_batch_dispatcher, predict_batch
+from components.serving.inference.worker import patch_batch_dispatcher, predict_batch
 from components.serving.model_info import NAME, check_startup, describe_model
 from components.serving.observability.logging import configure_logging
 from components.serving.settings import load_settings
+from components.serving.shutdown import defer_shutdown, keep_sockets_until_stopped
 from components.serving.state import AppState
 from components.serving.storage.response_cache import build_response_cache
 
@@ -137,3 +138,4 @@ class HandwrittenMath:
         configure_logging(SETTINGS.log_level)
         if fault := check_startup(SETTINGS, state.keys):
             sys.exit(fault)
+        keep_sockets_until_stopped()

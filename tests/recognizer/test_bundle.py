@@ -35,9 +35,8 @@ def test_a_bundle_of_format_2_reads_as_before(tmp_path: Path) -> None:
         calibration=now.decoding.calibration.model_dump(),
     )
     recognizer = Recognizer.load(folder)
-    assert recognizer.settings == now.model_copy(
-        update={"decoding": now.decoding.model_copy(update={"beam": 1})}
-    )
+    then = {"beam": 1, "min_side": 0}
+    assert recognizer.settings == now.model_copy(update={"decoding": now.decoding.model_copy(update=then)})
     example = (SHIPPED / "example.png").read_bytes()
     about = load_bundle(folder).about
     assert recognizer.read_file(example).latex == about.example, "it was read greedily"

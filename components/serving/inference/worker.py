@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from threading import Thread
-from types import FrameType
 
-import psutil
 from bentoml._internal.marshal.dispatcher import Optimizer
 
 from components.recognizer.decoding import Restriction
@@ -22,7 +17,6 @@ from components.serving.observability import metrics
 
 logger = logging.getLogger(__name__)
 
-_SHUTDOWN_SECONDS = 60
 _Options = tuple[int, int, bool, Restriction]
 
 
@@ -74,41 +68,3 @@ def patch_batch_dispatcher() -> None:
     """
     for guess in ("wait", "o_a", "o_b"):
         setattr(Optimizer, guess, property(lambda self: 0.0, lambda self, seconds: None))
-
-
-def defer_shutdown() -> None:
-    """Defer shutdown until the API workers that depend on this process have exited.
-
-    The supervisor signals all processes at once; requests that the API has accepted would lose the worker
-    that they wait for. Call this in the main thread, after the server has installed its own handlers.
-    """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        handler = signal.getsignal(number)
-
-        def later(number: int, frame: FrameType | None, handler: object = handler) -> None:
-            def wait() -> None:
-                _, alive = psutil.wait_procs(_siblings(), timeout=_SHUTDOWN_SECONDS)
-                if alive:
-                    logger.error("shutting down with requests in flight, after %d s", _SHUTDOWN_SECONDS)
-                if callable(handler):
-                    handler(number, None)
-
-            Thread(target=wait, daemon=True).start()
-
-        signal.signal(number, later)
-
-
-def _siblings() -> list[psutil.Process]:
-    """The other workers of this process's supervisor."""
-    me = psutil.Process()
-    parent = me.parent()
-    if parent is None:
-        return []
-    return [process for process in parent.children() if process.pid != os.getpid() and _is_worker(process)]
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    try:
-        return "_bentoml_impl.worker.service" in process.cmdline()
-    except psutil.Error:
-        return False
