@@ -254,11 +254,15 @@ class EMACallback(WeightAveraging):
     The averages are created on the training device: in main memory, each step would copy weights there."""
 
     def __init__(self, decay: float) -> None:
-        def averaged(average: Tensor, weight: Tensor, steps: Tensor) -> Tensor:
+        def average(averages: list[Tensor], weights: list[Tensor], steps: Tensor) -> None:
             kept = ((1 + steps) / (10 + steps)).clamp(max=decay)  # on the device, without synchronization
-            return kept * average + (1 - kept) * weight
+            if not averages[0].is_floating_point():  # counters
+                torch._foreach_copy_(averages, weights)
+                return
+            torch._foreach_mul_(averages, kept)
+            torch._foreach_add_(averages, torch._foreach_mul(weights, 1 - kept))
 
-        super().__init__(avg_fn=averaged)
+        super().__init__(multi_avg_fn=average)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self._device = trainer.strategy.root_device
