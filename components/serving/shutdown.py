@@ -11,8 +11,6 @@ from types import FrameType
 from typing import Any
 
 import psutil
-from bentoml._internal.utils.circus import Arbiter
-from circus.arbiter import Arbiter as CircusArbiter
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +23,18 @@ def keep_sockets_until_stopped() -> None:
     `Arbiter.stop` removes the folder of the sockets first and then tells the processes to end: an accepted
     request that needs one more connection to the recognizer finds no socket. Call this in the supervisor.
     """
+    from bentoml._internal.utils.circus import Arbiter  # not at the top: the supervisor alone needs it
 
     def start(self: Arbiter, cb: Callable[[Any], Any] | None = None) -> None:
         with self.exit_stack:
-            ended = CircusArbiter.start(self, cb)  # until it is told to stop and has stopped its processes
+            ended = super(Arbiter, self).start(cb)  # until it was told to stop and has stopped its processes
         if error := ended.exception():
             raise error
 
-    Arbiter.start = start  # type: ignore[method-assign]
-    Arbiter.stop = CircusArbiter.stop  # type: ignore[method-assign]
+    def stop(self: Arbiter) -> Any:
+        return super(Arbiter, self).stop()
+
+    Arbiter.start, Arbiter.stop = start, stop  # type: ignore[method-assign]
 
 
 def defer_shutdown() -> None:
