@@ -95,21 +95,23 @@ def download(
 
 
 def _write_synthetic(data: DataParams, seed: int, part: Path) -> None:
-    from components.synthesis.handwriting import write_split  # imports matplotlib
+    from components.synthesis.handwriting import write_split, writer_processes  # imports matplotlib
 
     p = data.synthetic
-    for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):
-        count = min(count, data.limit) if data.limit else count
-        print(f"writing {count:,} synthetic inks for {split}", flush=True)
-        write_split(
-            part / split,
-            split,
-            count,
-            seed=seed,
-            max_tokens=p.max_tokens,
-            writers=p.writers,
-            repeats=p.repeats,
-        )
+    with writer_processes() as processes:
+        for split, count in (("train", p.train), ("valid", p.valid), ("test", p.test)):
+            count = min(count, data.limit) if data.limit else count
+            print(f"writing {count:,} synthetic inks for {split}", flush=True)
+            write_split(
+                part / split,
+                split,
+                count,
+                processes,
+                seed=seed,
+                max_tokens=p.max_tokens,
+                writers=p.writers,
+                repeats=p.repeats,
+            )
 
 
 def _add_pictures(data: DataParams, seed: int, part: Path) -> None:

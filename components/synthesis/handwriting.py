@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import zlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,8 +55,22 @@ class Formula:
     placed: tuple[Placed, ...]  # in the order of the label
 
 
+def writer_processes() -> ProcessPoolExecutor:
+    """A process a core, which write splits; each takes seconds to start."""
+    # A fresh interpreter a process: forking one that has threads (rich, DVC) may lock up.
+    return ProcessPoolExecutor(CPU_COUNT, mp_context=multiprocessing.get_context("spawn"))
+
+
 def write_split(
-    folder: Path, split: str, count: int, *, seed: int, max_tokens: int, writers: int, repeats: int
+    folder: Path,
+    split: str,
+    count: int,
+    processes: Executor,
+    *,
+    seed: int,
+    max_tokens: int,
+    writers: int,
+    repeats: int,
 ) -> None:
     """Write `count` InkML files of one split (train, valid or test) into `folder`.
 
@@ -68,11 +82,8 @@ def write_split(
         (folder, split, number, node, seed, writers, range(number * each, min((number + 1) * each, count)))
         for number, node in enumerate(_formulas(split, -(-count // each), seed, max_tokens))
     ]
-    # A fresh interpreter a process: forking one that has threads (rich, DVC) may lock up.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(CPU_COUNT, mp_context=spawn) as pool:
-        for _ in pool.map(_write, jobs, chunksize=64):
-            pass
+    for _ in processes.map(_write, jobs, chunksize=16):
+        pass
 
 
 def _write(job: tuple[Path, str, int, Node, int, int, range]) -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from components.ink.inkml import read_inkml
 from components.latex.normalizer import normalize
 from components.latex.tokenizer import detokenize, tokenize
 from components.synthesis.formula_grammar import drawn_leaves, formula, label_tokens, mathtext
-from components.synthesis.handwriting import Writer, set_formula, write_split
+from components.synthesis.handwriting import Writer, set_formula, write_split, writer_processes
 
 SEEDS = st.integers(0, 2**32)
 SPELT = {"-": "\N{MINUS SIGN}"}
@@ -59,10 +61,16 @@ def test_two_writers_write_one_formula_differently_and_one_writer_never_twice_th
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def processes() -> Iterator[Executor]:
+    with writer_processes() as processes:
+        yield processes
+
+
+@pytest.fixture(scope="module")
+def written(processes: Executor, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     for split, count in (("train", 40), ("valid", 12), ("test", 12)):
-        write_split(root / split, split, count, seed=3, max_tokens=8, writers=30, repeats=2)
+        write_split(root / split, split, count, processes, seed=3, max_tokens=8, writers=30, repeats=2)
     return root
 
 
@@ -79,8 +87,8 @@ def test_no_formula_and_no_writer_is_in_two_splits(written: Path) -> None:
     assert all(ink.label == detokenize(tokenize(ink.label)) for ink in inks["test"])
 
 
-def test_the_same_seed_writes_the_same_files(written: Path, tmp_path: Path) -> None:
-    write_split(tmp_path, "valid", 12, seed=3, max_tokens=8, writers=30, repeats=2)
+def test_the_same_seed_writes_the_same_files(written: Path, processes: Executor, tmp_path: Path) -> None:
+    write_split(tmp_path, "valid", 12, processes, seed=3, max_tokens=8, writers=30, repeats=2)
     for path in (written / "valid").iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -91,4 +99,4 @@ def test_too_many_formulas_for_the_length_is_an_error_that_says_so(
     few = [formula(np.random.default_rng(seed), 8) for seed in range(20)]
     monkeypatch.setattr("components.synthesis.handwriting.formula", lambda rng, _: few[rng.integers(20)])
     with pytest.raises(ValueError, match=r"data\.synthetic: found only \d+ different formulas .* for train"):
-        write_split(tmp_path, "train", 100, seed=3, max_tokens=8, writers=5, repeats=2)
+        write_split(tmp_path, "train", 100, ThreadPoolExecutor(1), seed=3, max_tokens=8, writers=5, repeats=2)
