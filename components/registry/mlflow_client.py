@@ -16,11 +16,12 @@ _SQLITE = "sqlite:///"
 DEFAULT = f"{_SQLITE}mlflow.db"
 ARTIFACTS = "mlartifacts"  # folder beside the SQLite file
 
-# By default MLflow repeats a request for four minutes before it says that the server is away.
-_PATIENCE = {
+_DEFAULTS = {
+    # MLflow's own: to repeat a request for four minutes before it says that the server is away.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",  # seconds without an answer
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # a line a file in the logs of flows
 }
 _REASON = 400  # characters quoted of what MLflow says
 
@@ -36,7 +37,7 @@ def connect(experiment: str | None = None) -> ModuleType:
     The import takes seconds, hence not at the top of the module. Raises TrackingError if an experiment is
     given and the server is unavailable.
     """
-    for name, value in _PATIENCE.items():
+    for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read at import
     os.environ["DO_NOT_TRACK"] = "1"
