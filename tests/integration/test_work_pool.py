@@ -44,12 +44,15 @@ def house(trained: Path, prefect: Server, tmp_path: Path) -> Iterator[House]:
     mlflow.stop()
 
 
-def share(clone: Clone, folder: Path) -> str:
-    """Commit a clone, and push it and its data to remotes in `folder`; return the git remote's address."""
+def share(clone: Clone, folder: Path, remote: str | None = None) -> str:
+    """Commit a clone, and push it and its data; return the git remote's address.
+
+    The git remote is in `folder`, and so is DVC's, if no other is given.
+    """
     origin = folder / "origin.git"
     git = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org")
     clone.run("git", "init", "--quiet", "--bare", "--initial-branch", "main", str(origin))
-    clone.run("dvc", "remote", "add", "--default", "store", str(folder / "dvc-remote"))
+    clone.run("dvc", "remote", "add", "--default", "store", remote or str(folder / "dvc-remote"))
     clone.run("git", "checkout", "--quiet", "-B", "main")
     clone.run("git", "add", "--all")
     clone.run(*git, "commit", "--quiet", "--message", "All")
@@ -59,15 +62,20 @@ def share(clone: Clone, folder: Path) -> str:
 
 
 @contextmanager
-def worker(house: House, folder: Path) -> Iterator[Path]:
-    """A worker of the pool that starts in `folder`, far from any clone; yields its log."""
+def worker(house: House, folder: Path, kind: str = "process", packages: str | None = None) -> Iterator[Path]:
+    """A worker of the pool that starts in `folder`, far from any clone; yields its log.
+
+    `packages` is a folder of packages that this kind of worker needs besides.
+    """
     folder.mkdir()
     log = folder / "worker.log"
     environment = house.environment | {"PREFECT_HOME": str(folder / "home"), "DO_NOT_TRACK": "1"}
     environment.pop("PYTHONPATH", None)  # its PATH begins with the environment's programs
+    if packages is not None:
+        environment["PYTHONPATH"] = packages
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            ["prefect", "worker", "start", "--pool", "handwriting", "--type", "process"],
+            ["prefect", "worker", "start", "--pool", "handwriting", "--type", kind],
             cwd=folder, env=environment, stdout=stream, stderr=stream, start_new_session=True,
         )  # fmt: skip
     try:

@@ -2,6 +2,11 @@
 {{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 52 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}{{ end -}}
 {{- end }}
 
+{{- /* The Service that callers use; KServe makes one for its predictor, on port 80. */ -}}
+{{- define "hm.service" -}}
+{{ include "hm.name" . }}{{ if .Values.kserve.enabled }}-predictor{{ end }}
+{{- end }}
+
 {{- define "hm.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
