@@ -72,10 +72,10 @@ def stages_in(output: str) -> list[str]:
 
 
 def small(preset: dict) -> dict:
-    """Formulas of at most four tokens, which a small model learns to read in some seconds."""
+    """Formulas of at most four tokens, of which a small model reads a tenth after ten epochs."""
     preset["data"]["synthetic"] |= {"train": 800, "valid": 60, "test": 150, "writers": 40, "max_tokens": 4}
     preset["model"] |= {"decoder_width": 64, "decoder_heads": 4}
-    preset["train"] |= {"lr": 0.004, "ema": 0.95, "epochs": 5}
+    preset["train"] |= {"lr": 0.004, "ema": 0.95, "epochs": 2}
     return preset
 
 

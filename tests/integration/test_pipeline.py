@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from components.data.shards import SPLITS
 from tests.integration.clone import LOGGED, ROOT, STAGES, Clone, stages_in
 
 REAL = ROOT.parent / "shared" / "data"
@@ -145,32 +146,25 @@ def digest(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("source", "archive", "sizes"),
+    ("source", "archive"),
     [
-        ("crohme", "crohme.tar.xz", {"train": 80, "valid": 40, "test": 40}),
-        pytest.param(
-            "mathwriting-excerpt",
-            "mathwriting-2024-excerpt.tgz",
-            {"train": 80, "valid": 40, "test": 40},
-            marks=pytest.mark.nightly,
-        ),
+        ("crohme", "crohme.tar.xz"),
+        pytest.param("mathwriting-excerpt", "mathwriting-2024-excerpt.tgz", marks=pytest.mark.nightly),
     ],
 )
-def test_real_handwriting_goes_through_every_stage(
-    source: str, archive: str, sizes: dict[str, int], tmp_path: Path
-) -> None:
+def test_real_handwriting_goes_through_every_stage(source: str, archive: str, tmp_path: Path) -> None:
     if not (REAL / archive).exists():
         pytest.skip(f"needs the archive {archive} in ../shared/data")
     clone = Clone(tmp_path)
     overlay = yaml.safe_load((ROOT / "presets" / "ci.yaml").read_text())
     real = yaml.safe_load((ROOT / "presets" / f"{source}.yaml").read_text())
     overlay |= {"raster": real["raster"], "validate": real["validate"] | {"max_unseen": 0.5}}
-    overlay["data"] = {"source": source, "limit": 80, "max_rejected": 0.1,
+    overlay["data"] = {"source": source, "limit": 40, "max_rejected": 0.1,
                        source: {"archive": str(REAL / archive)}}  # fmt: skip
     overlay["model"] |= {"max_tokens": 160}
     overlay["train"] |= {"epochs": 1}
     (clone.folder / "presets" / "ci.yaml").write_text(yaml.safe_dump(overlay))
     clone.run("python", "-c", ALL_STAGES, *STAGES)
     counts = clone.read("reports/rasterize.json")
-    assert all(counts[split]["used"] >= 0.9 * 80 for split in sizes)
+    assert all(counts[split]["used"] >= 0.9 * 40 for split in SPLITS)
     assert clone.read("reports/metrics.json")["n"] == counts["test"]["used"]
