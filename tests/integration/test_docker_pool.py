@@ -7,7 +7,6 @@ alone; of the machine it has a volume at /work.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,7 +45,6 @@ def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The training image, as build.sh builds it."""
     with debootstrap(engine, ["python3", "python3-venv", "ca-certificates", "git"]) as base:
         options = {"BASE": base.image(engine), "NETWORK": "host"}
-        shutil.rmtree(base.folder)
     done = subprocess.run(
         [ROOT / "deploy" / "container" / "build.sh", "--training"],
         env=engine.environment | options | of_pip(tmp_path_factory.mktemp("pip")),

@@ -45,7 +45,7 @@ class House(Clone):
             "BENTOML_HOME": str(folder / "bentoml"),
             "BENTOML_DO_NOT_TRACK": "true",
         }
-        self.set("promotion", min_exprate=0.0, max_cer=1.0, resamples=2000)
+        self.set("promotion", min_exprate=0.0, max_cer=2.0, resamples=2000)
         self.set("monitor", min_readings=40)
 
     def set(self, section: str, **values: object) -> None:
