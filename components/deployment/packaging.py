@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bentoml
+from bentoml._internal import configuration
 from bentoml.exceptions import NotFound
 
 from components.deployment.bento_store import BentoStore
@@ -40,12 +41,13 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
     """
     model = store_model(version)
     try:
-        bento = bentoml.bentos.build_bentofile(
-            str(BENTOFILE),
-            build_ctx=".",
-            labels={"model": str(model), "registry_version": version.version},
-            args={"model": model.version},
-        )
+        with _without_uv():
+            bento = bentoml.bentos.build_bentofile(
+                str(BENTOFILE),
+                build_ctx=".",
+                labels={"model": str(model), "registry_version": version.version},
+                args={"model": model.version},
+            )
     except SystemExit as error:  # service.py refuses the environment's settings
         raise PackagingError(str(error)) from None
     if expected is None:
@@ -57,6 +59,20 @@ def build_bento(version: ModelVersion, expected: Sequence[Expected] | None = Non
         bentoml.bentos.delete(bento.tag)
         raise PackagingError(f"{bento.tag}: {error}; the Bento was deleted") from None
     return bento.tag
+
+
+@contextmanager
+def _without_uv() -> Iterator[None]:
+    """Keep BentoML from installing uv, any version of it, into the locked environment.
+
+    It does so before each build, and then has no use for it: requirements are locked already.
+    """
+    command = configuration.get_uv_command
+    configuration.get_uv_command = lambda: ["uv"]  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        configuration.get_uv_command = command
 
 
 def publish_bento(registry: Registry, version: ModelVersion, bento: str, store: str | None) -> None:

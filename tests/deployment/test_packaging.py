@@ -58,3 +58,19 @@ def test_bentoml_reports_nothing() -> None:
     from bentoml._internal.utils.analytics.usage_stats import do_not_track
 
     assert do_not_track()
+
+
+def test_a_build_installs_no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BentoML asks for it before each build, and would install any version over the network."""
+    from bentoml._internal import configuration
+
+    def install(*_: object, **__: object) -> None:
+        raise AssertionError("pip was called")
+
+    monkeypatch.setattr("subprocess.run", install)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("importlib.metadata.version", lambda name: install(name))
+    with packaging._without_uv():
+        assert configuration.get_uv_command() == ["uv"]
+    with pytest.raises(AssertionError, match="pip was called"):
+        configuration.get_uv_command.__wrapped__()
