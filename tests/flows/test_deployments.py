@@ -63,5 +63,8 @@ def test_a_work_pool_gets_the_flows_that_are_served_when_they_are_served(
 
 def test_all_go_to_one_pool_and_each_has_a_clone_of_its_own(deployed: dict[str, Any]) -> None:
     assert {entry["work_pool"]["name"] for entry in deployed["deployments"]} == {"handwriting"}
-    clones = [entry["pull"][0]["prefect.deployments.steps.git_clone"] for entry in deployed["deployments"]]
+    for entry in deployed["deployments"]:  # a container's run begins in a folder that goes with it
+        place = entry["pull"][0]["prefect.deployments.steps.set_working_directory"]
+        assert place == {"directory": "{{ $WORK_DIR }}"}
+    clones = [entry["pull"][1]["prefect.deployments.steps.git_clone"] for entry in deployed["deployments"]]
     assert len({clone["clone_directory_name"] for clone in clones}) == len(clones) == 3
