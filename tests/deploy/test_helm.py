@@ -57,21 +57,10 @@ REFUSED = {
     "/canary/weight": [*KEYS, "canary.weight=101"],
     "digest": [*KEYS, "image.digest=sha256:12"],
 }
-OF_OPERATORS = {
-    "InferenceService",
-    "HTTPRoute",
-    "ScaledObject",
-    "ServiceMonitor",
-    "PrometheusRule",
-}  # custom resources
-KSERVE = {
-    "minReplicas",
-    "maxReplicas",
-    "scaleMetric",
-    "scaleTarget",
-    "deploymentStrategy",
-    "labels",
-}  # a predictor's
+# Custom resources, of which Kubernetes has no schema.
+OF_OPERATORS = {"InferenceService", "HTTPRoute", "ScaledObject", "ServiceMonitor", "PrometheusRule"}
+# What a predictor has beside the fields of a pod.
+KSERVE = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "deploymentStrategy", "labels"}
 
 
 @pytest.fixture(scope="session")

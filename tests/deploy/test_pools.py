@@ -14,7 +14,6 @@ import yaml
 from deploy.pools.generate import FOLDER, templates, text
 from tests.deploy.test_helm import KUBERNETES, VALIDATE
 
-ROOT = Path(__file__).parents[2]
 GIVEN = {
     "name": "retrain", "namespace": "ocr", "labels": {}, "env": [], "service_account_name": "default",
     "command": ["prefect", "flow-run", "execute"], "image": "registry.example/train:1",
