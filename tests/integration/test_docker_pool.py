@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from components.deployment.service_process import free_port
@@ -27,11 +26,11 @@ from tests.integration.servers import (
     s3_server,
 )
 from tests.integration.test_flows import House
-from tests.integration.test_work_pool import finished, share, until, worker
+from tests.integration.test_work_pool import retrain, share, worker
 
 pytestmark = pytest.mark.nightly
 
-TRAINER = 1034  # the image's user
+TRAINER, WORK_DIR = 1034, "/work"  # the image's user, and its place for a volume
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +112,6 @@ def create_pool(house: House) -> None:
     )  # fmt: skip
 
 
-def retrain(house: House) -> str:
-    """Run the deployment `retrain/schedule` to its end; return its message."""
-    found = httpx.get(f"{house.prefect.url}/api/deployments/name/retrain/schedule").json()
-    address = f"{house.prefect.url}/api/deployments/{found['id']}/create_flow_run"
-    run = httpx.post(address, json={}).json()["id"]
-    until(lambda: finished(house, run), 900, "the container does not finish the run")
-    done = finished(house, run)
-    assert done is not None and done["state_type"] == "COMPLETED", done
-    return str(done["state"]["message"])
-
-
 def test_a_container_retrains_promotes_and_leaves_all_that_it_made(
     engine: Engine, image: str, house: House, tmp_path: Path
 ) -> None:
@@ -135,20 +123,17 @@ def test_a_container_retrains_promotes_and_leaves_all_that_it_made(
     for role in ("AUTHOR", "COMMITTER"):
         house.environment |= {f"GIT_{role}_NAME": "factory", f"GIT_{role}_EMAIL": "factory@example.org"}
     with git_server(tmp_path) as address:
-        house.environment |= {"REPOSITORY": f"{address}/origin.git", "WORK_DIR": "/work"}
+        house.environment |= {"REPOSITORY": f"{address}/origin.git", "WORK_DIR": WORK_DIR}
         create_pool(house)
         house.run("prefect", "--no-prompt", "deploy", "--all")
         with worker(house, tmp_path / "elsewhere", "docker", packages) as log:
-            try:
-                first, second = retrain(house), retrain(house)
-            except AssertionError as error:
-                raise AssertionError(log.read_text()[-8000:]) from error
+            first, second = retrain(house, 900, log), retrain(house, 900, log)
     assert "ran register;" in first and "11 cached" in first, first
     assert house.alias("champion") == "1"
     assert house.tags("1")["bento_digest"].startswith("sha256:"), "the Bento is in the store"
     assert "nothing to do: version 1 is champion" in second, second
     kept = engine.docker(
-        "run", "--rm", "--volume", "handwriting-work:/work", image, "stat", "-c", "%u",
-        "/work/retraining/reports/registered.json",
+        "run", "--rm", "--volume", f"handwriting-work:{WORK_DIR}", image, "stat", "-c", "%u",
+        f"{WORK_DIR}/retraining/reports/registered.json",
     )  # fmt: skip
     assert kept == str(TRAINER)

@@ -91,6 +91,17 @@ def finished(house: House, run: str) -> dict | None:
     return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
 
+def retrain(house: House, seconds: float, log: Path) -> str:
+    """Run the deployment `retrain/schedule` to its end; return its message."""
+    deployment = httpx.get(f"{house.prefect.url}/api/deployments/name/retrain/schedule").json()
+    address = f"{house.prefect.url}/api/deployments/{deployment['id']}/create_flow_run"
+    run = httpx.post(address, json={}).json()["id"]
+    until(lambda: finished(house, run), seconds, "the worker does not finish the run")
+    done = finished(house, run)
+    assert done is not None and done["state_type"] == "COMPLETED", (done, log.read_text())
+    return str(done["state"]["message"])
+
+
 def test_a_worker_in_another_folder_retrains(house: House, tmp_path: Path) -> None:
     house.set("pipeline", push=True)
     house.environment |= {"REPOSITORY": share(house, tmp_path), "WORK_DIR": str(tmp_path / "clones")}
@@ -98,14 +109,7 @@ def test_a_worker_in_another_folder_retrains(house: House, tmp_path: Path) -> No
     house.run("prefect", "--no-prompt", "work-pool", "create", "handwriting", "--type", "process")
     house.run("prefect", "--no-prompt", "deploy", "--all")
     with worker(house, tmp_path / "elsewhere") as log:
-        deployment = httpx.get(f"{house.prefect.url}/api/deployments/name/retrain/schedule").json()
-        run = httpx.post(
-            f"{house.prefect.url}/api/deployments/{deployment['id']}/create_flow_run", json={}
-        ).json()["id"]
-        until(lambda: finished(house, run), 500, "the worker does not finish the run")
-    done = finished(house, run)
-    assert done is not None and done["state_type"] == "COMPLETED", (done, log.read_text())
-    message = done["state"]["message"]
+        message = retrain(house, 500, log)
     assert "ran register;" in message and "11 cached" in message, message
     assert house.alias("champion") == "1"
     assert (tmp_path / "clones/retraining/reports/registered.json").exists()
